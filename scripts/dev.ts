@@ -1,0 +1,80 @@
+// `npm run dev`: the broker on this machine without a Cloudflare account. Starts the emulator in this process and
+// `wrangler dev` beside it, seeds a demo tenant, says what to do next, and ends all of it together.
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import { startEmulator } from '../emulator/server.ts'
+import { Broker } from './dev/broker.ts'
+import { seedDemoTenant } from './dev/demoTenant.ts'
+import { localSecrets } from './dev/localSecrets.ts'
+import { nextSteps } from './dev/nextSteps.ts'
+import { LOOPBACK, parseOptions, Refusal, refuseBusyPort } from './dev/options.ts'
+
+const OWNER_ONLY_FOLDER = 0o700
+
+try {
+  process.exitCode = await dev()
+} catch (error) {
+  if (!(error instanceof Refusal)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}
+
+/** Runs until something ends it; answers the exit code. */
+async function dev(): Promise<number> {
+  const { port, emulatorPort, stateFolder } = parseOptions(process.argv.slice(2))
+  await refuseBusyPort('port', port)
+  await refuseBusyPort('emulator-port', emulatorPort)
+  mkdirSync(stateFolder, { recursive: true, mode: OWNER_ONLY_FOLDER })
+
+  const { secrets, made } = localSecrets()
+  if (made.length > 0) console.log(`Generated ${made.join(', ')} in .dev.vars: this machine only, never commit it.`)
+  console.log('Starting the emulator and the broker …')
+
+  const emulator = await startEmulator({
+    port: emulatorPort,
+    host: LOOPBACK,
+    apiToken: secrets.CALLS_API_TOKEN,
+    stateFile: path.join(stateFolder, 'emulator.json'),
+  })
+  const broker = new Broker({
+    port,
+    persistTo: stateFolder,
+    vars: { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` },
+  })
+  try {
+    const stopped = untilStopped()
+    const code = await Promise.race([stopped, serve(broker, { emulatorUrl: emulator.url, stateFolder, secrets })])
+    if (code !== 0) console.error(`wrangler dev ended with code ${code}.`)
+    return code
+  } finally {
+    await Promise.all([broker.stop(), emulator.close()])
+  }
+}
+
+interface Surroundings {
+  emulatorUrl: string
+  stateFolder: string
+  secrets: { ADMIN_TOKEN: string }
+}
+
+/** Seeds and serves until wrangler ends by itself; answers its exit code. */
+async function serve(broker: Broker, { emulatorUrl, stateFolder, secrets }: Surroundings): Promise<number> {
+  const tokenFile = path.join(stateFolder, 'demo-token')
+  try {
+    await broker.untilReady()
+    await seedDemoTenant({ brokerUrl: broker.url, adminToken: secrets.ADMIN_TOKEN, tokenFile })
+  } catch (error) {
+    broker.showOutput()
+    throw error
+  }
+  broker.forgetOutput()
+  console.log(nextSteps({ brokerUrl: broker.url, emulatorUrl, tokenFile }))
+  return broker.ended
+}
+
+/** Resolves to 0 on Ctrl-C and its kin. */
+function untilStopped(): Promise<number> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(0))
+  })
+}

@@ -1,0 +1,102 @@
+// The broker as a child process: `wrangler dev` in a process group of its own, so that stopping it stops workerd too.
+// What it prints is held back until `showOutput`, and shown if it fails before.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { projectRoot, quietEnvironment, wranglerEntry } from '../quiet-wrangler.ts'
+import { LOOPBACK, Refusal } from './options.ts'
+
+const READY_DEADLINE_MS = 60_000
+const PROBE_DEADLINE_MS = 2_000
+const PROBE_PAUSE_MS = 150
+const STOP_DEADLINE_MS = 3_000
+
+export interface BrokerOptions {
+  port: number
+  persistTo: string
+  vars: Record<string, string>
+}
+
+export class Broker {
+  readonly url: string
+  /** The exit code, once the process has ended. */
+  readonly ended: Promise<number>
+  readonly #child: ChildProcess
+  #running = true
+  #held: Buffer[] | null = []
+
+  constructor({ port, persistTo, vars }: BrokerOptions) {
+    this.url = `http://${LOOPBACK}:${port}`
+    const listen = ['--ip', LOOPBACK, '--port', String(port), '--inspector-port', '0', '--persist-to', persistTo]
+    const set = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
+    const calm = ['--show-interactive-dev-session=false', '--log-level', 'log']
+    this.#child = spawn(process.execPath, [wranglerEntry, 'dev', ...listen, ...calm, ...set], {
+      cwd: projectRoot,
+      env: quietEnvironment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    this.#child.stdout?.on('data', (chunk: Buffer) => this.#print(chunk))
+    this.#child.stderr?.on('data', (chunk: Buffer) => this.#print(chunk))
+    this.ended = new Promise((resolve) => {
+      this.#child.once('error', () => resolve(1))
+      this.#child.once('close', (code) => resolve(code ?? 1))
+    })
+    void this.ended.then(() => {
+      this.#running = false
+    })
+    process.once('exit', () => this.#signal('SIGKILL'))
+  }
+
+  /** Resolves when /readyz says yes; refuses when the process ends or the deadline passes before. */
+  async untilReady(): Promise<void> {
+    const deadline = Date.now() + READY_DEADLINE_MS
+    while (Date.now() < deadline) {
+      if (!this.#running) throw new Refusal('wrangler dev ended before the broker was ready; see above.')
+      if (await this.#isReady()) return
+      await sleep(PROBE_PAUSE_MS)
+    }
+    throw new Refusal(`The broker was not ready within ${READY_DEADLINE_MS / 1000} seconds; see above.`)
+  }
+
+  showOutput(): void {
+    for (const chunk of this.#held ?? []) process.stdout.write(chunk)
+    this.#held = null
+  }
+
+  forgetOutput(): void {
+    this.#held = null
+  }
+
+  async stop(): Promise<void> {
+    this.#held = [] // what it prints while it ends is nobody's concern
+    this.#signal('SIGTERM')
+    await Promise.race([this.ended, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
+    this.#signal('SIGKILL')
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      const response = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(PROBE_DEADLINE_MS) })
+      await response.body?.cancel()
+      return response.status === 200
+    } catch {
+      return false // not listening yet
+    }
+  }
+
+  #print(chunk: Buffer): void {
+    if (this.#held) this.#held.push(chunk)
+    else process.stdout.write(chunk)
+  }
+
+  /** To the whole group: wrangler, its bundler and workerd. */
+  #signal(signal: NodeJS.Signals): void {
+    const { pid } = this.#child
+    if (pid === undefined) return
+    try {
+      process.kill(process.platform === 'win32' ? pid : -pid, signal)
+    } catch {
+      // the group is gone
+    }
+  }
+}

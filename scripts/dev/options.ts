@@ -1,0 +1,56 @@
+// The options of `npm run dev` and what they must be. Knows nothing of what is started with them.
+import { createServer } from 'node:net'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { projectRoot } from '../quiet-wrangler.ts'
+
+export const LOOPBACK = '127.0.0.1'
+
+/** Something the person at the keyboard can put right: shown as one sentence, without a stack. */
+export class Refusal extends Error {}
+
+export interface DevOptions {
+  port: number
+  emulatorPort: number
+  stateFolder: string
+}
+
+export function parseOptions(args: string[]): DevOptions {
+  const { values } = parse(args)
+  return {
+    port: portNumber('port', values.port),
+    emulatorPort: portNumber('emulator-port', values['emulator-port']),
+    stateFolder: path.resolve(projectRoot, values.state),
+  }
+}
+
+export async function refuseBusyPort(option: 'port' | 'emulator-port', port: number): Promise<void> {
+  const probe = createServer()
+  const free = await new Promise<boolean>((resolve) => {
+    probe.once('error', () => resolve(false))
+    probe.listen(port, LOOPBACK, () => probe.close(() => resolve(true)))
+  })
+  if (!free) throw new Refusal(`Port ${port} is in use: stop what listens there, or choose another with --${option} N.`)
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        port: { type: 'string', default: '8787' },
+        'emulator-port': { type: 'string', default: '8788' },
+        state: { type: 'string', default: '.wrangler/turn-broker' },
+      },
+    })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Refusal(`${reason}. Usage: npm run dev -- [--port N] [--emulator-port N] [--state DIR]`)
+  }
+}
+
+function portNumber(option: string, text: string): number {
+  const port = Number(text)
+  if (!/^[1-9][0-9]{0,4}$/.test(text) || port > 65_535) throw new Refusal(`--${option} must be a port, 1 to 65535.`)
+  return port
+}

@@ -1,0 +1,22 @@
+// A vitest reporter that owns the last line of a run: "N passed, N failed, N skipped".
+// A file that does not load and an error outside any test count as failed: the line must never look better than the exit code.
+import type { Reporter, SerializedError, TestModule, TestRunEndReason } from 'vitest/node'
+
+export default class PlainSummary implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[], reason: TestRunEndReason): void {
+    let passed = 0
+    let failed = unhandled.length
+    let skipped = 0
+    for (const module of modules) {
+      if (module.errors().length > 0) failed++
+      for (const test of module.children.allTests()) {
+        const { state } = test.result()
+        if (state === 'passed') passed++
+        else if (state === 'failed') failed++
+        else skipped++ // skipped, todo, or never reached
+      }
+    }
+    if (reason !== 'passed' && failed === 0) failed = 1
+    process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+  }
+}
