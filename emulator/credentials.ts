@@ -1,0 +1,69 @@
+// The three credential operations, as plain functions from a call to an answer. The bearer is the TURN key's own secret.
+// With a shared secret, logins are of the kind a coturn with `use-auth-secret` accepts.
+import * as z from 'zod'
+import { type Answer, empty, json, text } from './answer.ts'
+import { randomHex } from './hex.ts'
+import { iceServersBody, type Login, type UrlLists } from './iceServers.ts'
+import type { CredentialOperation } from './operations.ts'
+import type { Call, World } from './world.ts'
+
+const MAX_TTL_SECONDS = 172_800
+const MIN_TTL_SECONDS = 1
+const OPAQUE_HEX_CHARACTERS = 96
+const COTURN_SUFFIX_HEX_CHARACTERS = 24
+const MS_PER_SECOND = 1_000
+
+const GenerateBody = z.object({ ttl: z.int(), customIdentifier: z.string().optional() })
+
+/** A TURN server that really runs and shares this secret with the emulator. */
+export interface TurnServer extends UrlLists {
+  sharedSecret: string
+}
+
+export async function credentialOperation(operation: CredentialOperation, world: World, call: Call): Promise<Answer> {
+  const key = world.state.key(call.uid)
+  if (key === undefined || key.deletedMs !== null || call.bearer !== key.key) return text(401, 'Unauthorized')
+  return operation === 'revoke' ? revoke(world, call) : generate(operation, world, call)
+}
+
+async function generate(operation: 'generate' | 'generate-ice-servers', world: World, call: Call): Promise<Answer> {
+  const body = GenerateBody.safeParse(call.body)
+  if (!body.success) return text(400, 'ttl must be an integer and customIdentifier, if given, a string')
+  const inRange = Math.min(Math.max(body.data.ttl, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
+  if (inRange !== body.data.ttl && world.settings.ttlOutOfRange === 'refuse') {
+    return text(400, `ttl must be from ${MIN_TTL_SECONDS} to ${MAX_TTL_SECONDS}`)
+  }
+  const createdMs = world.nowMs()
+  const expiresAtMs = createdMs + inRange * MS_PER_SECOND
+  const login = world.turn === null ? opaqueLogin() : await coturnLogin(world.turn.sharedSecret, expiresAtMs)
+  world.state.addCredential({
+    uid: call.uid,
+    ...login,
+    ttlSeconds: inRange,
+    createdMs,
+    expiresAtMs,
+    customIdentifier: body.data.customIdentifier ?? null,
+    revokedMs: null,
+  })
+  return json(201, iceServersBody(operation, login, { settings: world.settings, own: world.turn }))
+}
+
+function revoke(world: World, call: Call): Answer {
+  const credential = world.state.credential(call.username)
+  if (credential === undefined || credential.uid !== call.uid) return text(404, 'Not Found')
+  world.state.revokeCredential(credential, world.nowMs())
+  return empty(204)
+}
+
+function opaqueLogin(): Login {
+  return { username: randomHex(OPAQUE_HEX_CHARACTERS), credential: randomHex(OPAQUE_HEX_CHARACTERS) }
+}
+
+async function coturnLogin(sharedSecret: string, expiresAtMs: number): Promise<Login> {
+  const encoder = new TextEncoder()
+  const algorithm = { name: 'HMAC', hash: 'SHA-1' }
+  const key = await crypto.subtle.importKey('raw', encoder.encode(sharedSecret), algorithm, false, ['sign'])
+  const username = `${Math.floor(expiresAtMs / MS_PER_SECOND)}:${randomHex(COTURN_SUFFIX_HEX_CHARACTERS)}`
+  const mac = await crypto.subtle.sign('HMAC', key, encoder.encode(username))
+  return { username, credential: btoa(String.fromCharCode(...new Uint8Array(mac))) }
+}
