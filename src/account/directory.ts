@@ -1,0 +1,161 @@
+/**
+ * The directory of tenants: creation, listing, what their objects report, and the tombstones that keep an id from
+ * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
+ */
+import { actorOf, type Caller, type Request } from '../auth/caller.ts'
+import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
+import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
+import { instant } from '../contract/values.ts'
+import { BrokerError, unwrap } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { IdempotencyKey } from '../storage/idempotency.ts'
+import type { AccountParts } from './parts.ts'
+
+export const CREATION_JOB = 'tenant-creation'
+const ROUTE = 'tenants'
+/** The job takes over when the request that began a creation is surely gone. */
+const CREATION_TAKEOVER_MS = 30_000
+
+interface TenantRow extends Record<string, SqlStorageValue> {
+  seq: number
+  id: string
+  name: string
+  region: Region
+  state: TenantSummary['status'] | 'deleted'
+  version: number
+  policy: string | null
+  created_at: number
+}
+
+/** Whether a tenant's object may be asked. Not before it was set up: the first call decides where it lives. */
+export function isTenant(parts: AccountParts, id: string): boolean {
+  const row = find(parts, id)
+  return row !== undefined && row.state !== 'creating' && row.state !== 'deleted'
+}
+
+/** One page, newest first. `before` is the last sequence number of the page before. */
+export function listTenants(
+  parts: AccountParts,
+  page: { readonly before: number | null; readonly limit: number },
+): { items: TenantSummary[]; next: number | null } {
+  const rows = parts.sql
+    .exec<TenantRow>(
+      "SELECT * FROM tenants WHERE state <> 'deleted' AND seq < ? ORDER BY seq DESC LIMIT ?",
+      page.before ?? Number.MAX_SAFE_INTEGER,
+      page.limit + 1,
+    )
+    .toArray()
+  const items = rows.slice(0, page.limit)
+  return { items: items.map(summaryOf), next: rows.length > page.limit ? (items.at(-1)?.seq ?? null) : null }
+}
+
+export interface TenantCreation extends Request {
+  readonly caller: Caller
+  readonly tenant: TenantCreate
+  readonly idempotency: IdempotencyKey | undefined
+}
+
+/** Row `creating` → the tenant's object is set up → `active`. A job finishes what a crash interrupts. */
+export async function createTenant(parts: AccountParts, creation: TenantCreation): Promise<TenantView> {
+  const { tenant, idempotency } = creation
+  const earlier = idempotency && parts.idempotency.find(ROUTE, idempotency)
+  if (earlier?.answer) return JSON.parse(earlier.answer) as TenantView // written by finishCreation
+  if (earlier) throw new BrokerError('idempotency_in_progress')
+  if (find(parts, tenant.id)) {
+    throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
+  }
+  const chosen = mergePolicy({}, tenant.policy ?? {})
+  checkPolicy(chosen)
+  if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
+
+  parts.transact(() => {
+    parts.sql.exec(
+      "INSERT INTO tenants (id, name, region, state, policy, created_at) VALUES (?, ?, ?, 'creating', ?, ?)",
+      tenant.id,
+      tenant.name,
+      tenant.region,
+      JSON.stringify(chosen),
+      parts.now(),
+    )
+    if (idempotency) parts.idempotency.begin(ROUTE, idempotency, tenant.id)
+    const { requestId } = creation
+    const event = { actor: actorOf(creation.caller), action: 'tenant.create', target: tenant.id, requestId }
+    audit(parts.sql, parts.now(), { ...event, outcome: 'done' })
+    parts.jobs.put(CREATION_JOB, tenant.id, parts.now() + CREATION_TAKEOVER_MS)
+  })
+  return finishCreation(parts, tenant.id)
+}
+
+/** Idempotent: also the job's body. */
+export async function finishCreation(parts: AccountParts, id: string): Promise<TenantView> {
+  const row = find(parts, id)
+  if (!row || row.state === 'deleted') throw new BrokerError('not_found')
+  const object = parts.tenants.get(parts.tenants.idFromName(id), { locationHint: row.region })
+  const view = unwrap(
+    await object.init({
+      id,
+      name: row.name,
+      region: row.region,
+      policy: JSON.parse(row.policy ?? '{}') as PolicyPatch, // written by createTenant
+      createdAt: row.created_at,
+    }),
+  )
+  parts.transact(() => {
+    parts.sql.exec("UPDATE tenants SET state = 'active', policy = NULL WHERE id = ? AND state = 'creating'", id)
+    parts.idempotency.finish(ROUTE, id, view)
+    parts.jobs.remove(CREATION_JOB, id)
+  })
+  return view
+}
+
+/** What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing. */
+export function mirrorTenant(
+  parts: AccountParts,
+  report: {
+    readonly id: string
+    readonly name: string
+    readonly status: TenantView['status']
+    readonly version: number
+  },
+): void {
+  parts.transact(() => {
+    parts.sql.exec(
+      "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
+      report.name,
+      report.status,
+      report.version,
+      report.id,
+      report.version,
+    )
+  })
+}
+
+/** The tenant's object has nothing left upstream: only the tombstone stays. Idempotent. */
+export function buryTenant(parts: AccountParts, id: string): void {
+  parts.transact(() => {
+    const row = find(parts, id)
+    if (!row || row.state === 'deleted') return
+    parts.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", parts.now(), id)
+    parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
+    audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
+  })
+}
+
+function checkPolicy(chosen: PolicyPatch): void {
+  try {
+    effectivePolicy(chosen)
+  } catch {
+    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
+  }
+}
+
+const find = (parts: AccountParts, id: string): TenantRow | undefined =>
+  parts.sql.exec<TenantRow>('SELECT * FROM tenants WHERE id = ?', id).toArray()[0]
+
+const summaryOf = (row: TenantRow): TenantSummary => ({
+  id: row.id,
+  name: row.name,
+  region: row.region,
+  status: row.state as TenantSummary['status'], // `deleted` rows are never listed
+  createdAt: instant(row.created_at),
+})

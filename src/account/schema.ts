@@ -1,0 +1,20 @@
+/** The Account's tables. Every column is told in docs/storage.md. Migrations are only ever added. */
+import { AUDIT_TABLE } from '../storage/audit.ts'
+import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
+import { JOBS_TABLE } from '../storage/jobs.ts'
+
+export const MIGRATIONS = [
+  `CREATE TABLE tenants (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, region TEXT NOT NULL,
+     state TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0, policy TEXT,
+     created_at INTEGER NOT NULL, deleted_at INTEGER
+   );
+   CREATE TABLE turn_key_owners (uid TEXT PRIMARY KEY, tenant TEXT NOT NULL, claimed_at INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE INDEX turn_key_owners_tenant ON turn_key_owners (tenant);
+   CREATE TABLE api_calls (
+     bucket INTEGER NOT NULL, tenant TEXT NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (bucket, tenant)
+   ) WITHOUT ROWID;`,
+  JOBS_TABLE,
+  IDEMPOTENCY_TABLE,
+  AUDIT_TABLE,
+] as const

@@ -1,0 +1,55 @@
+/** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
+import type { UpstreamKey } from '../cloudflare/turnKeys.ts'
+import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
+import { spend } from './budget.ts'
+import type { AccountParts } from './parts.ts'
+
+const LIST_REMEMBERED_MS = 30_000
+const LIST_DEADLINE_MS = 8_000
+
+/** Records the owner of a uid. `false`: another tenant owns it, so whoever answered with it was wrong. */
+export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): boolean {
+  return parts.transact(() => {
+    parts.sql.exec(
+      'INSERT INTO turn_key_owners (uid, tenant, claimed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+      uid,
+      tenant,
+      parts.now(),
+    )
+    const { owner } = parts.sql
+      .exec<{ owner: string }>('SELECT tenant AS owner FROM turn_key_owners WHERE uid = ?', uid)
+      .one()
+    return owner === tenant
+  })
+}
+
+/** Upstream's keys, asked at most once in 30 s however many tenants want to know. */
+export class UpstreamList {
+  #known: { readonly keys: UpstreamKey[]; readonly askedAt: number } | undefined
+  #asking: Promise<UpstreamKey[]> | undefined
+
+  /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
+  async marked(parts: AccountParts, marker: string, since: number): Promise<string[]> {
+    const remembered = this.#known && this.#known.askedAt > Math.max(since, parts.now() - LIST_REMEMBERED_MS)
+    const keys = remembered && this.#known ? this.#known.keys : await this.#ask(parts)
+    return keys.filter((key) => key.name === marker || key.name.startsWith(`${marker} `)).map((key) => key.uid)
+  }
+
+  #ask(parts: AccountParts): Promise<UpstreamKey[]> {
+    this.#asking ??= this.#askNow(parts).finally(() => {
+      this.#asking = undefined
+    })
+    return this.#asking
+  }
+
+  async #askNow(parts: AccountParts): Promise<UpstreamKey[]> {
+    const askedAt = parts.now()
+    const wait = parts.transact(() => spend(parts.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
+    if (wait !== undefined)
+      throw new BrokerError('upstream_unavailable', { retryAfterSeconds: MAX_RETRY_AFTER_SECONDS })
+    const reply = await parts.turnKeys.list(LIST_DEADLINE_MS)
+    if (reply.kind !== 'ok') throw new BrokerError('upstream_failed')
+    this.#known = { keys: reply.value, askedAt }
+    return reply.value
+  }
+}

@@ -1,0 +1,26 @@
+/** The table of contents: what surrounds a request, then the doors. Which routes there are is contract/routes.ts. */
+import { Hono } from 'hono'
+import { apiTokenDoor } from './http/apiTokens.ts'
+import type { App, AppEnv } from './http/context.ts'
+import { Edge } from './http/edge.ts'
+import { renderError, renderMissing } from './http/errors.ts'
+import { frame, requireConfig, requireHttps } from './http/frame.ts'
+import { healthDoor } from './http/health.ts'
+import { tenantDoor } from './http/tenants.ts'
+import { turnKeyDoor } from './http/turnKeys.ts'
+
+export function createApp(): App {
+  const app = new Hono<AppEnv>()
+  app.use(frame(new Edge()))
+  app.use(requireHttps)
+  healthDoor(app)
+
+  app.use(requireConfig)
+  turnKeyDoor(app)
+  tenantDoor(app)
+  apiTokenDoor(app)
+
+  app.onError(renderError)
+  app.notFound(renderMissing)
+  return app
+}

@@ -1,0 +1,105 @@
+/**
+ * Cloudflare's TURN key API: five calls, each asked once and its answer believed only in the documented shape.
+ * API pages: "Create a new TURN key", "Retrieve TURN key details" and their siblings under
+ * `/accounts/{account_id}/calls/turn_keys`. Knows no tenants, keeps no secrets, retries nothing.
+ */
+import * as z from 'zod'
+import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
+import { type Ask, type Exchange, exchange, type Upstream } from './exchange.ts'
+
+/** Room for the list of 1,000 keys with generous names; one key needs far less. */
+const MAX_LIST_BYTES = 4 * 1_048_576
+const MAX_KEY_BYTES = 65_536
+
+const Metadata = z.object({
+  uid: z.string().regex(/^[A-Za-z0-9_-]{32}$/),
+  name: z.string().default(''),
+  created: z.iso.datetime({ offset: true }),
+  modified: z.iso.datetime({ offset: true }),
+})
+export type UpstreamKey = z.infer<typeof Metadata>
+
+const Created = Metadata.extend({ key: z.string().regex(/^[\x21-\x7e]{64}$/) })
+export type CreatedKey = z.infer<typeof Created>
+
+/** A deletion is answered with the key's metadata; that it succeeded is all that is needed. */
+const Deleted = z.union([Metadata, z.object({ success: z.literal(true) })])
+
+/** The part of the envelope that is needed to judge an answer. */
+const Envelope = z.object({
+  success: z.boolean().optional(),
+  errors: z.array(z.object({ code: z.number().optional() })).nullish(),
+  result: z.unknown().optional(),
+})
+
+export type Reply<T> =
+  | { readonly kind: 'ok'; readonly value: T }
+  /** Upstream has no such key. */
+  | { readonly kind: 'gone' }
+  /** Upstream said no, and did nothing. */
+  | { readonly kind: 'refused'; readonly status: number }
+  | { readonly kind: 'rate-limited'; readonly retryAfterSeconds: number | undefined }
+  /** It may or may not have taken effect. */
+  | {
+      readonly kind: 'doubtful'
+      readonly reason: 'timeout' | 'network' | 'server-error' | 'malformed'
+      readonly status?: number
+    }
+
+export interface TurnKeysApi {
+  create(name: string, deadlineMs: number): Promise<Reply<CreatedKey>>
+  get(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
+  list(deadlineMs: number): Promise<Reply<UpstreamKey[]>>
+  update(uid: string, name: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
+  remove(uid: string, deadlineMs: number): Promise<Reply<unknown>>
+}
+
+export function turnKeysApi(
+  config: { readonly apiUrl: string; readonly accountId: string; readonly callsApiToken: string },
+  upstream: Upstream,
+): TurnKeysApi {
+  const keys = `${config.apiUrl}/accounts/${encodeURIComponent(config.accountId)}/calls/turn_keys`
+  const key = (uid: string) => `${keys}/${encodeURIComponent(uid)}`
+
+  const call = async <T>(
+    schema: z.ZodType<T>,
+    ask: Omit<Ask, 'bearer' | 'maxBytes'> & { maxBytes?: number },
+  ): Promise<Reply<T>> =>
+    read(schema, await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...ask, bearer: config.callsApiToken }))
+
+  const about = async <T extends UpstreamKey>(uid: string, reply: Promise<Reply<T>>): Promise<Reply<T>> => {
+    const it = await reply
+    return it.kind === 'ok' && it.value.uid !== uid ? { kind: 'doubtful', reason: 'malformed' } : it
+  }
+
+  return {
+    create: (name, deadlineMs) => call(Created, { method: 'POST', url: keys, body: { name }, deadlineMs }),
+    get: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'GET', url: key(uid), deadlineMs })),
+    list: (deadlineMs) => call(z.array(Metadata), { method: 'GET', url: keys, deadlineMs, maxBytes: MAX_LIST_BYTES }),
+    update: (uid, name, deadlineMs) =>
+      about(uid, call(Metadata, { method: 'PUT', url: key(uid), body: { name }, deadlineMs })),
+    remove: (uid, deadlineMs) => call(Deleted, { method: 'DELETE', url: key(uid), deadlineMs }),
+  }
+}
+
+/** Turns an exchange into a reply. What is not clearly a yes or a no is doubtful. */
+function read<T>(schema: z.ZodType<T>, it: Exchange): Reply<T> {
+  if (it.kind === 'unanswered') return { kind: 'doubtful', reason: it.reason }
+  const { status, body } = it
+  const envelope = 'json' in body ? Envelope.safeParse(body.json) : undefined
+  const codes = envelope?.data?.errors?.map((error) => error.code) ?? []
+
+  if (status === 429) return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds }
+  if (codes.includes(CLOUDFLARE_TURN_KEY)) return { kind: 'gone' }
+  // A 404 that is no answer about a key (a page of HTML, a route or account that is not there) proves nothing about one.
+  if (status === 404 && envelope?.data?.success === false && !codes.includes(CLOUDFLARE_ROUTE)) return { kind: 'gone' }
+  if (status >= 400 && status < 500) return { kind: 'refused', status }
+  if (status >= 500) return { kind: 'doubtful', reason: 'server-error', status }
+  if ('problem' in body && body.problem === 'timeout') return { kind: 'doubtful', reason: 'timeout', status }
+  if (status < 200 || status > 299 || !envelope?.success || envelope.data.success === false) {
+    return { kind: 'doubtful', reason: 'malformed', status }
+  }
+  // Before September 2025 the create answer was published without its envelope.
+  const result = schema.safeParse(envelope.data.result ?? ('json' in body ? body.json : undefined))
+  return result.success ? { kind: 'ok', value: result.data } : { kind: 'doubtful', reason: 'malformed', status }
+}

@@ -1,0 +1,38 @@
+/** API tokens: the server-side bearers of a tenant. The token itself is shown once, at creation or roll. */
+import * as z from 'zod'
+import { Scope } from './scopes.ts'
+import { Instant, NonEmptyName } from './values.ts'
+
+export const MAX_API_TOKENS = 50
+/** How long a rolled token's old secret stays valid unless the caller says otherwise, and at most. */
+export const DEFAULT_OVERLAP_SECONDS = 3_600
+export const MAX_OVERLAP_SECONDS = 604_800
+
+export const ApiTokenCreate = z.strictObject({
+  name: NonEmptyName,
+  scopes: z
+    .array(Scope)
+    .min(1)
+    .refine((list) => new Set(list).size === list.length, 'must not repeat a scope'),
+  expiresAt: Instant.nullable().exactOptional(),
+})
+export type ApiTokenCreate = z.infer<typeof ApiTokenCreate>
+
+export const ApiTokenRoll = z.strictObject({
+  /** 0 ends the old secret at once. */
+  overlapSeconds: z.int().min(0).max(MAX_OVERLAP_SECONDS).default(DEFAULT_OVERLAP_SECONDS),
+})
+export type ApiTokenRoll = z.infer<typeof ApiTokenRoll>
+
+export type ApiTokenView = {
+  id: string
+  name: string
+  scopes: Scope[]
+  expiresAt: string | null
+  createdAt: string
+  /** When the secret last changed, and until when the one before is still accepted. */
+  rolledAt: string | null
+  previousValidUntil: string | null
+}
+
+export type ApiTokenWithSecret = ApiTokenView & { token: string }

@@ -1,0 +1,128 @@
+/**
+ * A tenant's policy: every setting, its bounds and its default. Only what differs from the defaults is stored,
+ * so that a better default reaches every tenant that did not choose.
+ */
+import * as z from 'zod'
+import { isLoopbackHost } from './hosts.ts'
+import { TurnKeyUid } from './values.ts'
+
+/** Cloudflare's own ceiling for a credential, 48 h. */
+export const MAX_TTL_SECONDS = 172_800
+
+const count = (min: number, max: number) => z.int().min(min).max(max)
+const Ttl = count(1, MAX_TTL_SECONDS)
+
+/** A web origin exactly as a browser sends it: https, http on loopback, or an app's own scheme. */
+export const WebOrigin = z
+  .string()
+  .max(255)
+  .refine(isWebOrigin, 'must be an origin as browsers send it, without a path')
+
+export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
+
+const urls = z.strictObject({
+  transports: z
+    .array(z.enum(TRANSPORTS))
+    .min(1)
+    .max(TRANSPORTS.length)
+    .refine((list) => new Set(list).size === list.length, 'must not repeat a transport'),
+  maxUrls: count(1, 16).nullable(),
+})
+
+const fields = {
+  allowedOrigins: z
+    .array(WebOrigin)
+    .max(100)
+    .refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
+  requireOrigin: z.boolean(),
+  defaultTtl: Ttl,
+  maxTtl: Ttl,
+  maxLiveCredentialsPerSubject: count(1, 1_000),
+  maxLiveCredentials: count(1, 1_000_000),
+  maxMintsPerMinute: count(1, 100_000),
+  maxTurnKeys: count(0, 1_000),
+  maxApiCallsPer5Min: count(1, 720),
+  reuse: z.boolean(),
+  defaultKeyId: TurnKeyUid.nullable(),
+  urls,
+  fallback: z.enum(['error', 'stun']),
+  /** Nothing verifies a tenant's own JWTs yet, so none can be registered. */
+  issuers: z.array(z.never()).max(0),
+  auditRetentionDays: count(1, 3_650),
+  auditRetentionRows: count(1_000, 5_000_000),
+}
+
+export const Policy = z
+  .strictObject(fields)
+  .refine((policy) => policy.defaultTtl <= policy.maxTtl, { path: ['defaultTtl'], message: 'must not be above maxTtl' })
+export type Policy = z.infer<typeof Policy>
+
+export const DEFAULT_POLICY: Policy = {
+  allowedOrigins: [],
+  requireOrigin: false,
+  defaultTtl: 3_600,
+  maxTtl: 14_400,
+  maxLiveCredentialsPerSubject: 20,
+  maxLiveCredentials: 10_000,
+  maxMintsPerMinute: 600,
+  maxTurnKeys: 5,
+  maxApiCallsPer5Min: 60,
+  reuse: true,
+  defaultKeyId: null,
+  urls: { transports: ['udp', 'tcp', 'tls'], maxUrls: null },
+  fallback: 'error',
+  issuers: [],
+  auditRetentionDays: 90,
+  auditRetentionRows: 2_000_000,
+}
+
+/** What a tenant chose, at creation or in a merge patch (RFC 7396): absent = untouched, `null` = the default. */
+export const PolicyPatch = z.strictObject(nullishFields())
+export type PolicyPatch = z.infer<typeof PolicyPatch>
+
+/** What a tenant chose after a patch: only what differs from the defaults, by choice. */
+export function mergePolicy(chosen: PolicyPatch, patch: PolicyPatch | null): PolicyPatch {
+  if (patch === null) return {}
+  const urls = patch.urls ? { ...chosen.urls, ...patch.urls } : patch.urls
+  const merged = { ...chosen, ...patch, ...(urls === undefined ? {} : { urls }) }
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null))
+}
+
+/** The policy in force; throws a ZodError when the choices contradict each other. */
+export function effectivePolicy(chosen: PolicyPatch): Policy {
+  const urls = { ...DEFAULT_POLICY.urls, ...withoutNulls(chosen.urls ?? {}) }
+  return Policy.parse({ ...DEFAULT_POLICY, ...withoutNulls(chosen), urls })
+}
+
+const withoutNulls = (values: object) =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null))
+
+function nullishFields() {
+  const of = <T extends z.ZodType>(schema: T) => schema.nullable().exactOptional()
+  return {
+    allowedOrigins: of(fields.allowedOrigins),
+    requireOrigin: of(fields.requireOrigin),
+    defaultTtl: of(fields.defaultTtl),
+    maxTtl: of(fields.maxTtl),
+    maxLiveCredentialsPerSubject: of(fields.maxLiveCredentialsPerSubject),
+    maxLiveCredentials: of(fields.maxLiveCredentials),
+    maxMintsPerMinute: of(fields.maxMintsPerMinute),
+    maxTurnKeys: of(fields.maxTurnKeys),
+    maxApiCallsPer5Min: of(fields.maxApiCallsPer5Min),
+    reuse: of(fields.reuse),
+    defaultKeyId: of(fields.defaultKeyId),
+    urls: of(z.strictObject({ transports: of(urls.shape.transports), maxUrls: of(urls.shape.maxUrls) })),
+    fallback: of(fields.fallback),
+    issuers: of(fields.issuers),
+    auditRetentionDays: of(fields.auditRetentionDays),
+    auditRetentionRows: of(fields.auditRetentionRows),
+  }
+}
+
+function isWebOrigin(text: string): boolean {
+  if (/^(capacitor|ionic):\/\/[a-z0-9.-]{1,200}$/.test(text)) return true
+  if (!URL.canParse(text)) return false
+  const url = new URL(text)
+  const scheme = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
+  return scheme && url.origin === text
+}

@@ -1,0 +1,50 @@
+/** Tenants as the admin door and the tenant itself see them. */
+import * as z from 'zod'
+import { type Policy, PolicyPatch } from './policy.ts'
+import { NonEmptyName, TenantId } from './values.ts'
+
+/** Durable Object location hints: where a tenant's object is asked to live. A hint, no promise; fixed at creation. */
+export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const
+export const Region = z.enum(REGIONS)
+export type Region = z.infer<typeof Region>
+
+export const TenantCreate = z.strictObject({
+  id: TenantId,
+  name: NonEmptyName,
+  region: Region,
+  policy: PolicyPatch.exactOptional(),
+})
+export type TenantCreate = z.infer<typeof TenantCreate>
+
+/** RFC 7396 merge patch: arrays are replaced, `null` in the policy is its default. */
+export const TenantPatch = z.strictObject({
+  name: NonEmptyName.exactOptional(),
+  status: z.enum(['active', 'suspended']).exactOptional(),
+  policy: PolicyPatch.nullable().exactOptional(),
+})
+export type TenantPatch = z.infer<typeof TenantPatch>
+
+export type TenantStatus = 'active' | 'suspended' | 'deleting'
+
+/** One tenant, whole. Times are RFC 3339. */
+export type TenantView = {
+  id: string
+  name: string
+  region: Region
+  status: TenantStatus
+  /** Grows by one with every change; the value of `ETag` and `If-Match`. */
+  version: number
+  policy: Policy
+  counts: { turnKeys: number; apiTokens: number }
+  createdAt: string
+  modifiedAt: string
+}
+
+/** One line of the directory. `creating` until the tenant's own object is set up. */
+export type TenantSummary = {
+  id: string
+  name: string
+  region: Region
+  status: TenantStatus | 'creating'
+  createdAt: string
+}

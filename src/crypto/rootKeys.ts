@@ -1,0 +1,70 @@
+/**
+ * The ring of root keys: `ROOT_KEYS = id:base64(32 bytes)[,id:…]`, the first is current.
+ * HKDF-SHA-256 (RFC 5869) derives one key per purpose and record; a root key itself encrypts nothing.
+ */
+
+const ROOT_KEY_BYTES = 32
+const MAX_ROOT_KEYS = 8
+const ROOT_KEY_ID = /^[A-Za-z0-9-]{1,16}$/
+
+/** What a derived key may be used for; the label keeps the keys of different purposes apart. */
+export type Purpose = 'turn-key-secret' | 'page-cursor'
+
+export interface RootKeys {
+  /** Id of the key that seals. */
+  readonly current: string
+  readonly ids: readonly string[]
+  /** The HKDF input key, imported once per isolate; `undefined` when the ring does not hold it. */
+  get(id: string): Promise<CryptoKey> | undefined
+}
+
+/** Parses `ROOT_KEYS`; `undefined` when it is malformed. Never says which part was wrong: it is all secret. */
+export function parseRootKeys(text: string): RootKeys | undefined {
+  const raw = new Map<string, Uint8Array<ArrayBuffer>>()
+  for (const entry of text.split(',')) {
+    const [id, encoded, ...more] = entry.trim().split(':')
+    if (id === undefined || encoded === undefined || more.length > 0 || !ROOT_KEY_ID.test(id) || raw.has(id)) return
+    const bytes = decode(encoded)
+    if (bytes?.byteLength !== ROOT_KEY_BYTES) return
+    raw.set(id, bytes)
+  }
+  const [current] = raw.keys()
+  if (current === undefined || raw.size > MAX_ROOT_KEYS) return
+
+  const imported = new Map<string, Promise<CryptoKey>>()
+  return {
+    current,
+    ids: [...raw.keys()],
+    get(id) {
+      const bytes = raw.get(id)
+      if (!bytes) return
+      const key = imported.get(id) ?? crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey'])
+      imported.set(id, key)
+      return key
+    },
+  }
+}
+
+/** An AES-256-GCM key for one purpose and one record. */
+export function deriveSealingKey(
+  rootKey: CryptoKey,
+  purpose: Purpose,
+  salt: Uint8Array<ArrayBuffer>,
+): Promise<CryptoKey> {
+  const info = new TextEncoder().encode(`turn-broker/seal/1/${purpose}`)
+  return crypto.subtle.deriveKey(
+    { name: 'HKDF', hash: 'SHA-256', salt, info },
+    rootKey,
+    { name: 'AES-GCM', length: 256 },
+    false,
+    ['encrypt', 'decrypt'],
+  )
+}
+
+function decode(encoded: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Uint8Array.fromBase64(encoded, { lastChunkHandling: 'strict' })
+  } catch {
+    return
+  }
+}

@@ -1,0 +1,42 @@
+/** API tokens at the admin door. The token itself is in the answer of create and roll, and nowhere else. */
+import { ApiTokenCreate, ApiTokenRoll } from '../contract/apiTokens.ts'
+import { ApiTokenId } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import { readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App, Ctx } from './context.ts'
+import { idempotencyOf } from './idempotencyKey.ts'
+import { mount } from './mount.ts'
+import { readPage, writePage } from './pages.ts'
+import { ask, askOnce, tenantObject } from './reach.ts'
+
+export function apiTokenDoor(app: App): void {
+  mount(app, 'apiTokenList', async (c) => {
+    const page = await readPage(c, 'apiTokenList')
+    return async () =>
+      c.json(await writePage(c, 'apiTokenList', await ask(tenantObject(c, tenantOf(c)).listApiTokens(page))))
+  })
+
+  mount(app, 'apiTokenCreate', async (c) => {
+    const { value: input, hash } = await readJson(c, ApiTokenCreate)
+    const creation = { ...callOf(c), input, idempotency: idempotencyOf(c, hash) }
+    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).createApiToken(creation)), 201)
+  })
+
+  mount(app, 'apiTokenDelete', (c) => async () => {
+    await ask(tenantObject(c, tenantOf(c)).deleteApiToken({ ...callOf(c), tokenId: tokenIdOf(c) }))
+    return c.body(null, 204)
+  })
+
+  mount(app, 'apiTokenRoll', async (c) => {
+    const { value } = await readJson(c, ApiTokenRoll)
+    const roll = { ...callOf(c), tokenId: tokenIdOf(c), overlapSeconds: value.overlapSeconds }
+    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).rollApiToken(roll)))
+  })
+}
+
+function tokenIdOf(c: Ctx): string {
+  const id = ApiTokenId.safeParse(c.req.param('token_id'))
+  if (!id.success) throw new BrokerError('not_found', { detail: 'No such API token.' })
+  return id.data
+}

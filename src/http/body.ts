@@ -1,0 +1,110 @@
+/** Reads a request's JSON body: bounded in bytes and time, UTF-8, no duplicate names, then its schema. */
+import type * as z from 'zod'
+import { sha256 } from '../crypto/digest.ts'
+import { BrokerError } from '../errors.ts'
+import type { Ctx } from './context.ts'
+
+export const MAX_BODY_BYTES = 16_384
+export const BODY_DEADLINE_MS = 5_000
+const MAX_DEPTH = 16
+const JSON_TYPE = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i
+
+export interface Body<T> {
+  readonly value: T
+  /** SHA-256 of the bytes as they came. */
+  readonly hash: string
+}
+
+export async function readJson<T>(c: Ctx, schema: z.ZodType<T>): Promise<Body<T>> {
+  const type = c.req.header('Content-Type') ?? ''
+  if (!JSON_TYPE.test(type) || c.req.header('Content-Encoding') !== undefined)
+    throw new BrokerError('unsupported_media_type')
+  const bytes = await readBytes(c.req.raw)
+  const json = parse(bytes)
+  const result = schema.safeParse(json)
+  if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
+  return { value: result.data, hash: await sha256(bytes) }
+}
+
+async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY_BYTES) throw new BrokerError('too_large')
+  const reader = request.body?.getReader()
+  if (!reader) throw malformed('a JSON body is required')
+  const bytes = new Uint8Array(MAX_BODY_BYTES)
+  let length = 0
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), BODY_DEADLINE_MS)
+  })
+  try {
+    for (;;) {
+      const part = await Promise.race([reader.read(), late])
+      if (part === 'late') throw malformed('the body did not arrive in time')
+      if (part.done) return bytes.slice(0, length)
+      if (length + part.value.byteLength > MAX_BODY_BYTES) throw new BrokerError('too_large')
+      bytes.set(part.value, length)
+      length += part.value.byteLength
+    }
+  } catch (error) {
+    void reader.cancel().catch(() => undefined)
+    throw error instanceof BrokerError ? error : malformed('the body did not arrive whole')
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function parse(bytes: Uint8Array<ArrayBuffer>): unknown {
+  let text: string
+  let json: unknown
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    json = JSON.parse(text)
+  } catch {
+    throw malformed('the body is not JSON')
+  }
+  if (countNames(json, 0) !== namesInText(text)) throw malformed('a name is repeated in an object')
+  return json
+}
+
+/** Names in the parsed value; a repeated one is there once. */
+function countNames(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0
+  if (depth >= MAX_DEPTH) throw malformed('the body is nested too deeply')
+  const inner = Object.values(value).reduce((sum: number, each) => sum + countNames(each, depth + 1), 0)
+  return Array.isArray(value) ? inner : inner + Object.keys(value).length
+}
+
+/** Names as written: strings with a colon behind them. The text is known to be valid JSON. */
+const namesInText = (text: string): number =>
+  [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined).length
+
+/** The first thing wrong, by its place and our own words: what the caller sent is not repeated. */
+export function explain(error: z.ZodError): string {
+  const [issue] = error.issues
+  if (!issue) return 'malformed'
+  const place = issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : ''
+  return place + wordsFor(issue)
+}
+
+function wordsFor(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return 'has an unknown field'
+    case 'invalid_type':
+      return `must be present and of type ${issue.expected}`
+    case 'too_big':
+      return `must be at most ${issue.maximum}`
+    case 'too_small':
+      return `must be at least ${issue.minimum}`
+    case 'invalid_value':
+      return `must be one of: ${issue.values.map(String).join(', ')}`
+    case 'custom':
+    case 'invalid_format':
+      // Messages of our own refinements; zod's own for a format name no value.
+      return issue.message
+    default:
+      return 'is malformed'
+  }
+}
+
+const malformed = (detail: string) => new BrokerError('invalid_request', { detail })

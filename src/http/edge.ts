@@ -1,0 +1,40 @@
+/**
+ * What an isolate remembers between requests: tenants known to exist, refusals for ten seconds, readiness.
+ * Bounded, and only ever a shortcut to an answer the objects gave.
+ */
+import type { ErrorCode } from '../errors.ts'
+
+const REFUSED_MS = 10_000
+const READY_MS = 10_000
+const MAX_ENTRIES = 10_000
+
+export class Edge {
+  /** Ids are never used again, so a tenant once known stays a name with an object behind it. */
+  readonly tenants = new Remembered<boolean>(Number.POSITIVE_INFINITY)
+  /** Digest and scope → the refusal the Tenant gave. A token's worth only ever shrinks within ten seconds. */
+  readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
+  readonly readiness = new Remembered<boolean>(READY_MS)
+}
+
+class Remembered<T> {
+  readonly #entries = new Map<string, { readonly value: T; readonly until: number }>()
+  readonly #forMs: number
+
+  constructor(forMs: number) {
+    this.#forMs = forMs
+  }
+
+  get(key: string): T | undefined {
+    const entry = this.#entries.get(key)
+    if (entry && entry.until > Date.now()) return entry.value
+    this.#entries.delete(key)
+    return
+  }
+
+  set(key: string, value: T): void {
+    // The oldest entry makes room: a Map keeps insertion order.
+    const [oldest] = this.#entries.keys()
+    if (this.#entries.size >= MAX_ENTRIES && oldest !== undefined) this.#entries.delete(oldest)
+    this.#entries.set(key, { value, until: Date.now() + this.#forMs })
+  }
+}

@@ -1,0 +1,36 @@
+/** Is it up, can it work. Says yes or no, and why to nobody. */
+import { parseConfig } from '../env.ts'
+import type { App, Ctx } from './context.ts'
+import { mount } from './mount.ts'
+import { accountObject, ask } from './reach.ts'
+
+const READY_DEADLINE_MS = 3_000
+
+/** Mounted before the configuration is required: an isolate that runs is up. */
+export function healthDoor(app: App): void {
+  mount(app, 'health', (c) => async () => c.json({ ok: true }))
+
+  mount(app, 'ready', (c) => async () => {
+    const ready = await isReady(c)
+    return c.json({ ready }, ready ? 200 : 503)
+  })
+}
+
+/** Remembered for ten seconds, so that a probe, or a flood of them, costs one question. */
+async function isReady(c: Ctx): Promise<boolean> {
+  const { readiness } = c.get('edge')
+  const known = readiness.get('')
+  if (known !== undefined) return known
+  const ready = parseConfig(c.env).ok && (await accountAnswers(c))
+  readiness.set('', ready)
+  return ready
+}
+
+async function accountAnswers(c: Ctx): Promise<boolean> {
+  const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), READY_DEADLINE_MS))
+  const asked = ask(accountObject(c).isTenant('-')).then(
+    () => true,
+    () => false,
+  )
+  return Promise.race([asked, late])
+}

@@ -1,0 +1,36 @@
+/** Mounts a handler under its route of the contract: with it come the guard, the deadline and the log's route name. */
+import { ROUTES, type Route, type RouteName } from '../contract/routes.ts'
+import { BrokerError } from '../errors.ts'
+import type { App, Ctx } from './context.ts'
+import { guard } from './guard.ts'
+
+/** Works through the request up to its last byte, and returns what is to be done then. */
+export type Handler = (c: Ctx) => Promise<() => Promise<Response>> | (() => Promise<Response>)
+
+export function mount(app: App, name: RouteName, handler: Handler): void {
+  const route: Route = ROUTES[name]
+  app.on(route.method, route.path, async (c) => {
+    c.set('route', name)
+    const verdict = await guard(c, route)
+    const work = await handler(c)
+    return verdict.remembering(() => within(route, work()))
+  })
+}
+
+/** The deadline counts from the last byte of the request. What is then still running goes on without its caller. */
+async function within(route: Route, work: Promise<Response>): Promise<Response> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(lateError(route)), route.deadlineMs)
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const lateError = (route: Route) =>
+  route.method === 'GET'
+    ? new BrokerError('upstream_timeout')
+    : new BrokerError('outcome_unknown', { doNotRepeat: true })

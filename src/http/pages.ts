@@ -1,0 +1,50 @@
+/** Pages of a list: `?limit=1..100&cursor=`. A cursor is sealed and opens only for its tenant, route and filter. */
+import type { RouteName } from '../contract/routes.ts'
+import { open, type Place, seal } from '../crypto/seal.ts'
+import { BrokerError } from '../errors.ts'
+import type { Ctx } from './context.ts'
+
+const DEFAULT_LIMIT = 50
+const MAX_LIMIT = 100
+
+export interface PageRequest {
+  readonly limit: number
+  /** The last sequence number of the page before. */
+  readonly before: number | null
+}
+
+export async function readPage(c: Ctx, route: RouteName): Promise<PageRequest> {
+  return { limit: readLimit(c.req.query('limit')), before: await readCursor(c, route, c.req.query('cursor')) }
+}
+
+export async function writePage<T>(
+  c: Ctx,
+  route: RouteName,
+  page: { readonly items: T[]; readonly next: number | null },
+): Promise<{ items: T[]; nextCursor: string | null }> {
+  const nextCursor =
+    page.next === null ? null : await seal(c.get('config').rootKeys, place(c, route), String(page.next))
+  return { items: page.items, nextCursor }
+}
+
+function readLimit(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_LIMIT
+  const limit = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : 0
+  if (limit < 1 || limit > MAX_LIMIT)
+    throw new BrokerError('invalid_request', { detail: `limit: must be 1 to ${MAX_LIMIT}` })
+  return limit
+}
+
+async function readCursor(c: Ctx, route: RouteName, cursor: string | undefined): Promise<number | null> {
+  if (cursor === undefined) return null
+  const text = cursor.length > 512 ? undefined : await open(c.get('config').rootKeys, place(c, route), cursor)
+  if (text === undefined) throw new BrokerError('invalid_request', { detail: 'cursor: not one of this list' })
+  return Number(text)
+}
+
+const place = (c: Ctx, route: RouteName): Place => ({
+  purpose: 'page-cursor',
+  tenant: c.get('tenant') ?? '',
+  record: route,
+  version: 1,
+})

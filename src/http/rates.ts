@@ -1,0 +1,33 @@
+/** The soft rates at the edge: per address block, per tenant. Exact limits are the Tenant's. */
+import { BrokerError } from '../errors.ts'
+import type { Ctx } from './context.ts'
+
+/** The limiters count in windows of 60 s and do not say when one ends. */
+const RETRY_AFTER_SECONDS = 30
+
+export async function limitAddress(c: Ctx): Promise<void> {
+  const block = addressBlock(c.req.header('CF-Connecting-IP') ?? '')
+  await limit(c.env.RATE_IP, block)
+}
+
+export async function limitTenant(c: Ctx, tenant: string): Promise<void> {
+  await limit(c.env.RATE_TENANT, tenant)
+}
+
+async function limit(limiter: RateLimit, key: string): Promise<void> {
+  const { success } = await limiter.limit({ key })
+  if (!success) throw new BrokerError('rate_limited', { retryAfterSeconds: RETRY_AFTER_SECONDS })
+}
+
+/** Who counts as one: an IPv4 address, or an IPv6 /64, which is what one household or machine is given. */
+export function addressBlock(address: string): string {
+  if (!address.includes(':')) return address
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  if (mapped?.[1]) return mapped[1]
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const first = head === '' ? [] : head.split(':')
+  const last = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - first.length - last.length)
+  const groups = [...first, ...Array<string>(zeros).fill('0'), ...last].slice(0, 4)
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`
+}

@@ -1,0 +1,62 @@
+/** Tenants at the admin door, and a tenant's view of itself at the server door. */
+import { TenantCreate, TenantPatch, type TenantView } from '../contract/tenants.ts'
+import { BrokerError } from '../errors.ts'
+import { readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App, Ctx } from './context.ts'
+import { idempotencyOf } from './idempotencyKey.ts'
+import { mount } from './mount.ts'
+import { readPage, writePage } from './pages.ts'
+import { accountObject, ask, askOnce, tenantObject } from './reach.ts'
+
+export function tenantDoor(app: App): void {
+  mount(app, 'tenantSelf', (c) => async () => described(c, await describe(c)))
+
+  mount(app, 'tenantList', async (c) => {
+    const page = await readPage(c, 'tenantList')
+    return async () => c.json(await writePage(c, 'tenantList', await ask(accountObject(c).listTenants(page))))
+  })
+
+  mount(app, 'tenantCreate', async (c) => {
+    const { value: tenant, hash } = await readJson(c, TenantCreate)
+    const creation = { ...callOf(c), tenant, idempotency: idempotencyOf(c, hash) }
+    return async () => described(c, await askOnce(accountObject(c).createTenant(creation)), 201)
+  })
+
+  mount(app, 'tenantGet', (c) => async () => described(c, await describe(c)))
+
+  mount(app, 'tenantPatch', async (c) => {
+    const { value: patch } = await readJson(c, TenantPatch)
+    const change = { ...callOf(c), patch, ifMatch: ifMatchOf(c) }
+    return async () => described(c, await ask(tenantObject(c, tenantOf(c)).patch(change)))
+  })
+
+  mount(app, 'tenantDelete', (c) => {
+    const cascade = c.req.query('cascade')
+    if (cascade !== undefined && cascade !== 'true' && cascade !== 'false') {
+      throw new BrokerError('invalid_request', { detail: 'cascade: must be true or false' })
+    }
+    return async () => {
+      await ask(tenantObject(c, tenantOf(c)).beginDeletion({ ...callOf(c), cascade: cascade === 'true' }))
+      return c.json({ id: tenantOf(c), status: 'deleting' }, 202)
+    }
+  })
+}
+
+const describe = (c: Ctx): Promise<TenantView> =>
+  ask(tenantObject(c, tenantOf(c)).describe({ ...callOf(c), scope: 'tenant:read' }))
+
+function described(c: Ctx, tenant: TenantView, status: 200 | 201 = 200): Response {
+  c.header('ETag', `"${tenant.version}"`)
+  return c.json(tenant, status)
+}
+
+/** The version in `If-Match: "3"`; `*` and no header match any. */
+function ifMatchOf(c: Ctx): number | undefined {
+  const header = c.req.header('If-Match')
+  if (header === undefined || header === '*') return
+  const version = /^"(\d{1,15})"$/.exec(header)?.[1]
+  if (version === undefined)
+    throw new BrokerError('invalid_request', { detail: 'If-Match: must be a version in quotes' })
+  return Number(version)
+}

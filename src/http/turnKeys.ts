@@ -1,0 +1,83 @@
+/**
+ * TURN keys in Cloudflare's own shape: `/client/v4/accounts/{account_id}/calls/turn_keys`, where `account_id` is the
+ * tenant's id. A look-up is answered from KV while the Tenant confirmed it within a minute.
+ */
+import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../cache/entries.ts'
+import { TurnKeyWrite } from '../contract/turnKeys.ts'
+import { TurnKeyUid } from '../contract/values.ts'
+import { noSuchTurnKey } from '../errors.ts'
+import type { LookedUp } from '../tenant/turnKeyLookup.ts'
+import { readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App, Ctx } from './context.ts'
+import { edgeGrants } from './guard.ts'
+import { idempotencyOf } from './idempotencyKey.ts'
+import { mount } from './mount.ts'
+import { ask, askOnce, tenantObject } from './reach.ts'
+
+export function turnKeyDoor(app: App): void {
+  mount(app, 'turnKeyList', (c) => async () => {
+    return c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).listTurnKeys(callOf(c)))))
+  })
+
+  mount(app, 'turnKeyCreate', async (c) => {
+    const { value, hash } = await readJson(c, TurnKeyWrite)
+    const creation = { ...callOf(c), name: value.name ?? '', idempotency: idempotencyOf(c, hash) }
+    return async () => c.json(enveloped(await askOnce(tenantObject(c, tenantOf(c)).createTurnKey(creation))), 201)
+  })
+
+  mount(app, 'turnKeyGet', (c) => async () => {
+    const uid = uidOf(c)
+    const cached = await fromEdge(c, uid)
+    if (cached) return c.json(enveloped(cached))
+    const found = await ask(tenantObject(c, tenantOf(c)).lookUpTurnKey({ ...callOf(c), uid }))
+    cacheStatus(c, `${tenantStatus(found)}, edge; fwd=miss`)
+    return c.json(enveloped(found.key))
+  })
+
+  mount(app, 'turnKeyUpdate', async (c) => {
+    const { value } = await readJson(c, TurnKeyWrite)
+    const uid = uidOf(c)
+    const renaming = { ...callOf(c), uid, name: value.name }
+    return async () => c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).renameTurnKey(renaming))))
+  })
+
+  mount(app, 'turnKeyDelete', (c) => async () => {
+    const uid = uidOf(c)
+    return c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).removeTurnKey({ ...callOf(c), uid }))))
+  })
+}
+
+/** KV's answer, if the tenant's snapshot and the key's entry are both fresh and both say yes. */
+async function fromEdge(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | undefined> {
+  const snapshot = c.get('snapshot')
+  const { caller } = callOf(c)
+  const now = Date.now()
+  if (!snapshot || !isFresh(snapshot, now) || !edgeGrants(snapshot, caller, 'turn_keys:read', now)) return
+  const tenant = tenantOf(c)
+  const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant })
+  // An entry that says "gone" is a no, and a no is the Tenant's to say.
+  if (!entry?.key || entry.uid !== uid || entry.key.uid !== uid || !isFresh(entry, now)) return
+  cacheStatus(c, `edge; hit; ttl=${Math.floor((entry.confirmedAt + 60_000 - now) / 1_000)}`)
+  return entry.key
+}
+
+/** `Cache-Status` (RFC 9211): the Tenant is nearer to the origin, so it stands first. */
+function tenantStatus({ from, ttlSeconds }: LookedUp): string {
+  if (from === 'upstream') return 'tenant; fwd=stale; stored'
+  return `tenant; hit; ttl=${ttlSeconds}${from === 'stale-copy' ? '; detail="upstream-unconfirmed"' : ''}`
+}
+
+function cacheStatus(c: Ctx, status: string): void {
+  c.set('cacheStatus', status)
+  c.header('Cache-Status', status)
+}
+
+/** A `key_id` that could not be one is a key that never was. */
+function uidOf(c: Ctx): string {
+  const uid = TurnKeyUid.safeParse(c.req.param('key_id'))
+  if (!uid.success) throw noSuchTurnKey()
+  return uid.data
+}
+
+const enveloped = <T>(result: T) => ({ success: true, errors: [], messages: [], result })

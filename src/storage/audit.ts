@@ -1,0 +1,35 @@
+/**
+ * The audit trail of an object: one row a decision, written in the transaction of what it tells.
+ * Ids and outcomes only; no secret, no subject's name. Actions and fields: docs/storage.md.
+ */
+
+export const AUDIT_TABLE = `
+  CREATE TABLE audit_events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,
+    actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT, outcome TEXT NOT NULL, code TEXT,
+    request_id TEXT, origin TEXT, digest TEXT
+  );`
+
+export interface AuditEvent {
+  /** `admin:…`, `api-token:{id}`, or `broker` for what a job does. */
+  readonly actor: string
+  readonly action: string
+  readonly target?: string | undefined
+  readonly outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'
+  /** The error code of a refusal or failure. */
+  readonly code?: string | undefined
+  readonly requestId?: string | undefined
+}
+
+export function audit(sql: SqlStorage, at: number, event: AuditEvent): void {
+  sql.exec(
+    'INSERT INTO audit_events (at, actor, action, target, outcome, code, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    at,
+    event.actor,
+    event.action,
+    event.target ?? null,
+    event.outcome,
+    event.code ?? null,
+    event.requestId ?? null,
+  )
+}

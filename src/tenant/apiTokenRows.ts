@@ -1,0 +1,65 @@
+/** The rows of API tokens. Only digests are kept; which of them opens a token, and until when, is decided here. */
+import type { TenantSnapshot } from '../cache/entries.ts'
+import type { ApiTokenView } from '../contract/apiTokens.ts'
+import { Scope } from '../contract/scopes.ts'
+import { instant } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+
+export interface ApiTokenRow extends Record<string, SqlStorageValue> {
+  seq: number
+  id: string
+  name: string
+  scopes: string
+  digest: string
+  previous_digest: string | null
+  previous_until: number | null
+  expires_at: number | null
+  created_at: number
+  rolled_at: number | null
+}
+
+export const countApiTokens = (sql: SqlStorage): number =>
+  sql.exec<{ n: number }>('SELECT count(*) AS n FROM api_tokens').one().n
+
+export const deleteAllApiTokens = (sql: SqlStorage): void => {
+  sql.exec('DELETE FROM api_tokens')
+}
+
+/** What the edge may know of the tokens. */
+export const snapshotTokens = (sql: SqlStorage, now: number): TenantSnapshot['tokens'] =>
+  sql
+    .exec<ApiTokenRow>('SELECT * FROM api_tokens')
+    .toArray()
+    .map((row) => ({ id: row.id, digests: digestsOf(row, now), scopes: scopesOf(row) }))
+
+/** The digests that open this token now, each with the time until which it does (`null`: no end). */
+export function digestsOf(row: ApiTokenRow, now: number): { digest: string; until: number | null }[] {
+  const current = { digest: row.digest, until: row.expires_at }
+  const { previous_digest: digest, previous_until: until } = row
+  if (digest === null || until === null || until <= now) return [current]
+  return [current, { digest, until: Math.min(until, row.expires_at ?? until) }]
+}
+
+export const scopesOf = (row: ApiTokenRow): Scope[] => Scope.array().parse(JSON.parse(row.scopes))
+
+export const findApiToken = (sql: SqlStorage, id: string): ApiTokenRow | undefined =>
+  sql.exec<ApiTokenRow>('SELECT * FROM api_tokens WHERE id = ?', id).toArray()[0]
+
+export function existingApiToken(sql: SqlStorage, id: string): ApiTokenRow {
+  const row = findApiToken(sql, id)
+  if (!row) throw new BrokerError('not_found', { detail: 'No such API token.' })
+  return row
+}
+
+export function viewOf(row: ApiTokenRow, now: number): ApiTokenView {
+  const previous = row.previous_until !== null && row.previous_until > now ? row.previous_until : null
+  return {
+    id: row.id,
+    name: row.name,
+    scopes: scopesOf(row),
+    expiresAt: row.expires_at === null ? null : instant(row.expires_at),
+    createdAt: instant(row.created_at),
+    rolledAt: row.rolled_at === null ? null : instant(row.rolled_at),
+    previousValidUntil: previous === null ? null : instant(previous),
+  }
+}

@@ -1,0 +1,35 @@
+/** The Tenant's last word on a caller: what a token is worth now, whatever the edge believed. */
+import { actorOf, type Caller } from '../auth/caller.ts'
+import { SCOPES, type Scope } from '../contract/scopes.ts'
+import { sameDigest } from '../crypto/digest.ts'
+import { BrokerError } from '../errors.ts'
+import { digestsOf, findApiToken, scopesOf } from './apiTokenRows.ts'
+import type { TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+
+export interface Authority {
+  /** For the audit trail. */
+  readonly actor: string
+  /** Whether a key's secret may be shown to this caller. */
+  readonly reveals: boolean
+}
+
+/** The Tenant's last word on a caller. Throws `invalid_token` or `insufficient_scope`. */
+export function authorize(parts: Pick<TenantParts, 'sql' | 'now'>, caller: Caller, scope: Scope): Authority {
+  const granted = grantedScopes(parts, caller)
+  if (!granted) throw new BrokerError('invalid_token')
+  if (!granted.includes(scope)) throw new BrokerError('insufficient_scope')
+  return { actor: actorOf(caller), reveals: granted.includes('turn_keys:reveal') }
+}
+
+/** An operator may do whatever a tenant's token may, except see a secret. */
+const OPERATOR_SCOPES: readonly Scope[] = SCOPES.filter((scope) => scope !== 'turn_keys:reveal')
+
+function grantedScopes(parts: Pick<TenantParts, 'sql' | 'now'>, caller: Caller): readonly Scope[] | undefined {
+  if (caller.kind === 'operator') return OPERATOR_SCOPES
+  const row = findApiToken(parts.sql, caller.id)
+  if (!row || caller.tenant !== tenantRecord(parts).id) return
+  const now = parts.now()
+  if (row.expires_at !== null && row.expires_at <= now) return
+  return digestsOf(row, now).some(({ digest }) => sameDigest(digest, caller.digest)) ? scopesOf(row) : undefined
+}

@@ -1,0 +1,43 @@
+/** What follows every change of a tenant: version, epoch, audit, the edge's snapshot and the Account's mirror. */
+import { actorOf } from '../auth/caller.ts'
+import { FORMAT, snapshotKey, type TenantSnapshot } from '../cache/entries.ts'
+import { audit } from '../storage/audit.ts'
+import { snapshotTokens } from './apiTokenRows.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+
+export const MIRROR_JOB = 'mirror'
+/** A put that KV refused; the job's key is the KV key. */
+export const CACHE_JOB = 'cache'
+const MIRROR_AFTER_MS = 500
+
+/**
+ * Inside a transaction that changed what others know of the tenant: version and epoch go up, the change is audited
+ * and the Account told. Raising the epoch also where nothing was taken away is harmless: a mint re-reads its grounds.
+ */
+export function recordChange(parts: TenantParts, call: Call, action: string, target?: string): void {
+  parts.sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', parts.now())
+  const { requestId } = call
+  audit(parts.sql, parts.now(), { actor: actorOf(call.caller), action, target, outcome: 'done', requestId })
+  parts.jobs.put(MIRROR_JOB, '', parts.now() + MIRROR_AFTER_MS)
+}
+
+/** After such a transaction: the edge's snapshot is rewritten before the caller is answered; the Account hears of it by job. */
+export const publish = (parts: TenantParts): Promise<void> => {
+  const { id } = tenantRecord(parts)
+  return parts.cache.put(snapshotKey(id), snapshot(parts))
+}
+
+export function snapshot(parts: TenantParts): TenantSnapshot {
+  const { id, version, status, policy } = tenantRecord(parts)
+  return {
+    v: FORMAT,
+    tenant: id,
+    version,
+    confirmedAt: parts.now(),
+    status,
+    tokens: snapshotTokens(parts.sql, parts.now()),
+    allowedOrigins: policy.allowedOrigins,
+    requireOrigin: policy.requireOrigin,
+  }
+}

@@ -1,0 +1,87 @@
+/** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
+import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
+import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
+import { instant } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import { migrate } from '../storage/migrations.ts'
+import { countApiTokens } from './apiTokenRows.ts'
+import { publish, recordChange } from './changes.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { requireNotDeleting, tenantRecord } from './record.ts'
+import { MIGRATIONS } from './schema.ts'
+import { activeKey, countVisibleKeys } from './turnKeyRows.ts'
+
+export interface TenantSetUp {
+  readonly id: string
+  readonly name: string
+  readonly region: Region
+  readonly policy: PolicyPatch
+  readonly createdAt: number
+}
+
+/** Sets the object up, once: a repeat changes nothing and describes what is there. */
+export function initTenant(parts: TenantParts, it: TenantSetUp): TenantView {
+  migrate(parts.storage, MIGRATIONS)
+  parts.transact(() => {
+    parts.sql.exec(
+      `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
+       VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
+      it.id,
+      it.name,
+      it.region,
+      JSON.stringify(it.policy),
+      it.createdAt,
+      it.createdAt,
+    )
+  })
+  return describeTenant(parts)
+}
+
+export function describeTenant(parts: TenantParts): TenantView {
+  const { id, name, region, status, version, policy, createdAt, modifiedAt } = tenantRecord(parts)
+  return {
+    id,
+    name,
+    region,
+    status,
+    version,
+    policy,
+    counts: { turnKeys: countVisibleKeys(parts.sql), apiTokens: countApiTokens(parts.sql) },
+    createdAt: instant(createdAt),
+    modifiedAt: instant(modifiedAt),
+  }
+}
+
+/** Merge patch of name, status and policy. Suspending raises the epoch: what is in flight sees it before it commits. */
+export async function patchTenant(
+  parts: TenantParts,
+  call: Call & { readonly patch: TenantPatch; readonly ifMatch: number | undefined },
+): Promise<TenantView> {
+  const { patch, ifMatch } = call
+  parts.transact(() => {
+    const before = requireNotDeleting(parts)
+    if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
+    const chosen = patch.policy === undefined ? before.chosen : mergePolicy(before.chosen, patch.policy)
+    checkPolicy(parts, chosen)
+    parts.sql.exec(
+      'UPDATE tenant SET name = ?, status = ?, policy = ?',
+      patch.name ?? before.name,
+      patch.status ?? before.status,
+      JSON.stringify(chosen),
+    )
+    recordChange(parts, call, 'tenant.update')
+  })
+  await publish(parts)
+  return describeTenant(parts)
+}
+
+function checkPolicy(parts: TenantParts, chosen: PolicyPatch): void {
+  try {
+    effectivePolicy(chosen)
+  } catch {
+    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
+  }
+  if (chosen.defaultKeyId && !activeKey(parts.sql, chosen.defaultKeyId)) {
+    throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
+  }
+}

@@ -1,0 +1,65 @@
+/** The tenant's one row: read here by everybody, written by lifecycle.ts and changes.ts. */
+import { effectivePolicy, type Policy, type PolicyPatch } from '../contract/policy.ts'
+import type { Region, TenantStatus } from '../contract/tenants.ts'
+import { BrokerError } from '../errors.ts'
+import type { TenantParts } from './parts.ts'
+
+export interface TenantRecord {
+  readonly id: string
+  readonly name: string
+  readonly region: Region
+  readonly status: TenantStatus
+  /** Grows with every change an operator sees. */
+  readonly version: number
+  /** Grows whenever something a mint in flight rests on was taken away. */
+  readonly epoch: number
+  readonly chosen: PolicyPatch
+  readonly policy: Policy
+  readonly createdAt: number
+  readonly modifiedAt: number
+}
+
+interface Row extends Record<string, SqlStorageValue> {
+  id: string
+  name: string
+  region: Region
+  status: TenantStatus
+  policy: string
+  version: number
+  epoch: number
+  created_at: number
+  modified_at: number
+}
+
+export function tenantRecord(parts: Pick<TenantParts, 'sql'>): TenantRecord {
+  const row = parts.sql.exec<Row>('SELECT * FROM tenant').one()
+  const chosen = JSON.parse(row.policy) as PolicyPatch // written by initTenant and patchTenant only
+  const { id, name, region, status, version, epoch } = row
+  const policy = effectivePolicy(chosen)
+  return {
+    id,
+    name,
+    region,
+    status,
+    version,
+    epoch,
+    chosen,
+    policy,
+    createdAt: row.created_at,
+    modifiedAt: row.modified_at,
+  }
+}
+
+/** What is being deleted takes no changes. */
+export function requireNotDeleting(parts: Pick<TenantParts, 'sql'>): TenantRecord {
+  const record = tenantRecord(parts)
+  if (record.status === 'deleting') throw new BrokerError('conflict', { detail: 'The tenant is being deleted.' })
+  return record
+}
+
+/** What a suspended tenant may not do either: mints, client tokens, creations. */
+export function requireActive(parts: Pick<TenantParts, 'sql'>): TenantRecord {
+  const record = requireNotDeleting(parts)
+  if (record.status === 'suspended') throw new BrokerError('tenant_suspended')
+  return record
+}

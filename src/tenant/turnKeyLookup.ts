@@ -1,0 +1,73 @@
+/** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
+import type { TurnKeyView } from '../contract/turnKeys.ts'
+import { audit } from '../storage/audit.ts'
+import { authorize } from './authority.ts'
+import { publish } from './changes.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { markMissing, visibleKey } from './turnKeyRenaming.ts'
+import { moveKey, viewOf, visibleKeys } from './turnKeyRows.ts'
+
+const CHECKED_FOR_MS = 3_600_000
+/** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
+const CHECK_COOL_DOWN_MS = 60_000
+const CHECK_DEADLINE_MS = 4_000
+
+export interface LookedUp {
+  readonly key: TurnKeyView
+  /** Where the answer comes from: the copy, a check upstream just now, or a copy upstream could not confirm. */
+  readonly from: 'copy' | 'upstream' | 'stale-copy'
+  /** Seconds for which the copy needs no check; negative: how long it has been due. */
+  readonly ttlSeconds: number
+}
+
+export function listTurnKeys(parts: TenantParts, call: Call): TurnKeyView[] {
+  authorize(parts, call.caller, 'turn_keys:read')
+  return visibleKeys(parts.sql).map(viewOf)
+}
+
+export async function lookUpTurnKey(parts: TenantParts, call: Call & { readonly uid: string }): Promise<LookedUp> {
+  authorize(parts, call.caller, 'turn_keys:read')
+  const { uid } = call
+  const before = visibleKey(parts, uid)
+  if (isDue(parts, before.checked_at)) await sharedCheck(parts, uid)
+
+  const row = visibleKey(parts, uid)
+  const stale = isDue(parts, row.checked_at)
+  // A copy that could not be confirmed is not spread: the edge could not tell that it is stale.
+  if (!stale) parts.waitUntil(Promise.all([publishKey(parts, uid), publish(parts)]))
+  const ttlSeconds = Math.floor(((row.checked_at ?? row.begun_at) + CHECKED_FOR_MS - parts.now()) / 1_000)
+  const from = stale ? 'stale-copy' : row.checked_at === before.checked_at ? 'copy' : 'upstream'
+  return { key: viewOf(row), from, ttlSeconds }
+}
+
+const isDue = (parts: TenantParts, checkedAt: number | null): boolean =>
+  checkedAt === null || parts.now() - checkedAt > CHECKED_FOR_MS
+
+function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
+  const known = parts.checks.get(uid)
+  if (known && parts.now() - known.begunAt < CHECK_COOL_DOWN_MS) return known.done
+  const done = check(parts, uid)
+  parts.checks.set(uid, { begunAt: parts.now(), done })
+  return done
+}
+
+/** Asks upstream once. What it does not clearly say changes nothing. */
+async function check(parts: TenantParts, uid: string): Promise<void> {
+  const { id: tenant, policy } = tenantRecord(parts)
+  const granted = await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'tenant' })
+  if (!granted.ok) return
+  const reply = await parts.turnKeys.get(uid, CHECK_DEADLINE_MS)
+  if (reply.kind !== 'ok' && reply.kind !== 'gone') return
+  parts.checks.delete(uid)
+  parts.transact(() => {
+    if (reply.kind === 'gone') return markMissing(parts, uid)
+    const row = visibleKey(parts, uid)
+    const { modified } = reply.value
+    parts.sql.exec('UPDATE turn_keys SET modified = ?, checked_at = ? WHERE uid = ?', modified, parts.now(), uid)
+    if (row.state !== 'missing') return
+    moveKey(parts.sql, row, 'active', parts.now())
+    audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.found', target: uid, outcome: 'done' })
+  })
+}

@@ -1,0 +1,82 @@
+/**
+ * Removing a TURN key: first it stops minting here, durably; then it goes upstream, by the request or by its job;
+ * then its secret is erased. A key upstream no longer knows is removed.
+ */
+import { failureOf } from '../cloudflare/failures.ts'
+import { mergePolicy } from '../contract/policy.ts'
+import type { DeletedTurnKey } from '../contract/turnKeys.ts'
+import { errorOf, type Failure, noSuchTurnKey, unwrap } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { Job, JobOutcome } from '../storage/jobs.ts'
+import { authorize } from './authority.ts'
+import { recordChange } from './changes.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { keyByUid, moveKey, type NamedTurnKeyRow, visibleKeys } from './turnKeyRows.ts'
+import { isVisible } from './turnKeyStates.ts'
+
+export const REMOVE_JOB = 'remove-turn-key'
+const REMOVE_DEADLINE_MS = 7_000
+/** The job takes over when the request that ordered the removal is surely gone. */
+const TAKEOVER_MS = 20_000
+
+export async function removeTurnKey(
+  parts: TenantParts,
+  call: Call & { readonly uid: string },
+): Promise<DeletedTurnKey> {
+  authorize(parts, call.caller, 'turn_keys:write')
+  const row = keyByUid(parts.sql, call.uid)
+  if (!row || !(isVisible(row.state) || row.state === 'deleting')) throw noSuchTurnKey()
+  if (row.state !== 'deleting') parts.transact(() => orderRemoval(parts, call, row))
+  await publishKey(parts, call.uid)
+
+  const failure = await carryOn(parts, call.uid)
+  if (failure) {
+    const detail = 'The TURN key mints nothing any more; its removal at Cloudflare is being carried on.'
+    throw errorOf({ ...failure, detail })
+  }
+  const { name, created, modified } = row
+  return { uid: call.uid, name, created: created ?? '', modified: modified ?? '' }
+}
+
+/** Inside a transaction: no mint with this key commits from here on. */
+export function orderRemoval(parts: TenantParts, call: Call, row: NamedTurnKeyRow): void {
+  moveKey(parts.sql, row, 'deleting', parts.now())
+  parts.sql.exec('UPDATE turn_keys SET pending_name = NULL WHERE seq = ?', row.seq)
+  const { chosen } = tenantRecord(parts)
+  if (chosen.defaultKeyId === row.uid) {
+    const newest = visibleKeys(parts.sql).find((key) => key.state === 'active')
+    const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
+    parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+  }
+  scheduleRemoval(parts, row.uid, TAKEOVER_MS)
+  recordChange(parts, call, 'turn_key.delete', row.uid)
+}
+
+export const scheduleRemoval = (parts: TenantParts, uid: string, inMs: number): void =>
+  parts.jobs.put(REMOVE_JOB, uid, parts.now() + inMs)
+
+export async function removalJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
+  return (await carryOn(parts, uid)) ? 'retry' : 'done'
+}
+
+/** Upstream, then the secret. `undefined` when the key is gone on both sides. */
+function carryOn(parts: TenantParts, uid: string): Promise<Failure | undefined> {
+  return parts.serial.run(uid, async () => {
+    if (keyByUid(parts.sql, uid)?.state !== 'deleting') return
+    const { id: tenant, policy } = tenantRecord(parts)
+    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
+    const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
+    if (reply.kind !== 'ok' && reply.kind !== 'gone') return failureOf(reply)
+    parts.transact(() => {
+      const row = keyByUid(parts.sql, uid)
+      if (row?.state !== 'deleting') return
+      moveKey(parts.sql, row, 'deleted', parts.now())
+      parts.sql.exec('UPDATE turn_keys SET sealed = NULL WHERE uid = ?', uid)
+      parts.jobs.remove(REMOVE_JOB, uid)
+      audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.deleted', target: uid, outcome: 'done' })
+    })
+    return
+  })
+}

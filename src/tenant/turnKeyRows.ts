@@ -1,0 +1,88 @@
+/** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
+import type { TurnKeyView } from '../contract/turnKeys.ts'
+import { BrokerError } from '../errors.ts'
+import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './turnKeyStates.ts'
+
+export interface TurnKeyRow extends Record<string, SqlStorageValue> {
+  seq: number
+  intent: string
+  uid: string | null
+  state: TurnKeyState
+  /** As the tenant gave it, without our marker. */
+  name: string
+  /** A rename that upstream has not confirmed yet. */
+  pending_name: string | null
+  sealed: string | null
+  secret_version: number
+  revealed: number
+  /** RFC 3339, as upstream gave them. */
+  created: string | null
+  modified: string | null
+  /** How often a doubtful creation was looked for. */
+  looks: number
+  begun_at: number
+  state_at: number
+  /** When upstream last confirmed that the key is there. */
+  checked_at: number | null
+}
+
+/** A row of a key that upstream has given a uid. */
+export type NamedTurnKeyRow = TurnKeyRow & { uid: string }
+
+const visible = VISIBLE.map((state) => `'${state}'`).join(', ')
+
+export const keyByIntent = (sql: SqlStorage, intent: string): TurnKeyRow | undefined =>
+  sql.exec<TurnKeyRow>('SELECT * FROM turn_keys WHERE intent = ?', intent).toArray()[0]
+
+export const keyByUid = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
+  sql.exec<NamedTurnKeyRow>('SELECT * FROM turn_keys WHERE uid = ?', uid).toArray()[0]
+
+export const visibleKeys = (sql: SqlStorage): NamedTurnKeyRow[] =>
+  sql.exec<NamedTurnKeyRow>(`SELECT * FROM turn_keys WHERE state IN (${visible}) ORDER BY seq DESC`).toArray()
+
+export const activeKey = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
+  sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE uid = ? AND state = 'active'", uid).toArray()[0]
+
+export const countVisibleKeys = (sql: SqlStorage): number =>
+  sql.exec<{ n: number }>(`SELECT count(*) AS n FROM turn_keys WHERE state IN (${visible})`).one().n
+
+/** Keys that take a place in `maxTurnKeys`: what is or may be upstream. */
+export const countTakenPlaces = (sql: SqlStorage, now: number): number =>
+  sql
+    .exec<{ n: number }>(
+      `SELECT count(*) AS n FROM turn_keys
+       WHERE state IN ('creating', 'active', 'deleting', 'missing') OR (state = 'unknown' AND begun_at > ?)`,
+      now - DOUBT_COUNTS_MS,
+    )
+    .one().n
+
+/** Every key that is not finally over, for the deletion of the tenant. */
+export const unfinishedKeys = (sql: SqlStorage): TurnKeyRow[] =>
+  sql.exec<TurnKeyRow>("SELECT * FROM turn_keys WHERE state NOT IN ('deleted', 'failed')").toArray()
+
+/** How long a row outlives its key: an answer to "what became of it". */
+const FINAL_ROWS_KEPT_MS = 30 * 86_400_000
+
+/** Keeps the table small: what is finally over goes after 30 days. */
+export function forgetOldKeys(sql: SqlStorage, now: number): void {
+  sql.exec("DELETE FROM turn_keys WHERE state IN ('deleted', 'failed') AND state_at < ?", now - FINAL_ROWS_KEPT_MS)
+}
+
+/** Changes a state, inside a transaction. A move the table does not allow is a fault of ours and changes nothing. */
+export function moveKey(sql: SqlStorage, row: TurnKeyRow, to: TurnKeyState, now: number): void {
+  const [current] = sql.exec<{ state: TurnKeyState }>('SELECT state FROM turn_keys WHERE seq = ?', row.seq).toArray()
+  if (!current || !mayMove(current.state, to)) throw new Error(`no move from ${current?.state} to ${to}`)
+  sql.exec('UPDATE turn_keys SET state = ?, state_at = ? WHERE seq = ?', to, now, row.seq)
+}
+
+/** What the callers see of a key. */
+export function viewOf(row: TurnKeyRow): TurnKeyView {
+  if (!isVisible(row.state) || row.uid === null) throw new BrokerError('internal')
+  return {
+    uid: row.uid,
+    name: row.name,
+    created: row.created ?? '',
+    modified: row.modified ?? '',
+    state: row.state,
+  }
+}
