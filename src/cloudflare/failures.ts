@@ -1,8 +1,8 @@
 /** What a caller is told of an upstream's reply that was no yes. Upstream's own words and status stay here. */
 import { type Failure, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import type { Reply } from './turnKeys.ts'
+import type { NoReply } from './reply.ts'
 
-export function failureOf(reply: Exclude<Reply<unknown>, { kind: 'ok' }>): Failure {
+export function failureOf(reply: NoReply): Failure {
   switch (reply.kind) {
     case 'rate-limited':
       return { code: 'upstream_unavailable', retryAfterSeconds: boundedWait(reply.retryAfterSeconds) }

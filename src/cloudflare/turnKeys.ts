@@ -6,6 +6,7 @@
 import * as z from 'zod'
 import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
 import { type Ask, type Exchange, exchange, type Upstream } from './exchange.ts'
+import { plainNo, type Reply } from './reply.ts'
 
 /** Room for the list of 1,000 keys with generous names; one key needs far less. */
 const MAX_LIST_BYTES = 4 * 1_048_576
@@ -31,20 +32,6 @@ const Envelope = z.object({
   errors: z.array(z.object({ code: z.number().optional() })).nullish(),
   result: z.unknown().optional(),
 })
-
-export type Reply<T> =
-  | { readonly kind: 'ok'; readonly value: T }
-  /** Upstream has no such key. */
-  | { readonly kind: 'gone' }
-  /** Upstream said no, and did nothing. */
-  | { readonly kind: 'refused'; readonly status: number }
-  | { readonly kind: 'rate-limited'; readonly retryAfterSeconds: number | undefined }
-  /** It may or may not have taken effect. */
-  | {
-      readonly kind: 'doubtful'
-      readonly reason: 'timeout' | 'network' | 'server-error' | 'malformed'
-      readonly status?: number
-    }
 
 export interface TurnKeysApi {
   create(name: string, deadlineMs: number): Promise<Reply<CreatedKey>>
@@ -84,22 +71,22 @@ export function turnKeysApi(
 
 /** Turns an exchange into a reply. What is not clearly a yes or a no is doubtful. */
 function read<T>(schema: z.ZodType<T>, it: Exchange): Reply<T> {
-  if (it.kind === 'unanswered') return { kind: 'doubtful', reason: it.reason }
-  const { status, body } = it
-  const envelope = 'json' in body ? Envelope.safeParse(body.json) : undefined
-  const codes = envelope?.data?.errors?.map((error) => error.code) ?? []
-
-  if (status === 429) return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds }
-  if (codes.includes(CLOUDFLARE_TURN_KEY)) return { kind: 'gone' }
-  // A 404 that is no answer about a key (a page of HTML, a route or account that is not there) proves nothing about one.
-  if (status === 404 && envelope?.data?.success === false && !codes.includes(CLOUDFLARE_ROUTE)) return { kind: 'gone' }
-  if (status >= 400 && status < 500) return { kind: 'refused', status }
-  if (status >= 500) return { kind: 'doubtful', reason: 'server-error', status }
-  if ('problem' in body && body.problem === 'timeout') return { kind: 'doubtful', reason: 'timeout', status }
-  if (status < 200 || status > 299 || !envelope?.success || envelope.data.success === false) {
-    return { kind: 'doubtful', reason: 'malformed', status }
+  const json = it.kind === 'answered' && 'json' in it.body ? it.body.json : undefined
+  const envelope = Envelope.safeParse(json)
+  if (it.kind === 'answered' && it.status !== 429 && envelope.success && saysGone(it.status, envelope.data)) {
+    return { kind: 'gone' }
   }
+  const no = plainNo(it)
+  if (no) return no
+  if (!envelope.success || envelope.data.success === false) return { kind: 'doubtful', reason: 'malformed' }
   // Before September 2025 the create answer was published without its envelope.
-  const result = schema.safeParse(envelope.data.result ?? ('json' in body ? body.json : undefined))
-  return result.success ? { kind: 'ok', value: result.data } : { kind: 'doubtful', reason: 'malformed', status }
+  const result = schema.safeParse(envelope.data.result ?? json)
+  return result.success ? { kind: 'ok', value: result.data } : { kind: 'doubtful', reason: 'malformed' }
+}
+
+/** A 404 that is no answer about a key (a page of HTML, a route or account that is not there) proves nothing about one. */
+function saysGone(status: number, envelope: z.infer<typeof Envelope>): boolean {
+  const codes = envelope.errors?.map((error) => error.code) ?? []
+  if (codes.includes(CLOUDFLARE_TURN_KEY)) return true
+  return status === 404 && envelope.success === false && !codes.includes(CLOUDFLARE_ROUTE)
 }
