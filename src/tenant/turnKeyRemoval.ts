@@ -12,6 +12,7 @@ import { authorize } from './authority.ts'
 import { recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
+import { ofKey, pendingOfKey, takeBack } from './revoking.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { keyByUid, moveKey, type NamedTurnKeyRow, visibleKeys } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
@@ -20,6 +21,7 @@ export const REMOVE_JOB = 'remove-turn-key'
 const REMOVE_DEADLINE_MS = 7_000
 /** The job takes over when the request that ordered the removal is surely gone. */
 const TAKEOVER_MS = 20_000
+const PENDING_RETRY_SECONDS = 5
 
 export async function removeTurnKey(
   parts: TenantParts,
@@ -50,6 +52,7 @@ export function orderRemoval(parts: TenantParts, call: Call, row: NamedTurnKeyRo
     const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
     parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
   }
+  takeBack(parts, ofKey(row.uid), null)
   scheduleRemoval(parts, row.uid, TAKEOVER_MS)
   recordChange(parts, call, 'turn_key.delete', row.uid)
 }
@@ -65,6 +68,8 @@ export async function removalJob(parts: TenantParts, { key: uid }: Job): Promise
 function carryOn(parts: TenantParts, uid: string): Promise<Failure | undefined> {
   return parts.serial.run(uid, async () => {
     if (keyByUid(parts.sql, uid)?.state !== 'deleting') return
+    // Revoking needs the key: what was minted with it is taken back first, by its own job.
+    if (pendingOfKey(parts, uid) > 0) return { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
     const { id: tenant, policy } = tenantRecord(parts)
     unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
     const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)

@@ -1,0 +1,73 @@
+/**
+ * CORS of the browser door: exact origins of the tenant's policy, on errors too, so that a page can read why it was
+ * refused. An origin binds browsers, not thieves. The Tenant decides again when a credential is issued.
+ */
+import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
+import { WebOrigin } from '../contract/policy.ts'
+import { TenantId } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import type { Ctx } from './context.ts'
+import { ask, tenantExists, tenantObject } from './reach.ts'
+
+const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
+const PREFLIGHT_SECONDS = 7_200
+
+/**
+ * The request's origin, `null` when it has none (native apps). Sets the headers if it is known to be allowed; throws
+ * `origin_not_allowed` if it is known not to be. Asks no object: what is not known is settled by `settleOrigin`.
+ */
+export async function readOrigin(c: Ctx, tenant: string): Promise<string | null> {
+  c.header('Vary', 'Origin')
+  const origin = c.req.header('Origin')
+  if (origin === undefined) return null
+  if (!WebOrigin.safeParse(origin).success) throw new BrokerError('origin_not_allowed')
+  const snapshot = await knownSnapshot(c, tenant)
+  if (snapshot) decide(c, snapshot, origin)
+  return origin
+}
+
+/** Decides what `readOrigin` could not, by asking the Tenant: only for a caller who has shown a good token. */
+export async function settleOrigin(c: Ctx, tenant: string, origin: string | null): Promise<void> {
+  if (origin === null || c.get('originAllowed')) return
+  decide(c, await askedSnapshot(c, tenant), origin)
+}
+
+export async function answerPreflight(c: Ctx): Promise<Response> {
+  const tenant = TenantId.safeParse(c.req.param('tenant'))
+  if (!tenant.success) throw new BrokerError('not_found')
+  const origin = await readOrigin(c, tenant.data)
+  if (origin === null) throw new BrokerError('origin_not_allowed')
+  if (!c.get('originAllowed')) {
+    // A tenant that does not exist has no origins.
+    if (!(await tenantExists(c, tenant.data))) throw new BrokerError('origin_not_allowed')
+    await settleOrigin(c, tenant.data, origin)
+  }
+  c.header('Access-Control-Allow-Methods', 'POST')
+  c.header('Access-Control-Allow-Headers', 'Authorization, Content-Type')
+  c.header('Access-Control-Max-Age', String(PREFLIGHT_SECONDS))
+  return c.body(null, 204)
+}
+
+function decide(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
+  if (!snapshot.allowedOrigins.includes(origin)) throw new BrokerError('origin_not_allowed')
+  c.set('originAllowed', true)
+  c.header('Access-Control-Allow-Origin', origin)
+  c.header('Access-Control-Expose-Headers', EXPOSED)
+}
+
+/** What this isolate, else KV, holds of the tenant, if the Tenant confirmed it within the minute. */
+async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const { snapshots } = c.get('edge')
+  const remembered = snapshots.get(tenant)
+  if (remembered && isFresh(remembered, Date.now())) return remembered
+  const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
+  if (!entry || !isFresh(entry, Date.now())) return
+  snapshots.set(tenant, entry)
+  return entry
+}
+
+async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot> {
+  const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
+  c.get('edge').snapshots.set(tenant, snapshot)
+  return snapshot
+}
