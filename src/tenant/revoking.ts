@@ -93,6 +93,19 @@ export const pendingOfKey = (parts: TenantParts, uid: string): number =>
     )
     .one().n
 
+/** Tells upstream of a key's pending credentials until the time is over or one fails. */
+export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<void> {
+  const rows = parts.sql
+    .exec<CredentialRow>(
+      "SELECT * FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ? LIMIT ?",
+      uid,
+      parts.now(),
+      PER_RUN,
+    )
+    .toArray()
+  for (const row of rows) if (parts.now() >= until || (await revokeNow(parts, row))) return
+}
+
 /** Tells upstream of one credential now. `undefined` when it is gone there. */
 export async function revokeNow(parts: TenantParts, row: CredentialRow): Promise<Failure | undefined> {
   const key = keyByUid(parts.sql, row.key_uid)
