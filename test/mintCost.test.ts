@@ -2,7 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
+import { newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { meterSql, type SqlCost } from './support/sqlMeter.ts'
 
 const SMALL = 1_000

@@ -88,7 +88,7 @@ async function insteadOfMint(parts: TenantParts, request: IssueRequest): Promise
 async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
   const share = JSON.stringify([request.subject, grounds.key.uid, request.origin, ttl])
   const underWay = parts.mints.shared.get(share)
-  if (underWay) {
+  if (underWay !== undefined) {
     const { id } = await underWay
     const reused = await reuse(parts, request, id)
     // Taken back in the moment it was made: then this caller needs its own.
