@@ -26,6 +26,7 @@ const loopbackOnly = {
 export default defineConfig({
   test: {
     reporters: ['default', './scripts/plain-summary.ts'],
+    silent: 'passed-only', // the broker logs every request: shown where a test fails
     projects: [
       {
         plugins: [

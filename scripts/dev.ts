@@ -11,6 +11,7 @@ import { nextSteps } from './dev/nextSteps.ts'
 import { LOOPBACK, parseOptions, Refusal, refuseBusyPort } from './dev/options.ts'
 
 const OWNER_ONLY_FOLDER = 0o700
+const PARENT_CHECK_MS = 250
 
 try {
   process.exitCode = await dev()
@@ -79,9 +80,12 @@ async function serve(broker: Broker, { emulatorUrl, turnUrl, stateFolder, secret
   return broker.ended
 }
 
-/** Resolves to 0 on Ctrl-C and its kin. */
+/** Resolves to 0 on Ctrl-C and its kin, and when npm is gone: npm keeps a SIGTERM to itself. */
 function untilStopped(): Promise<number> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(0))
+    const parent = process.ppid
+    const startedByNpm = process.env.npm_lifecycle_event !== undefined
+    if (startedByNpm) setInterval(() => process.ppid !== parent && resolve(0), PARENT_CHECK_MS).unref()
   })
 }

@@ -38,8 +38,9 @@ export class Broker {
     this.#child.stdout?.on('data', (chunk: Buffer) => this.#print(chunk))
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#print(chunk))
     this.ended = new Promise((resolve) => {
+      // Not 'close': workerd may outlive wrangler and hold its pipes.
+      this.#child.once('exit', (code) => resolve(code ?? 1))
       this.#child.once('error', () => resolve(1))
-      this.#child.once('close', (code) => resolve(code ?? 1))
     })
     void this.ended.then(() => {
       this.#running = false

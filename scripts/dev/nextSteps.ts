@@ -26,14 +26,14 @@ The tenant "${DEMO_TENANT}" has an API token. In another terminal:
   KEYS=${brokerUrl}/client/v4/accounts/${DEMO_TENANT}/calls/turn_keys
 
   # create a TURN key
-  curl -sS "$KEYS" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"name":"first key"}'
+  curl -sS "$KEYS" -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"name":"first key"}'; echo
 
   # list the keys
-  curl -sS "$KEYS" -H "Authorization: Bearer $TOKEN"
+  curl -sS "$KEYS" -H "Authorization: Bearer $TOKEN"; echo
 
   # look one up by its uid
   KEY=$(curl -sS "$KEYS" -H "Authorization: Bearer $TOKEN" | sed -nE 's/.*"uid":"([^"]+)".*/\\1/p')
-  curl -sS "$KEYS/$KEY" -H "Authorization: Bearer $TOKEN"
+  curl -sS "$KEYS/$KEY" -H "Authorization: Bearer $TOKEN"; echo
 
 What a back end does for a browser, and what the browser does then:
 
