@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createConnection, createServer, type Socket } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Sessions, TurnServer } from './credentials.ts'
@@ -20,6 +20,8 @@ export interface RunningTurnServer {
   /** For the emulator: which logins coturn accepts, and where it listens. */
   readonly turn: TurnServer
   readonly sessions: Sessions
+  /** Usernames that hold a relay now. */
+  relayed(): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -52,6 +54,7 @@ export async function startTurnServer(): Promise<RunningTurnServer> {
         timers.add(timer)
       },
     },
+    relayed: () => cli.users(),
     async close() {
       for (const timer of timers) clearTimeout(timer)
       process.off('exit', killed)
@@ -109,22 +112,39 @@ class CoturnCli {
 
   /** Ends every session of a username. */
   async cancel(username: string): Promise<void> {
-    const listing = await this.#run(`psp ${username}`)
-    const ids = [...listing.matchAll(/id=(\d+), user <([^>]*)>/g)].filter(([, , user]) => user === username)
-    for (const [, id] of ids) await this.#run(`cs ${id}`)
+    for (const { id, user } of await this.#sessions(username)) if (user === username) await this.#run(`cs ${id}`)
   }
 
+  async users(): Promise<string[]> {
+    return (await this.#sessions('')).map(({ user }) => user)
+  }
+
+  /** Sessions of users whose name holds this text. */
+  async #sessions(text: string): Promise<{ id: string; user: string }[]> {
+    const listing = await this.#run(`psp ${text}`)
+    return [...listing.matchAll(/id=(\d+), user <([^>]*)>/g)].map(([, id = '', user = '']) => ({ id, user }))
+  }
+
+  /** The answer to one command: password at its prompt, command at the next, answer until the one after. */
   #run(command: string): Promise<string> {
     return new Promise((resolve, reject) => {
+      const lines = [this.#password, command]
       let text = ''
-      const socket: Socket = createConnection(this.#port, HOST)
+      const socket = createConnection(this.#port, HOST)
       socket.setTimeout(CLI_DEADLINE_MS, () => socket.destroy(new Error('coturn did not answer')))
+      socket.once('error', reject)
       socket.on('data', (chunk) => {
         text += chunk.toString('utf8')
+        if (!/(Enter password: |> )\s*$/.test(text)) return
+        const line = lines.shift()
+        if (line === undefined) {
+          socket.destroy()
+          resolve(text)
+          return
+        }
+        text = ''
+        socket.write(`${line}\r\n`)
       })
-      socket.once('error', reject)
-      socket.once('close', () => resolve(text))
-      socket.write(`${this.#password}\n${command}\nquit\n`)
     })
   }
 }
