@@ -46,13 +46,13 @@ export class Counter extends DurableObject {
   }
 }
 
-interface BenchEnv {
+type BenchEnv = Omit<Env, 'TENANTS'> & {
   TENANTS: DurableObjectNamespace<Tenant>
   COUNTER: DurableObjectNamespace<Counter>
 }
 
 export default {
-  async fetch(request: Request, env: Env & BenchEnv, ctx: ExecutionContext): Promise<Response> {
+  async fetch(request: Request, env: BenchEnv, ctx: ExecutionContext): Promise<Response> {
     const url = new URL(request.url)
     if (!url.pathname.startsWith('/bench/')) return app.fetch(request, complete(env), ctx)
 

@@ -17,8 +17,10 @@ export interface Minted {
 }
 
 const Opaque = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
+/** Shorter than any secret: an answer that has one is not an answer. */
+const Password = z.string().regex(/^[\x21-\x7e]{16,1024}$/)
 const Urls = z.union([z.string().transform((url) => [url]), z.array(z.string()).min(1).max(64)])
-const IceServer = z.object({ urls: Urls, username: Opaque.optional(), credential: Opaque.optional() })
+const IceServer = z.object({ urls: Urls, username: Opaque.optional(), credential: Password.optional() })
 const Answer = z.object({
   iceServers: z.union([IceServer.transform((server) => [server]), z.array(IceServer).min(1).max(16)]),
 })

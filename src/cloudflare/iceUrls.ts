@@ -21,6 +21,8 @@ export interface ChosenUrls {
 const URL_SHAPE =
   /^(stuns?|turns?):([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:\?transport=(udp|tcp))?$/
 const BLOCKED_PORT = 53
+/** A URL with a port above this makes `new RTCPeerConnection()` throw, and with it the whole list is lost. */
+const LAST_PORT = 65_535
 
 /** The best port first; any other comes after these. */
 const PREFERRED_PORTS: Readonly<Record<Transport | 'stun', readonly number[]>> = {
@@ -37,13 +39,15 @@ interface IceUrl {
 }
 
 export function chooseUrls(urls: readonly string[], policy: UrlPolicy): ChosenUrls {
-  const usable = urls.map(parse).filter((url) => url !== undefined && url.port !== BLOCKED_PORT) as IceUrl[] // undefined went
+  const usable = urls.map(parse).filter((url) => url !== undefined && isUsable(url.port)) as IceUrl[] // undefined went
   const turn = policy.transports.flatMap((transport) => best(usable, transport))
   const stun = best(usable, 'stun')
   const room = policy.maxUrls ?? Number.POSITIVE_INFINITY
   const givenTurn = turn.slice(0, room)
   return { stun: stun.slice(0, room - givenTurn.length), turn: givenTurn }
 }
+
+const isUsable = (port: number): boolean => port > 0 && port <= LAST_PORT && port !== BLOCKED_PORT
 
 function best(urls: readonly IceUrl[], kind: IceUrl['kind']): string[] {
   const preferred = PREFERRED_PORTS[kind]

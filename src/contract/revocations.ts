@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { CredentialId, Subject } from './credentials.ts'
 import { ApiTokenId, Instant, TurnKeyUid } from './values.ts'
 
+/** A finished revocation and an ended ban can be read for this long. */
 export const REVOCATION_KEPT_DAYS = 30
 
 const selector = {

@@ -13,16 +13,28 @@ const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
 const PREFLIGHT_SECONDS = 7_200
 
 /**
+ * Before anything may be refused: the answer varies by origin, and a page this isolate knows may read the refusal.
+ * Looks nothing up, so that it can stand before the rate.
+ */
+export function greet(c: Ctx): void {
+  c.header('Vary', 'Origin')
+  const origin = c.req.header('Origin')
+  const remembered = c.get('edge').snapshots.get(c.req.param('tenant') ?? '')
+  if (origin !== undefined && remembered?.allowedOrigins.includes(origin)) welcome(c, origin)
+}
+
+/**
  * The request's origin, `null` when it has none (native apps). Sets the headers if it is known to be allowed; throws
  * `origin_not_allowed` if it is known not to be. Asks no object: what is not known is settled by `settleOrigin`.
  */
 export async function readOrigin(c: Ctx, tenant: string): Promise<string | null> {
-  c.header('Vary', 'Origin')
   const origin = c.req.header('Origin')
   if (origin === undefined) return null
   if (!WebOrigin.safeParse(origin).success) throw new BrokerError('origin_not_allowed')
   const snapshot = await knownSnapshot(c, tenant)
-  if (snapshot) decide(c, snapshot, origin)
+  if (snapshot && isFresh(snapshot, Date.now())) decide(c, snapshot, origin)
+  // Of an old one only so much is believed: its pages may read why they are refused, be it a token that has expired.
+  else if (snapshot?.allowedOrigins.includes(origin)) welcome(c, origin)
   return origin
 }
 
@@ -49,20 +61,27 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
 }
 
 function decide(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
-  if (!snapshot.allowedOrigins.includes(origin)) throw new BrokerError('origin_not_allowed')
+  if (!snapshot.allowedOrigins.includes(origin)) {
+    c.header('Access-Control-Allow-Origin', undefined)
+    c.header('Access-Control-Expose-Headers', undefined)
+    throw new BrokerError('origin_not_allowed')
+  }
   c.set('originAllowed', true)
+  welcome(c, origin)
+}
+
+function welcome(c: Ctx, origin: string): void {
   c.header('Access-Control-Allow-Origin', origin)
   c.header('Access-Control-Expose-Headers', EXPOSED)
 }
 
-/** What this isolate, else KV, holds of the tenant, if the Tenant confirmed it within the minute. */
+/** What this isolate, else KV, holds of the tenant, however old. */
 async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   const { snapshots } = c.get('edge')
   const remembered = snapshots.get(tenant)
   if (remembered && isFresh(remembered, Date.now())) return remembered
   const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
-  if (!entry || !isFresh(entry, Date.now())) return
-  snapshots.set(tenant, entry)
+  if (entry && isFresh(entry, Date.now())) snapshots.set(tenant, entry)
   return entry
 }
 

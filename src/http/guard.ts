@@ -12,6 +12,7 @@ import type { Scope } from '../contract/scopes.ts'
 import { TenantId, TurnKeyUid } from '../contract/values.ts'
 import { BrokerError, type ErrorCode, noSuchTurnKey } from '../errors.ts'
 import type { Ctx } from './context.ts'
+import { greet } from './cors.ts'
 import { limitAddress, limitTenant } from './rates.ts'
 import { accountObject, ask, tenantExists, tenantObject } from './reach.ts'
 
@@ -26,6 +27,7 @@ export async function guard(c: Ctx, route: Route): Promise<Verdict> {
   if (route.access === 'public') return NOTHING_TO_REMEMBER
   if (route.access === 'client-token') {
     // The door reads the token itself: it may be in the body.
+    greet(c)
     await limitAddress(c)
     return NOTHING_TO_REMEMBER
   }

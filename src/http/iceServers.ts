@@ -11,7 +11,7 @@ import { BrokerError } from '../errors.ts'
 import type { Issued, StunOnly } from '../tenant/issuing.ts'
 import { malformed, readBytes, readJson } from './body.ts'
 import type { App, Ctx } from './context.ts'
-import { answerPreflight, readOrigin, settleOrigin } from './cors.ts'
+import { answerPreflight, greet, readOrigin, settleOrigin } from './cors.ts'
 import { mount } from './mount.ts'
 import { limitAddress, limitSubject } from './rates.ts'
 import { ask, tenantObject } from './reach.ts'
@@ -22,6 +22,7 @@ const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
 export function iceServersDoor(app: App): void {
   mount(app, 'iceServersPreflight', (c) => async () => {
+    greet(c)
     await limitAddress(c)
     return answerPreflight(c)
   })

@@ -8,17 +8,18 @@ import { type ChosenUrls, chooseUrls } from '../cloudflare/iceUrls.ts'
 import { newId } from '../crypto/ids.ts'
 import { keyedDigest } from '../crypto/mac.ts'
 import { seal } from '../crypto/seal.ts'
-import { BrokerError, type ErrorCode, errorOf, type Failure } from '../errors.ts'
+import { BrokerError, ERRORS, errorOf, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
-import { countLiveOfSubject, insertCredential, keepUrlList, newestUrlList } from './credentialRows.ts'
+import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
 import { mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
 import { tenantRecord } from './record.ts'
 import { recordRefusal } from './refusals.ts'
-import { reusable, reuse, survivor } from './reusing.ts'
+import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
-import { grantedTtl, type IssueRequest, type Standing, standing } from './standing.ts'
+import { grantedTtl, type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { activeKey } from './turnKeyRows.ts'
 import { countUsage } from './usage.ts'
@@ -47,41 +48,22 @@ export interface StunOnly {
  */
 export async function issue(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly> {
   try {
-    const grounds = standing(parts, request)
-    const ttl = grantedTtl(grounds, request)
-    const mayReuse = request.reuse === 'allowed' && grounds.policy.reuse && request.subject !== null
-    if (!mayReuse) return await mint(parts, request, grounds, ttl)
-
-    const known = reusable(parts, request, grounds, ttl)
-    const again = known && (await reuse(parts, request, known))
-    if (again) return again
-    return await sharedMint(parts, request, grounds, ttl)
+    return await reuseOrMint(parts, request).catch((error: unknown) => insteadOfMint(parts, request, error))
   } catch (error) {
-    const { failure } = error instanceof BrokerError ? error : new BrokerError('internal')
-    const instead =
-      OUTAGES.has(failure.code) && request.reuse === 'allowed' ? await insteadOfMint(parts, request) : undefined
-    if (instead) return instead
-    recordRefusal(parts, request, failure.code)
+    recordRefusal(parts, request, error instanceof BrokerError ? error.failure.code : 'internal')
     throw error
   }
 }
 
-/** Failures that are upstream's, or of the way there: what the subject still has helps against these. */
-const OUTAGES: ReadonlySet<ErrorCode> = new Set([
-  'upstream_failed',
-  'upstream_unavailable',
-  'upstream_timeout',
-  'broker_busy',
-])
-
-async function insteadOfMint(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly | undefined> {
+async function reuseOrMint(parts: TenantParts, request: IssueRequest): Promise<Issued> {
   const grounds = standing(parts, request)
-  const left = survivor(parts, request)
-  const reused = left && (await reuse(parts, request, left))
-  if (reused) return reused
-  if (grounds.policy.fallback === 'error') return
-  const urls = chooseUrls(newestUrlList(parts.sql) ?? parts.config.stunUrls, grounds.policy.urls)
-  return { source: 'stun-only', urls: { stun: urls.stun, turn: [] } }
+  const ttl = grantedTtl(grounds, request)
+  const mayReuse = request.reuse === 'allowed' && grounds.policy.reuse && request.subject !== null
+  if (!mayReuse) return mint(parts, request, grounds, ttl)
+
+  const known = reusable(parts, request, grounds, ttl)
+  const again = known === undefined ? undefined : await reuse(parts, request, known)
+  return again ?? sharedMint(parts, request, grounds, ttl)
 }
 
 /** Parallel calls of one subject, for the same key, origin and ttl, are answered by one mint. */
@@ -89,10 +71,19 @@ async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: St
   const share = JSON.stringify([request.subject, grounds.key.uid, request.origin, ttl])
   const underWay = parts.mints.shared.get(share)
   if (underWay !== undefined) {
-    const { id } = await underWay
-    const reused = await reuse(parts, request, id)
-    // Taken back in the moment it was made: then this caller needs its own.
-    return reused ?? mint(parts, request, standing(parts, request), ttl)
+    const id = await underWay.then(
+      (minted) => minted.id,
+      (error: unknown) => {
+        if (isRefusal(error)) return
+        throw error
+      },
+    )
+    const reused = id === undefined ? undefined : await reuse(parts, request, id)
+    if (reused) return reused
+    // Refused to the other, or taken back in the moment it was made: what holds for this caller is read anew.
+    const now = standing(parts, request)
+    const again = now.policy.reuse ? sharedMint : mint
+    return again(parts, request, now, grantedTtl(now, request))
   }
   const work = mint(parts, request, grounds, ttl)
   parts.mints.shared.set(share, work)
@@ -102,6 +93,9 @@ async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: St
     parts.mints.shared.delete(share)
   }
 }
+
+/** A no to one caller, who may have come with another token than the next: not a failure of the mint itself. */
+const isRefusal = (error: unknown): boolean => error instanceof BrokerError && ERRORS[error.failure.code].status < 500
 
 async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
   const { subject } = request
@@ -162,11 +156,12 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
     keyedDigest(rootKeys, tenant, minted.username),
   ])
 
+  const live = parts.live()
   let refusal: Failure | undefined
   try {
     refusal = parts.transact(() => {
-      const refused = urls.turn.length === 0 ? ({ code: 'upstream_failed' } as const) : takenBack(parts, request, it)
       const now = parts.now()
+      const refused = unusable(urls, expiresAt, now) ?? takenBack(parts, request, it)
       if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
         keepSubject(parts, request.subject, flight.subjectId)
       insertCredential(parts.sql, {
@@ -202,10 +197,10 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
     parts.waitUntil(revokeUnrecorded(parts, it.key, minted.username))
     throw error
   }
-  parts.live().minted(begunAt)
+  live.minted(begunAt)
   it.release()
   if (refusal) throw errorOf(refusal)
-  parts.live().add(expiresAt)
+  live.add(expiresAt)
   return {
     source: 'minted',
     id,
@@ -217,8 +212,18 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   }
 }
 
+/** The failure, if what was minted helps nobody: without a relay, or over before it came. */
+function unusable(urls: ChosenUrls, expiresAt: number, now: number): Failure | undefined {
+  if (urls.turn.length === 0) return { code: 'upstream_failed' }
+  return expiresAt <= now ? { code: 'upstream_timeout' } : undefined
+}
+
 /** The refusal, if anything the mint rests on was taken away while upstream was asked. */
-function takenBack(parts: TenantParts, request: IssueRequest, { grounds, flight }: MintedFor): Failure | undefined {
+function takenBack(
+  parts: TenantParts,
+  request: IssueRequest,
+  { grounds, flight, ttl }: MintedFor,
+): Failure | undefined {
   if (flight.revoked)
     return { code: 'broker_busy', retryAfterSeconds: 1, detail: 'It was revoked while it was minted; ask again.' }
   if (tenantRecord(parts).epoch === grounds.epoch) return
@@ -227,7 +232,8 @@ function takenBack(parts: TenantParts, request: IssueRequest, { grounds, flight 
     // Another default is no reason; this key gone is.
     if (!activeKey(parts.sql, flight.keyUid)) return { code: 'broker_busy', retryAfterSeconds: 1 }
     grantedTtl(now, request)
-    return
+    // Minted for a default that has become too long: asked again, it is given the new one.
+    return ttl > ttlCeiling(now.policy, request) ? { code: 'broker_busy', retryAfterSeconds: 1 } : undefined
   } catch (error) {
     if (error instanceof BrokerError) return error.failure
     throw error

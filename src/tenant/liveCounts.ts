@@ -13,10 +13,24 @@ export class LiveCounts {
   #live = 0
   #reserved = 0
   readonly #reservedBySubject = new Map<string, number>()
-  #sweptUntil: number
+  #sweptUntil = 0
+  #loaded = false
 
-  constructor(now: number) {
+  /** Counts what the ledger holds, unless that is known already. */
+  load(sql: SqlStorage, now: number): void {
+    if (this.#loaded) return
+    this.#ending.clear()
+    this.#minted.length = 0
+    this.#live = 0
     this.#sweptUntil = Math.floor(now / 1_000)
+    for (const { expires_at, n } of liveByExpiry(sql, now)) this.add(expires_at, n)
+    for (const issuedAt of issuedInLastMinute(sql, now)) this.minted(issuedAt)
+    this.#loaded = true
+  }
+
+  /** A transaction was rolled back: what was told of it did not happen. Reservations stay, the rest is counted again. */
+  forget(): void {
+    this.#loaded = false
   }
 
   /** A live row is in the ledger now. `expiresAt` in milliseconds. */
@@ -88,21 +102,21 @@ export class LiveCounts {
   }
 }
 
-/** Counts what the ledger holds: once per object life. */
-export function loadLiveCounts(sql: SqlStorage, now: number): LiveCounts {
-  const counts = new LiveCounts(now)
-  for (const { expires_at, n } of sql.exec<{ expires_at: number; n: number }>(
+const liveByExpiry = (sql: SqlStorage, now: number) =>
+  sql.exec<{ expires_at: number; n: number }>(
     "SELECT expires_at, count(*) AS n FROM credentials WHERE state = 'live' AND expires_at > ? GROUP BY expires_at",
     now,
-  )) {
-    counts.add(expires_at, n)
-  }
-  // The newest rows first, until one is older than a minute: bounded by the mint rate, not by the ledger.
+  )
+
+/** Rows are in the order of their commits, and a mint may have begun this long before its own. */
+const LONGEST_MINT_MS = 10_000
+
+/** When the mints of the last minute began. The newest rows first: bounded by the mint rate, not by the ledger. */
+function issuedInLastMinute(sql: SqlStorage, now: number): number[] {
   const recent: number[] = []
   for (const { issued_at } of sql.exec<{ issued_at: number }>('SELECT issued_at FROM credentials ORDER BY seq DESC')) {
-    if (issued_at <= now - MINUTE_MS) break
-    recent.push(issued_at)
+    if (issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
+    if (issued_at > now - MINUTE_MS) recent.push(issued_at)
   }
-  for (const issuedAt of recent.reverse()) counts.minted(issuedAt)
-  return counts
+  return recent.sort((a, b) => a - b)
 }

@@ -16,7 +16,7 @@ import { answering, transaction } from '../storage/object.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { Gate } from './gate.ts'
-import { loadLiveCounts } from './liveCounts.ts'
+import { LiveCounts } from './liveCounts.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { pruningJobs } from './pruning.ts'
 import { tenantRecord } from './record.ts'
@@ -104,7 +104,8 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
-  const memory: TenantParts['memory'] = { pruning: false, live: undefined }
+  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
+  const transact = transaction(ctx.storage, jobs)
   return {
     sql,
     storage: ctx.storage,
@@ -121,12 +122,22 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
-      memory.live ??= loadLiveCounts(sql, now())
+      memory.live.load(sql, now())
       return memory.live
     },
     refusals: new RefusalMemory(),
     memory,
-    transact: transaction(ctx.storage, jobs),
+    transact(work) {
+      try {
+        return transact(work)
+      } catch (error) {
+        // Rolled back, and with it what is remembered of it. Refusals decided inside have changed nothing.
+        if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
+        memory.pruning = false
+        memory.live.forget()
+        throw error
+      }
+    },
     waitUntil: (work) => ctx.waitUntil(work),
   }
 }

@@ -2,6 +2,7 @@
  * Keeping the object small: credentials go when they have expired, audit events by days and by rows, the rest after
  * fixed times. Bounded work a run; the job comes back while there is more.
  */
+import { REVOCATION_KEPT_DAYS } from '../contract/revocations.ts'
 import type { JobOutcome } from '../storage/jobs.ts'
 import type { CredentialState } from './credentialRows.ts'
 import type { TenantParts } from './parts.ts'
@@ -13,16 +14,16 @@ const PRUNE_JOB = 'prune'
 const ROWS_A_RUN = 500
 const AT_LEAST_EVERY_MS = 3_600_000
 const NOT_BEFORE_MS = 60_000
+/** How long a row outlives its credential: whatever was minted in the last minute is still there to be counted. */
+const KEPT_MS = 60_000
 const DAY_MS = 86_400_000
-/** Finished revocations, ended bans. */
-const RESOURCES_KEPT_DAYS = 30
 const USAGE_KEPT_DAYS = 90
 
 /** Inside the transaction of a mint: makes sure that the job exists. */
 export function schedulePruning(parts: TenantParts, expiresAt: number): void {
   if (parts.memory.pruning) return
   parts.memory.pruning = true
-  parts.jobs.ensure(PRUNE_JOB, '', Math.max(expiresAt, parts.now() + NOT_BEFORE_MS))
+  parts.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, parts.now() + AT_LEAST_EVERY_MS))
 }
 
 export const pruningJobs = (parts: TenantParts) => ({ [PRUNE_JOB]: async () => prune(parts) })
@@ -37,19 +38,19 @@ function prune(parts: TenantParts): JobOutcome {
   })
   if (more) return { againAt: now + 1_000 }
   const { next } = parts.sql.exec<{ next: number | null }>('SELECT min(expires_at) AS next FROM credentials').one()
-  return { againAt: Math.min(Math.max(next ?? 0, now + NOT_BEFORE_MS), now + AT_LEAST_EVERY_MS) }
+  return { againAt: Math.min(Math.max((next ?? 0) + KEPT_MS, now + NOT_BEFORE_MS), now + AT_LEAST_EVERY_MS) }
 }
 
 function pruneCredentials(parts: TenantParts, now: number): boolean {
   const rows = parts.sql
     .exec<{ seq: number; state: CredentialState; expires_at: number }>(
       'SELECT seq, state, expires_at FROM credentials WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
-      now,
+      now - KEPT_MS,
       ROWS_A_RUN,
     )
     .toArray()
   for (const { seq, state, expires_at } of rows) {
-    if (state === 'live') countUsage(parts.sql, expires_at, 'expired')
+    if (state !== 'revoked') countUsage(parts.sql, expires_at, 'expired')
     if (state === 'revoking') settleTargets(parts, seq, 'expired')
     parts.sql.exec('DELETE FROM credentials WHERE seq = ?', seq)
   }
@@ -74,7 +75,7 @@ function pruneAudit(parts: TenantParts, now: number): boolean {
 
 function pruneResources(parts: TenantParts, now: number): void {
   const { sql } = parts
-  const kept = now - RESOURCES_KEPT_DAYS * DAY_MS
+  const kept = now - REVOCATION_KEPT_DAYS * DAY_MS
   sql.exec('DELETE FROM revocations WHERE created_at < ? AND matched = revoked + expired', kept)
   sql.exec('DELETE FROM bans WHERE until < ? OR lifted_at < ?', kept, kept)
   sql.exec('DELETE FROM usage_days WHERE day < ?', dayOf(now - USAGE_KEPT_DAYS * DAY_MS))

@@ -20,6 +20,8 @@ export class RefusalMemory {
 
 /** Never throws: what could not be recorded does not change what the caller is told. */
 export function recordRefusal(parts: TenantParts, request: IssueRequest, code: ErrorCode): void {
+  // An API token that is none proves no name to put on the trail, and anybody can write as many as he likes.
+  if (code === 'invalid_token' && request.asker.kind === 'server') return
   const memory = parts.refusals
   const minute = Math.floor(parts.now() / MINUTE_MS)
   try {

@@ -72,6 +72,7 @@ export async function reuse(parts: TenantParts, request: IssueRequest, id: strin
   const row = liveRow(parts, id)
   if (password === undefined || !row) return
   const { policy, actor } = standing(parts, request)
+  if (row.expires_at > parts.now() + ttlCeiling(policy, request) * 1_000) return
   parts.transact(() => {
     const now = parts.now()
     countUsage(parts.sql, now, 'reused')

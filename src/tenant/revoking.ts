@@ -20,6 +20,8 @@ const PER_RUN = 50
 const RUN_MS = 15_000
 const LONGEST_PAUSE_MS = 30_000
 const UNRECORDED_ATTEMPTS = 5
+/** How often is looked whether mints in flight have landed. */
+const LANDING_LOOK_MS = 25
 
 export const scheduleRevoking = (parts: TenantParts): void => parts.jobs.put(REVOKE_JOB, '', parts.now())
 
@@ -83,8 +85,9 @@ export function takeBack(parts: TenantParts, selection: Selection, revocation: n
   return matched
 }
 
-/** How many credentials of a key upstream has not confirmed yet. */
+/** How many credentials of a key upstream has not confirmed yet; a mint in flight may become one. */
 export const pendingOfKey = (parts: TenantParts, uid: string): number =>
+  inFlightOfKey(parts, uid) +
   parts.sql
     .exec<{ n: number }>(
       "SELECT count(*) AS n FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ?",
@@ -93,8 +96,14 @@ export const pendingOfKey = (parts: TenantParts, uid: string): number =>
     )
     .one().n
 
+const inFlightOfKey = (parts: TenantParts, uid: string): number =>
+  [...parts.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
+
 /** Tells upstream of a key's pending credentials until the time is over or one fails. */
 export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<void> {
+  while (inFlightOfKey(parts, uid) > 0 && parts.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, LANDING_LOOK_MS))
+  }
   const rows = parts.sql
     .exec<CredentialRow>(
       "SELECT * FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ? LIMIT ?",
@@ -137,15 +146,29 @@ async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOut
     failed++
     parts.transact(() => parts.sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', parts.now(), row.seq))
   }
+  const now = parts.now()
+  settleExpired(parts, now)
   const { left } = parts.sql
-    .exec<{ left: number }>(
-      "SELECT count(*) AS left FROM credentials WHERE state = 'revoking' AND expires_at > ?",
-      parts.now(),
-    )
+    .exec<{ left: number }>("SELECT count(*) AS left FROM credentials WHERE state = 'revoking' AND expires_at > ?", now)
     .one()
   if (left === 0) return 'done'
   const pause = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
-  return { againAt: parts.now() + pause }
+  return { againAt: now + pause }
+}
+
+/** What expired before upstream could be told is over too; its row goes when the ledger is pruned. */
+function settleExpired(parts: TenantParts, now: number): void {
+  const rows = parts.sql
+    .exec<{ seq: number }>(
+      `SELECT seq FROM credentials WHERE state = 'revoking' AND expires_at <= ?
+         AND EXISTS (SELECT 1 FROM revocation_targets WHERE credential = credentials.seq)`,
+      now,
+    )
+    .toArray()
+  if (rows.length > 0)
+    parts.transact(() => {
+      for (const { seq } of rows) settleTargets(parts, seq, 'expired')
+    })
 }
 
 export const revokingJobs = (parts: TenantParts) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(parts, job) })

@@ -7,6 +7,7 @@ import { credentialByUsername } from './credentialRows.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { ofCredential, revokeNow, takeBack } from './revoking.ts'
 import { keyByUid } from './turnKeyRows.ts'
+import { isVisible } from './turnKeyStates.ts'
 
 /** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
 export async function revokeByUsername(
@@ -14,7 +15,9 @@ export async function revokeByUsername(
   call: Call & { readonly uid: string; readonly username: string },
 ): Promise<void> {
   authorize(parts, call.caller, 'credentials:revoke')
-  if (!keyByUid(parts.sql, call.uid)) throw noSuchTurnKey()
+  const key = keyByUid(parts.sql, call.uid)
+  // What a deleted key has left is taken back by its deletion.
+  if (!key || !isVisible(key.state)) throw noSuchTurnKey()
   const row = credentialByUsername(parts.sql, call.username)
   if (row?.key_uid !== call.uid || row.expires_at <= parts.now()) {
     throw new BrokerError('not_found', { detail: 'No such credential.' })

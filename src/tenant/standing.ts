@@ -42,8 +42,9 @@ export interface Standing {
 
 /** Throws the refusal, or answers what the mint may rest on. */
 export function standing(parts: TenantParts, request: IssueRequest): Standing {
-  const { policy, epoch } = requireActive(parts)
+  // First who asks: how the tenant stands is told to nobody without a token of it.
   const actor = actorOfAsker(parts, request.asker)
+  const { policy, epoch } = requireActive(parts)
   if (request.asker.kind === 'client-token') checkOrigin(policy, request.asker.token, request.origin)
   refuseBanned(parts, request)
   return { policy, epoch, actor, key: chooseKey(parts, policy, request) }

@@ -124,7 +124,9 @@ export class Tenant extends TenantObject {
   }
 
   issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    return this.answer((parts) => issue(parts, request))
+    const { asker, requestId } = request
+    const by = asker.kind === 'server' ? { caller: asker.caller, requestId } : undefined
+    return this.answer((parts) => issue(parts, request), by)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {
