@@ -92,7 +92,7 @@ export class Tenant extends DurableObject<Env> {
     return this.#answer((parts) => {
       authorize(parts, call.caller, call.scope)
       return describeTenant(parts)
-    })
+    }, call)
   }
 
   patch(call: Call & { patch: TenantPatch; ifMatch: number | undefined }): Promise<Result<TenantView>> {
@@ -126,11 +126,11 @@ export class Tenant extends DurableObject<Env> {
     return this.#answer((parts) => {
       authorize(parts, call.caller, call.scope)
       parts.waitUntil(publish(parts))
-    })
+    }, call)
   }
 
   listTurnKeys(call: Call): Promise<Result<TurnKeyView[]>> {
-    return this.#answer((parts) => listTurnKeys(parts, call))
+    return this.#answer((parts) => listTurnKeys(parts, call), call)
   }
 
   createTurnKey(creation: TurnKeyCreation): Promise<Result<CreatedTurnKey>> {
@@ -139,19 +139,19 @@ export class Tenant extends DurableObject<Env> {
       // Goes on when the caller has hung up; whoever waits still gets the failure.
       parts.waitUntil(work.catch(() => undefined))
       return work
-    })
+    }, creation)
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {
-    return this.#answer((parts) => lookUpTurnKey(parts, call))
+    return this.#answer((parts) => lookUpTurnKey(parts, call), call)
   }
 
   renameTurnKey(call: Call & { uid: string; name: string | undefined }): Promise<Result<TurnKeyView>> {
-    return this.#answer((parts) => renameTurnKey(parts, call))
+    return this.#answer((parts) => renameTurnKey(parts, call), call)
   }
 
   removeTurnKey(call: Call & { uid: string }): Promise<Result<DeletedTurnKey>> {
-    return this.#answer((parts) => removeTurnKey(parts, call))
+    return this.#answer((parts) => removeTurnKey(parts, call), call)
   }
 
   override async alarm(): Promise<void> {
@@ -175,9 +175,11 @@ export class Tenant extends DurableObject<Env> {
     await this.ctx.storage.deleteAll()
   }
 
-  #answer<T>(operation: (parts: TenantParts) => T | Promise<T>): Promise<Result<T>> {
+  /** `by`: who asks, where that may be a tenant's own token. Of a tenant that is no more, no token is valid. */
+  #answer<T>(operation: (parts: TenantParts) => T | Promise<T>, by?: Call): Promise<Result<T>> {
     return answering(this.#parts, (parts) => {
-      if (!this.#setUp) throw new BrokerError('not_found')
+      if (!this.#setUp && by?.caller.kind === 'api-token') throw new BrokerError('invalid_token')
+      if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
       parts.jobs.arm()
       return operation(parts)
     })

@@ -1,0 +1,31 @@
+/** The clock of the Worker and its objects, moved by hand. Timers run on: they are the runtime's own. */
+import { onTestFinished, vi } from 'vitest'
+
+export const SECOND_MS = 1_000
+export const MINUTE_MS = 60_000
+export const HOUR_MS = 3_600_000
+
+/**
+ * Sets the clock forward to a point in time; from then on it stands still until it is moved again. A minute at least
+ * beyond the real time, or the objects' alarms would come by themselves and find nothing due.
+ */
+export function setClock(ms: number): void {
+  if (!vi.isFakeTimers()) {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+  }
+  vi.setSystemTime(ms)
+}
+
+export const passTime = (ms: number): void => setClock(Date.now() + ms)
+
+/** Waits for something that happens by itself and soon; says what, when it does not. */
+export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 5 * SECOND_MS
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`not within 5 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

@@ -1,0 +1,34 @@
+/** All that is kept anywhere: which objects exist, every row of theirs, every entry in KV; and a tenant's jobs, run by hand. */
+import { listDurableObjectIds, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+
+export const tenantStub = (id: string) => env.TENANTS.get(env.TENANTS.idFromName(id))
+
+/** The ids of all tenants' objects that exist. */
+export const tenantObjects = async (): Promise<string[]> => (await listDurableObjectIds(env.TENANTS)).map(String).sort()
+
+/** Runs a tenant's jobs that are due by the Worker's clock. */
+export const runJobs = (tenant: string): Promise<boolean> => runDurableObjectAlarm(tenantStub(tenant))
+
+/** Every row of every table of an object. */
+export const rowsOf = (stub: DurableObjectStub): Promise<Record<string, unknown[]>> =>
+  runInDurableObject(stub, (_object: DurableObject, { storage: { sql } }) => {
+    const tables = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray()
+    // The runtime's own tables are closed to everybody.
+    const own = tables.filter(({ name }) => !name.startsWith('_cf_'))
+    return Object.fromEntries(own.map(({ name }) => [name, sql.exec(`SELECT * FROM "${name}"`).toArray()]))
+  })
+
+const bytesAsHex = (_name: string, value: unknown) =>
+  value instanceof ArrayBuffer || value instanceof Uint8Array ? new Uint8Array(value).toHex() : value
+
+/** Everything the objects and KV keep, as one text; bytes as hex. */
+export async function everythingStored(): Promise<string> {
+  const stored: unknown[] = []
+  for (const namespace of [env.TENANTS, env.ACCOUNT] as DurableObjectNamespace[]) {
+    for (const id of await listDurableObjectIds(namespace)) stored.push(await rowsOf(namespace.get(id)))
+  }
+  const { keys } = await env.CACHE.list()
+  for (const { name, metadata } of keys) stored.push(name, metadata, await env.CACHE.get(name))
+  return JSON.stringify(stored, bytesAsHex)
+}
