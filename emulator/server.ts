@@ -30,7 +30,10 @@ export async function startEmulator(options: StartOptions = {}): Promise<Running
   const emulator = createEmulator({ ...rest, ...(stateFile === undefined ? {} : persistence(stateFile)) })
   const listener = getRequestListener(
     // Node's http server without TLS or HTTP/2 hands out these bindings only.
-    (request, bindings) => emulator.fetch(request, { connection: nodeConnection(bindings as HttpBindings) }),
+    (request, bindings) =>
+      namesThisMachine(request)
+        ? emulator.fetch(request, { connection: nodeConnection(bindings as HttpBindings) })
+        : new Response('This emulator answers on loopback only.', { status: 403 }),
     { overrideGlobalObjects: false },
   )
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing))
@@ -51,6 +54,10 @@ export async function startEmulator(options: StartOptions = {}): Promise<Running
       }),
   }
 }
+
+/** A page of the web must not reach the control routes by a name that resolves to this machine (DNS rebinding). */
+const namesThisMachine = (request: Request): boolean =>
+  ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(request.url).hostname)
 
 function persistence(stateFile: string): Pick<EmulatorOptions, 'state' | 'onChange'> {
   const state = readStateFile(stateFile)

@@ -36,11 +36,18 @@ const upstreamUrl = (fallback: string) =>
     .default(fallback)
     .refine((text) => isUpstreamUrl(text))
 
-const binding = <T>() => z.custom<T>((value) => typeof value === 'object' && value !== null)
+/** A binding is known by what can be done with it: one of another kind under its name is as good as none. */
+const binding = <T extends object>(method: keyof T & string) =>
+  z.custom<T>(
+    (value) => typeof value === 'object' && value !== null && typeof Reflect.get(value, method) === 'function',
+  )
 
 const Environment = z.object({
   CALLS_API_TOKEN: Bearer,
-  ADMIN_TOKEN: Bearer.refine((token) => token.length >= MIN_ADMIN_TOKEN_CHARACTERS).optional(),
+  // What no `Authorization` header can carry (RFC 6750 §2.1) would be a door that never opens.
+  ADMIN_TOKEN: Bearer.regex(/^[A-Za-z0-9\-._~+/]+=*$/)
+    .refine((token) => token.length >= MIN_ADMIN_TOKEN_CHARACTERS)
+    .optional(),
   ADMIN_HOST: z
     .string()
     .regex(/^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$/)
@@ -60,12 +67,12 @@ const Environment = z.object({
     .default('stun:stun.cloudflare.com:3478')
     .transform((text) => text.split(',').map((url) => url.trim()))
     .refine((urls) => urls.every((url) => /^stuns?:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url))),
-  CACHE: binding<KVNamespace>(),
-  TENANTS: binding<DurableObjectNamespace>(),
-  ACCOUNT: binding<DurableObjectNamespace>(),
-  RATE_IP: binding<RateLimit>(),
-  RATE_TENANT: binding<RateLimit>(),
-  RATE_SUBJECT: binding<RateLimit>(),
+  CACHE: binding<KVNamespace>('get'),
+  TENANTS: binding<DurableObjectNamespace>('idFromName'),
+  ACCOUNT: binding<DurableObjectNamespace>('idFromName'),
+  RATE_IP: binding<RateLimit>('limit'),
+  RATE_TENANT: binding<RateLimit>('limit'),
+  RATE_SUBJECT: binding<RateLimit>('limit'),
 })
 
 /** One parse per environment object: in a deployed Worker, one per isolate. */

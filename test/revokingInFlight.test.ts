@@ -214,6 +214,26 @@ describe('G6: while a mint is open upstream,', () => {
     expect((await jobRows('acme')).map(({ kind }) => kind)).not.toContain('remove-turn-key')
   })
 
+  it('the TURN key is deleted, and the mint takes longer than the deletion waits: the key goes after it', async () => {
+    const acme = await newIssuer()
+    const token = await acme.clientToken()
+    passTime(120_000)
+    const answer = await whileMinting(
+      () => acme.ice(token),
+      async () => {
+        const deleted = acme.broker.call('DELETE', keysPath('acme', acme.uid), acme.token)
+        await until('the key mints no more', async () => (await keyRows('acme'))[0]?.state === 'deleting')
+        passTime(3_000)
+        expectOutcome(await deleted, TWIN_AGAIN)
+      },
+    )
+    expectOutcome(answer, '409 no_turn_key')
+    expect((await emulator.state()).keys).toMatchObject([{ deleted: null }])
+    await expectTakenBack(answer)
+    await runJobs('acme')
+    expect((await emulator.state()).keys).toMatchObject([{ deleted: expect.any(String) }])
+  })
+
   it('the token of one of two callers that share it is deleted: the other is served, with its own', async () => {
     const acme = await newIssuer()
     const second = await newToken(acme.broker, 'acme', ['client_tokens:create'])

@@ -20,7 +20,8 @@ export interface Spending {
 
 /** Counts one call. `undefined` = granted, else the seconds until there may be room. */
 export function spend(sql: SqlStorage, now: number, spending: Spending): number | undefined {
-  const oldest = Math.floor((now - WINDOW_MS) / BUCKET_MS) + 1
+  // A bucket counts until its last moment is past the window.
+  const oldest = Math.floor((now - WINDOW_MS) / BUCKET_MS)
   sql.exec('DELETE FROM api_calls WHERE bucket < ?', oldest)
   const { all, own, first } = sql
     .exec<{ all: number; own: number; first: number | null }>(

@@ -60,7 +60,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
   const { tenant, idempotency } = creation
   const earlier = idempotency && parts.idempotency.find(ROUTE, idempotency)
   if (earlier?.answer) return JSON.parse(earlier.answer) as TenantView // written by finishCreation
-  if (earlier) throw new BrokerError('idempotency_in_progress')
+  if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
   if (find(parts, tenant.id)) {
     throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
   }

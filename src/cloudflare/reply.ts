@@ -22,6 +22,8 @@ export function plainNo(it: Exchange): NoReply | undefined {
   if (it.kind === 'unanswered') return { kind: 'doubtful', reason: it.reason }
   const { status, body } = it
   if (status === 429) return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds }
+  // 408: upstream lost patience with the connection, which says nothing of what it had done by then.
+  if (status === 408) return { kind: 'doubtful', reason: 'timeout', status }
   if (status >= 400 && status < 500) return { kind: 'refused', status }
   if (status >= 500) return { kind: 'doubtful', reason: 'server-error', status }
   if ('problem' in body && body.problem === 'timeout') return { kind: 'doubtful', reason: 'timeout', status }

@@ -121,7 +121,8 @@ function nullishFields() {
 
 function isWebOrigin(text: string): boolean {
   if (/^(capacitor|ionic):\/\/[a-z0-9.-]{1,200}$/.test(text)) return true
-  if (!URL.canParse(text)) return false
+  // A host as it is named, not a pattern: browsers send no `*`, so it would match nothing.
+  if (!URL.canParse(text) || !/^https?:\/\/[a-z0-9._[\]:-]+$/.test(text)) return false
   const url = new URL(text)
   const scheme = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
   return scheme && url.origin === text

@@ -23,7 +23,9 @@ export async function answering<P extends object, T>(
   parts: P | { readonly misconfigured: string },
   operation: (parts: P) => T | Promise<T>,
 ): Promise<Result<T>> {
-  if ('misconfigured' in parts) return { ok: false, failure: { code: 'misconfigured', detail: parts.misconfigured } }
+  if ('misconfigured' in parts) {
+    return { ok: false, failure: { code: 'misconfigured', detail: `${parts.misconfigured} is missing or malformed.` } }
+  }
   try {
     return { ok: true, value: await operation(parts) }
   } catch (error) {

@@ -60,7 +60,13 @@ export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreatio
     throw settledOrInDoubt(parts, creation, intent, error)
   }
   await publishKey(parts, keyByIntent(parts.sql, intent)?.uid ?? '')
-  return answer(parts, creation, intent)
+  try {
+    return await answer(parts, creation, intent)
+  } catch (error) {
+    // The key is there: whatever fails now must not have the caller make another.
+    const failure: Failure = error instanceof BrokerError ? error.failure : { code: 'internal' }
+    throw errorOf({ ...failure, doNotRepeat: true })
+  }
 }
 
 /** Everything that can be decided here and now: throws a refusal, or gives the earlier request with the same key. */
@@ -94,7 +100,8 @@ function storeIntent(parts: TenantParts, creation: TurnKeyCreation, intent: stri
 async function post(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedKey> {
   const { deployment } = parts.config
   const reply = await parts.turnKeys.create(markedName(deployment, intent, creation.name), POST_DEADLINE_MS)
-  if (reply.kind === 'doubtful') throw inDoubt()
+  // "No such key" is no answer to a creation.
+  if (reply.kind === 'doubtful' || reply.kind === 'gone') throw inDoubt()
   if (reply.kind !== 'ok') throw new Refused(failureOf(reply))
   // An answer about a key of another name is no answer to what was asked.
   const { name } = reply.value
@@ -176,10 +183,14 @@ function settledOrInDoubt(parts: TenantParts, creation: TurnKeyCreation, intent:
   const row = keyByIntent(parts.sql, intent)
   if (row?.state !== 'creating') return error instanceof BrokerError ? error : inDoubt()
   if (error instanceof Refused) return refusedUpstream(parts, creation, row, error.failure)
-  parts.transact(() => {
-    moveKey(parts.sql, row, 'unknown', parts.now())
-    record(parts, creation, { target: intent, outcome: 'unknown', code: 'outcome_unknown' })
-  })
+  try {
+    parts.transact(() => {
+      moveKey(parts.sql, row, 'unknown', parts.now())
+      record(parts, creation, { target: intent, outcome: 'unknown', code: 'outcome_unknown' })
+    })
+  } catch {
+    // Storage takes nothing: the intent stays `creating`, and its job finds it so.
+  }
   return inDoubt()
 }
 

@@ -2,6 +2,7 @@
  * Removing a TURN key: first it stops minting here, durably; then it goes upstream, by the request or by its job;
  * then its secret is erased. A key upstream no longer knows is removed.
  */
+import type { Spending } from '../account/budget.ts'
 import { failureOf } from '../cloudflare/failures.ts'
 import { mergePolicy } from '../contract/policy.ts'
 import type { DeletedTurnKey } from '../contract/turnKeys.ts'
@@ -35,7 +36,9 @@ export async function removeTurnKey(
   if (row.state !== 'deleting') parts.transact(() => orderRemoval(parts, call, row))
   await publishKey(parts, call.uid)
 
-  const failure = await carryOn(parts, call.uid)
+  // What was ordered before has its job: whoever asks again does so out of the tenant's own share of API calls.
+  const again = call.caller.kind === 'operator' ? 'operator' : 'tenant'
+  const failure = await carryOn(parts, call.uid, row.state === 'deleting' ? again : 'recovery')
   if (failure) {
     const detail = 'The TURN key mints nothing any more; its removal at Cloudflare is being carried on.'
     throw errorOf({ ...failure, detail })
@@ -63,18 +66,18 @@ export const scheduleRemoval = (parts: TenantParts, uid: string, inMs: number): 
   parts.jobs.put(REMOVE_JOB, uid, parts.now() + inMs)
 
 export async function removalJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
-  return (await carryOn(parts, uid)) ? 'retry' : 'done'
+  return (await carryOn(parts, uid, 'recovery')) ? 'retry' : 'done'
 }
 
 /** Upstream, then the secret. `undefined` when the key is gone on both sides. */
-function carryOn(parts: TenantParts, uid: string): Promise<Failure | undefined> {
+function carryOn(parts: TenantParts, uid: string, purpose: Spending['purpose']): Promise<Failure | undefined> {
   return parts.serial.run(uid, async () => {
     if (keyByUid(parts.sql, uid)?.state !== 'deleting') return
     // Revoking needs the key: what was minted with it is taken back first, here or by its own job.
     await revokeOfKey(parts, uid, parts.now() + REVOKING_MS)
     if (pendingOfKey(parts, uid) > 0) return { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
     const { id: tenant, policy } = tenantRecord(parts)
-    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
+    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
     const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return failureOf(reply)
     parts.transact(() => {

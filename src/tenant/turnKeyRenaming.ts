@@ -59,11 +59,16 @@ function carryOn(parts: TenantParts, uid: string): Promise<Failure | undefined> 
     if (reply.kind === 'doubtful' || reply.kind === 'rate-limited') return failureOf(reply)
     parts.transact(() => {
       // A newer rename, ordered meanwhile, has its own turn and keeps the job.
-      if (keyByUid(parts.sql, uid)?.pending_name !== name) return
-      parts.sql.exec('UPDATE turn_keys SET pending_name = NULL WHERE uid = ?', uid)
-      parts.jobs.remove(RENAME_JOB, uid)
+      if (keyByUid(parts.sql, uid)?.pending_name === name) {
+        parts.sql.exec('UPDATE turn_keys SET pending_name = NULL WHERE uid = ?', uid)
+        parts.jobs.remove(RENAME_JOB, uid)
+      }
       if (reply.kind === 'gone') return markMissing(parts, uid)
-      if (reply.kind === 'refused') return
+      if (reply.kind === 'refused') {
+        const refused = { action: 'turn_key.rename', target: uid, outcome: 'failed', code: 'upstream_failed' } as const
+        audit(parts.sql, parts.now(), { actor: 'broker', ...refused })
+        return
+      }
       const { modified } = reply.value
       parts.sql.exec(
         'UPDATE turn_keys SET name = ?, modified = ?, checked_at = ? WHERE uid = ?',

@@ -7,6 +7,7 @@ import { type Failure, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import type { TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
 import { keyByIntent, moveKey, type TurnKeyRow } from './turnKeyRows.ts'
 import { LOOK_AFTER_MS, marker } from './turnKeyStates.ts'
 
@@ -28,7 +29,9 @@ export async function settleCreation(parts: TenantParts, { key: intent }: Job): 
   if (row.state === 'creating') parts.transact(() => moveKey(parts.sql, row, 'unknown', parts.now()))
 
   const found = unwrap(await parts.account().markedTurnKeys(marker(parts.config.deployment, intent), row.begun_at))
+  const { id: tenant, policy } = tenantRecord(parts)
   for (const uid of found) {
+    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
     const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'
   }

@@ -28,7 +28,7 @@ async function rawCreate(silenceMs = 200) {
   const socket = connect(running.port, '127.0.0.1')
   const received = { text: '', chunks: 0, end: 'silence' as 'silence' | 'closed' | 'ECONNRESET' }
   const body = '{"name":"a"}'
-  const head = `POST ${KEYS} HTTP/1.1\r\nhost: emulator\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: ${body.length}\r\n`
+  const head = `POST ${KEYS} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${TOKEN}\r\ncontent-length: ${body.length}\r\n`
   socket.write(`${head}\r\n${body}`)
   await new Promise<void>((resolve) => {
     socket.setTimeout(silenceMs, () => resolve())

@@ -3,6 +3,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { createApp } from '../../src/app.ts'
 import type { Scope } from '../../src/contract/scopes.ts'
+import { breachesOf } from './contract.ts'
 
 export const ORIGIN = 'https://broker.test'
 
@@ -28,12 +29,11 @@ export function newBroker(overrides: object = {}) {
     const text = await response.text()
     await waitOnExecutionContext(ctx)
     const isJson = /json/.test(response.headers.get('content-type') ?? '')
-    return {
-      status: response.status,
-      headers: response.headers,
-      text,
-      json: isJson && text ? JSON.parse(text) : undefined,
-    }
+    const json = isJson && text ? JSON.parse(text) : undefined
+    const answer = { status: response.status, headers: response.headers, text, json }
+    const breaches = breachesOf({ method: init.method ?? 'GET', url }, answer)
+    if (breaches.length > 0) throw new Error(`the contract is broken: ${breaches.join('; ')}`)
+    return answer
   }
 
   const call = (

@@ -1,0 +1,172 @@
+// `npm run dev` as a person starts it: its own ports and state, a process group that gets Ctrl-C as a terminal sends it.
+// Also sees what it leaves behind. No assertions here.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { root } from './repository.ts'
+
+const READY = 'turn-broker is ready'
+
+/** Where one developer's broker listens and keeps its state; several servers may follow each other there. */
+export interface DevPlace {
+  port: number
+  emulatorPort: number
+  state: string
+}
+
+export async function newPlace(): Promise<DevPlace> {
+  const [port, emulatorPort] = await freePorts(2)
+  if (port === undefined || emulatorPort === undefined) throw new Error('no free ports')
+  return { port, emulatorPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
+}
+
+export const removePlace = ({ state }: DevPlace): void => rmSync(state, { recursive: true, force: true })
+
+/** The environment of a fresh terminal: nothing that vitest or its configuration have set. */
+export function terminal(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const ours = /^(?:VITEST|NODE_ENV$|NODE_OPTIONS$|CALLS_API_TOKEN$|ROOT_KEYS$|ADMIN_TOKEN$|TURN_BROKER_)/
+  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name))), ...extra }
+}
+
+export class DevServer {
+  /** What it printed. */
+  output = ''
+  readonly #child: ChildProcess
+  readonly #ended: Promise<number | null>
+
+  private constructor({ port, emulatorPort, state }: DevPlace) {
+    const options = ['--port', String(port), '--emulator-port', String(emulatorPort), '--state', state]
+    this.#child = spawn('npm', ['run', 'dev', '--', ...options], {
+      cwd: root,
+      env: terminal(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    this.#ended = new Promise((resolve, reject) => {
+      this.#child.once('exit', resolve)
+      this.#child.once('error', reject)
+    })
+  }
+
+  /** Resolves when it says that it is ready; rejects with what it printed if it ends before. */
+  static async start(place: DevPlace): Promise<DevServer> {
+    const server = new DevServer(place)
+    const ready = new Promise<void>((resolve) => {
+      const read = (chunk: Buffer) => {
+        server.output += chunk.toString()
+        if (server.output.includes(READY)) resolve()
+      }
+      server.#child.stdout?.on('data', read)
+      server.#child.stderr?.on('data', read)
+    })
+    const ended = server.#ended.then((code) => {
+      throw new Error(`npm run dev ended with ${code}:\n${server.output}`)
+    })
+    await Promise.race([ready, ended])
+    ended.catch(() => undefined) // from here on its end is what a test waits for
+    return server
+  }
+
+  /** Ctrl-C: a terminal sends it to every process of the foreground group. Resolves when npm has ended. */
+  async interrupt(): Promise<void> {
+    this.#signal('SIGINT')
+    await this.#ended
+  }
+
+  /** For afterAll: ends what a failed test left. */
+  async kill(): Promise<void> {
+    const left = this.processes()
+    this.#signal('SIGKILL')
+    for (const pid of left) signalOne(pid)
+    await this.#ended
+  }
+
+  /** Every process of its group, and those they started, in whatever group. */
+  processes(): number[] {
+    const all = runningProcesses()
+    const found = all.filter(({ group }) => group === this.#child.pid).map(({ pid }) => pid)
+    for (const pid of found) {
+      const children = all.filter((one) => one.parent === pid && !found.includes(one.pid))
+      found.push(...children.map((child) => child.pid))
+    }
+    return found
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const { pid } = this.#child
+    if (pid === undefined) return
+    try {
+      process.kill(-pid, signal)
+    } catch {
+      // the group is gone
+    }
+  }
+}
+
+function signalOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // it is gone
+  }
+}
+
+interface RunningProcess {
+  pid: number
+  parent: number
+  group: number
+}
+
+/** What runs on this machine; what has ended and was only not yet collected does not. */
+export function runningProcesses(): RunningProcess[] {
+  const rows = existsSync('/proc/self/stat')
+    ? readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [[name, ...statOf(name)]] : []))
+    : execFileSync('ps', ['-A', '-o', 'pid=,stat=,ppid=,pgid='], { encoding: 'utf8' })
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/))
+  return rows
+    .filter((row) => row.length >= 4 && !row[1]?.startsWith('Z'))
+    .map(([pid, , parent, group]) => ({ pid: Number(pid), parent: Number(parent), group: Number(group) }))
+}
+
+/** State, parent and group out of /proc/{pid}/stat, whose second field may hold anything in parentheses. */
+function statOf(pid: string): string[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return [] // it ended meanwhile
+  }
+}
+
+/** Whether somebody listens on a port of this machine. */
+export const listens = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+
+/** All held at once, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject)
+          server.listen(0, '127.0.0.1', () => {
+            const address = server.address()
+            resolve(typeof address === 'object' && address ? address.port : 0)
+          })
+        }),
+    ),
+  )
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}

@@ -1,0 +1,50 @@
+// The documents as a whole: links and anchors, promises with their tests, dependencies with their reasons.
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { anchorsOf, filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
+
+describe('docs/guarantees.md', () => {
+  const document = textOf('docs/guarantees.md')
+
+  it.each(tableOf(sectionOf(document, 'Today'), 'number'))(
+    '%s is shown by a test that bears its number',
+    (number, _, by = '') => {
+      const files = matches(by, /\[(.+?)\]/g)
+      expect(files.length).toBeGreaterThan(0)
+      const silent = files.filter((file) => !new RegExp(`['"\`]${number}: `).test(textOf(file)))
+      expect(silent).toEqual([])
+    },
+  )
+})
+
+describe('docs/decisions', () => {
+  it('has a line for every dependency, and for no other', () => {
+    const { dependencies, optionalDependencies, devDependencies } = packageJson()
+    const document = textOf('docs/decisions/0005-dependencies.md')
+    const named = matches(document, /^\| `(.+?)` \|/gm)
+    expect(named.sort()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies }).sort())
+    const deployed = sectionOf(document, '5. Dependencies').split('For work on the project')[0] ?? ''
+    expect(matches(deployed, /^\| `(.+?)` \|/gm)).toEqual(Object.keys(dependencies))
+  })
+})
+
+describe('links', () => {
+  const documents = filesLike('**/*.md')
+
+  it('finds the documents', () => {
+    expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/errors.md', 'emulator/README.md']))
+  })
+
+  it.each(documents)('of %s lead somewhere', (file) => {
+    const broken = linksOf(textOf(file)).filter((link) => !resolves(file, link))
+    expect(broken).toEqual([])
+  })
+})
+
+function resolves(from: string, link: string): boolean {
+  const [file = '', anchor] = link.split('#')
+  const target = file === '' ? from : path.join(path.dirname(from), file)
+  if (!existsSync(path.join(root, target))) return false
+  return anchor === undefined || anchorsOf(textOf(target)).has(anchor)
+}
