@@ -4,6 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import type { IssuerPair } from '../contract/issuers.ts'
 import type { TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS, type Result } from '../errors.ts'
@@ -22,6 +23,7 @@ import {
   mirrorTenant,
   type TenantCreation,
 } from './directory.ts'
+import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 import { MIGRATIONS } from './schema.ts'
 import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
@@ -66,13 +68,13 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => createTenant(parts, creation))
   }
 
-  mirrorTenant(report: {
-    id: string
-    name: string
-    status: TenantView['status']
-    version: number
-  }): Promise<Result<void>> {
+  mirrorTenant(report: Parameters<typeof mirrorTenant>[1]): Promise<Result<void>> {
     return this.#answer((parts) => mirrorTenant(parts, report))
+  }
+
+  /** Makes these the tenant's, or fails with `conflict`. */
+  claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>> {
+    return this.#answer((parts) => parts.transact(() => claimIssuers(parts, tenant, pairs)))
   }
 
   buryTenant(id: string): Promise<Result<void>> {

@@ -3,12 +3,14 @@
  * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
  */
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
+import { type IssuerPair, pairOf } from '../contract/issuers.ts'
 import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { claimIssuers, keepIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 
 export const CREATION_JOB = 'tenant-creation'
@@ -69,6 +71,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
   if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
 
   parts.transact(() => {
+    claimIssuers(parts, tenant.id, (chosen.issuers ?? []).map(pairOf))
     parts.sql.exec(
       "INSERT INTO tenants (id, name, region, state, policy, created_at) VALUES (?, ?, ?, 'creating', ?, ?)",
       tenant.id,
@@ -116,9 +119,11 @@ export function mirrorTenant(
     readonly name: string
     readonly status: TenantView['status']
     readonly version: number
+    readonly issuers: readonly IssuerPair[]
   },
 ): void {
   parts.transact(() => {
+    keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
       report.name,
@@ -137,6 +142,7 @@ export function buryTenant(parts: AccountParts, id: string): void {
     if (!row || row.state === 'deleted') return
     parts.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", parts.now(), id)
     parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
+    keepIssuers(parts, id, [])
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
 }

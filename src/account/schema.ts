@@ -18,4 +18,7 @@ export const MIGRATIONS = [
   IDEMPOTENCY_TABLE,
   AUDIT_TABLE,
   AUDIT_TABLE_2,
+  `CREATE TABLE issuers (
+     issuer TEXT NOT NULL, audience TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY (issuer, audience)
+   ) WITHOUT ROWID;`,
 ] as const

@@ -3,9 +3,10 @@
  * after the Tenant confirmed it, and only if it is of this format and this tenant. Anything else is a miss.
  */
 import * as z from 'zod'
+import { TenantIssuers } from '../contract/issuers.ts'
 import { Scope } from '../contract/scopes.ts'
 
-export const FORMAT = 1
+export const FORMAT = 2
 export const FRESH_MS = 60_000
 /** Clocks of two machines may differ by this much; an entry from further ahead is not ours. */
 const CLOCK_SKEW_MS = 5_000
@@ -47,6 +48,7 @@ export const TenantSnapshot = z.object({
   ),
   allowedOrigins: z.array(z.string()),
   requireOrigin: z.boolean(),
+  issuers: TenantIssuers,
 })
 export type TenantSnapshot = z.infer<typeof TenantSnapshot>
 

@@ -13,7 +13,7 @@ export interface Ask {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   /** Sent as `Authorization: Bearer`. */
-  readonly bearer: string
+  readonly bearer?: string
   readonly body?: unknown
   /** From the call to the last byte of the answer. */
   readonly deadlineMs: number
@@ -42,7 +42,7 @@ export async function exchange(upstream: Upstream, ask: Ask): Promise<Exchange> 
     const response = await upstream.fetch(ask.url, {
       method: ask.method,
       headers: {
-        authorization: `Bearer ${ask.bearer}`,
+        ...(ask.bearer === undefined ? {} : { authorization: `Bearer ${ask.bearer}` }),
         accept: 'application/json',
         'user-agent': 'turn-broker',
         ...(ask.body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { isLoopbackHost } from './hosts.ts'
+import { TenantIssuers } from './issuers.ts'
 import { TurnKeyUid } from './values.ts'
 
 /** Cloudflare's own ceiling for a credential, 48 h. */
@@ -46,8 +47,7 @@ const fields = {
   defaultKeyId: TurnKeyUid.nullable(),
   urls,
   fallback: z.enum(['error', 'stun']),
-  /** Nothing verifies a tenant's own JWTs yet, so none can be registered. */
-  issuers: z.array(z.never()).max(0),
+  issuers: TenantIssuers,
   auditRetentionDays: count(1, 3_650),
   auditRetentionRows: count(1_000, 5_000_000),
 }

@@ -2,12 +2,13 @@
  * CORS of the browser door: exact origins of the tenant's policy, on errors too, so that a page can read why it was
  * refused. An origin binds browsers, not thieves. The Tenant decides again when a credential is issued.
  */
-import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
+import { isFresh, type TenantSnapshot } from '../cache/entries.ts'
 import { WebOrigin } from '../contract/policy.ts'
 import { TenantId } from '../contract/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
-import { ask, tenantExists, tenantObject } from './reach.ts'
+import { tenantExists } from './reach.ts'
+import { askedSnapshot, knownSnapshot } from './snapshots.ts'
 
 const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
 const PREFLIGHT_SECONDS = 7_200
@@ -73,20 +74,4 @@ function decide(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
 function welcome(c: Ctx, origin: string): void {
   c.header('Access-Control-Allow-Origin', origin)
   c.header('Access-Control-Expose-Headers', EXPOSED)
-}
-
-/** What this isolate, else KV, holds of the tenant, however old. */
-async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const { snapshots } = c.get('edge')
-  const remembered = snapshots.get(tenant)
-  if (remembered && isFresh(remembered, Date.now())) return remembered
-  const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
-  if (entry && isFresh(entry, Date.now())) snapshots.set(tenant, entry)
-  return entry
-}
-
-async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot> {
-  const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
-  c.get('edge').snapshots.set(tenant, snapshot)
-  return snapshot
 }

@@ -2,6 +2,7 @@
  * What an isolate remembers between requests: tenants known to exist, refusals for ten seconds, readiness.
  * Bounded, and only ever a shortcut to an answer the objects gave.
  */
+import { JwksCache } from '../auth/jwks.ts'
 import { FRESH_MS, type TenantSnapshot } from '../cache/entries.ts'
 import type { ErrorCode } from '../errors.ts'
 
@@ -16,6 +17,8 @@ export class Edge {
   readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
   /** Snapshots for the browser door's CORS answers; each says itself how long it is fresh. */
   readonly snapshots = new Remembered<TenantSnapshot>(FRESH_MS)
+  /** Keys of the tenants' identity providers. */
+  readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
   readonly readiness = new Remembered<boolean>(READY_MS)
 }
 

@@ -1,15 +1,15 @@
 /**
- * The browser door: a client token in, ICE servers out. The token comes as `Authorization: Bearer`, or as form field
+ * The browser door: a client token, or a JWT of the tenant's own identity provider, in; ICE servers out. The token comes as `Authorization: Bearer`, or as form field
  * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
  */
 import { bearerOf } from '../auth/bearer.ts'
-import { type ClientToken, readClientToken } from '../auth/clientTokens.ts'
 import { type IceServersAnswer, IceServersRequest } from '../contract/credentials.ts'
 import { MAX_TTL_SECONDS } from '../contract/policy.ts'
 import { instant, TenantId } from '../contract/values.ts'
 import { BrokerError } from '../errors.ts'
 import type { Issued, StunOnly } from '../tenant/issuing.ts'
 import { malformed, readBytes, readJson } from './body.ts'
+import { identify } from './browserCaller.ts'
 import type { App, Ctx } from './context.ts'
 import { answerPreflight, greet, readOrigin, settleOrigin } from './cors.ts'
 import { mount } from './mount.ts'
@@ -32,8 +32,8 @@ export function iceServersDoor(app: App): void {
     if (!tenant.success) throw new BrokerError('not_found')
     const origin = await readOrigin(c, tenant.data)
     const { token, ttl } = await readRequest(c)
-    const clientToken = await verify(c, tenant.data, token)
-    await limitSubject(c, tenant.data, clientToken.subject)
+    const { asker, subject, keyId } = await identify(c, tenant.data, token)
+    await limitSubject(c, tenant.data, subject)
     c.set('tenant', tenant.data)
     return async () => {
       await settleOrigin(c, tenant.data, origin)
@@ -41,10 +41,10 @@ export function iceServersDoor(app: App): void {
       const issued = await ask(
         tenantObject(c, tenant.data).issue({
           requestId: c.get('requestId'),
-          asker: { kind: 'client-token', token: clientToken },
-          subject: clientToken.subject,
+          asker,
+          subject,
           ttl,
-          keyId: clientToken.keyId,
+          keyId,
           origin,
           reuse: 'allowed',
         }),
@@ -74,13 +74,6 @@ export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnsw
 
 export const secondsLeft = ({ expiresAt }: Issued, now: number): number =>
   Math.max(0, Math.floor((expiresAt - now) / 1_000))
-
-async function verify(c: Ctx, tenant: string, token: string): Promise<ClientToken> {
-  const { rootKeys, deployment } = c.get('config')
-  const clientToken = await readClientToken({ rootKeys, deployment, tenant }, token, Date.now())
-  if (!clientToken) throw new BrokerError('invalid_token')
-  return clientToken
-}
 
 /** The token and the ttl, from whichever place they may be in; from two places is an error. */
 async function readRequest(c: Ctx): Promise<{ token: string; ttl: number | null }> {

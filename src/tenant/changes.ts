@@ -39,5 +39,6 @@ export function snapshot(parts: TenantParts): TenantSnapshot {
     tokens: snapshotTokens(parts.sql, parts.now()),
     allowedOrigins: policy.allowedOrigins,
     requireOrigin: policy.requireOrigin,
+    issuers: policy.issuers,
   }
 }

@@ -1,16 +1,20 @@
 /** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
+import { pairOf } from '../contract/issuers.ts'
 import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
 import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
+import { BrokerError, unwrap } from '../errors.ts'
 import { migrate } from '../storage/migrations.ts'
 import { countApiTokens } from './apiTokenRows.ts'
-import { publish, recordChange } from './changes.ts'
+import { MIRROR_JOB, publish, recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { requireNotDeleting, tenantRecord } from './record.ts'
 import { MIGRATIONS } from './schema.ts'
 import { activeKey, countVisibleKeys } from './turnKeyRows.ts'
 import { recentUsage } from './usage.ts'
+
+/** Claims of a patch that failed are freed after this. */
+const FREE_AFTER_MS = 10_000
 
 export interface TenantSetUp {
   readonly id: string
@@ -64,6 +68,7 @@ export async function patchTenant(
   call: Call & { readonly patch: TenantPatch; readonly ifMatch: number | undefined },
 ): Promise<TenantView> {
   const { patch, ifMatch } = call
+  await claimIssuers(parts, patch)
   parts.transact(() => {
     const before = requireNotDeleting(parts)
     if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
@@ -79,6 +84,15 @@ export async function patchTenant(
   })
   await publish(parts)
   return describeTenant(parts)
+}
+
+/** An issuer belongs to one tenant, and the Account knows whose it is. What is claimed and then not chosen is freed by the mirror. */
+async function claimIssuers(parts: TenantParts, { policy }: TenantPatch): Promise<void> {
+  const wanted = policy?.issuers ?? []
+  if (wanted.length === 0) return
+  const { id } = requireNotDeleting(parts)
+  parts.transact(() => parts.jobs.put(MIRROR_JOB, '', parts.now() + FREE_AFTER_MS))
+  unwrap(await parts.account().claimIssuers(id, wanted.map(pairOf)))
 }
 
 function checkPolicy(parts: TenantParts, chosen: PolicyPatch): void {

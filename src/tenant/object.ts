@@ -6,6 +6,7 @@ import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { pairOf } from '../contract/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
 import { Idempotency } from '../storage/idempotency.ts'
@@ -151,7 +152,7 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
 }
 
 async function mirror(parts: TenantParts): Promise<'done'> {
-  const { id, name, status, version } = tenantRecord(parts)
-  unwrap(await parts.account().mirrorTenant({ id, name, status, version }))
+  const { id, name, status, version, policy } = tenantRecord(parts)
+  unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
   return 'done'
 }

@@ -2,8 +2,9 @@
  * What a mint rests on, read from the Tenant's own rows: asked before anything is done, and again at the commit when
  * the epoch says that something was taken away meanwhile. Writes nothing.
  */
-import type { Caller } from '../auth/caller.ts'
+import { actorOf, type Caller } from '../auth/caller.ts'
 import type { ClientToken } from '../auth/clientTokens.ts'
+import type { TenantJwt } from '../auth/tenantJwts.ts'
 import type { Policy } from '../contract/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../errors.ts'
 import { findApiToken } from './apiTokenRows.ts'
@@ -16,6 +17,7 @@ import { activeKey, type NamedTurnKeyRow, oldestActiveKey } from './turnKeyRows.
 /** Who asks for a credential. */
 export type Asker =
   | { readonly kind: 'client-token'; readonly token: ClientToken }
+  | { readonly kind: 'tenant-jwt'; readonly jwt: TenantJwt }
   | { readonly kind: 'server'; readonly caller: Caller }
 
 export interface IssueRequest {
@@ -45,38 +47,61 @@ export function standing(parts: TenantParts, request: IssueRequest): Standing {
   // First who asks: how the tenant stands is told to nobody without a token of it.
   const actor = actorOfAsker(parts, request.asker)
   const { policy, epoch } = requireActive(parts)
-  if (request.asker.kind === 'client-token') checkOrigin(policy, request.asker.token, request.origin)
+  if (request.asker.kind === 'tenant-jwt') requireIssuer(policy, request.asker.jwt)
+  if (request.asker.kind !== 'server') checkOrigin(policy, request)
   refuseBanned(parts, request)
   return { policy, epoch, actor, key: chooseKey(parts, policy, request) }
 }
 
 export const askerName = (asker: Asker): string => {
-  if (asker.kind === 'client-token') return `client-token:${asker.token.tokenId}`
-  return asker.caller.kind === 'operator' ? `admin:${asker.caller.name}` : `api-token:${asker.caller.id}`
+  switch (asker.kind) {
+    case 'client-token':
+      return `client-token:${asker.token.tokenId}`
+    case 'tenant-jwt':
+      return `tenant-jwt:${asker.jwt.issuer.issuer}`
+    case 'server':
+      return actorOf(asker.caller)
+  }
 }
+
+/** The API token an asker stands on, if it does on one. */
+function apiTokenOf(asker: Asker): string | null {
+  if (asker.kind === 'client-token') return asker.token.tokenId
+  return asker.kind === 'server' && asker.caller.kind === 'api-token' ? asker.caller.id : null
+}
+
+/** What a client token binds its holder to. */
+const bindingOf = (asker: Asker): Pick<ClientToken, 'origin' | 'credentialTtl'> =>
+  asker.kind === 'client-token' ? asker.token : { origin: null, credentialTtl: null }
 
 function actorOfAsker(parts: TenantParts, asker: Asker): string {
   if (asker.kind === 'server') return authorize(parts, asker.caller, 'credentials:issue').actor
   // A client token lives no longer than the API token that made it.
-  const { tokenId } = asker.token
-  if (tokenId !== 'operator') {
+  const tokenId = apiTokenOf(asker)
+  if (tokenId !== null && tokenId !== 'operator') {
     const token = findApiToken(parts.sql, tokenId)
     if (!token || (token.expires_at !== null && token.expires_at <= parts.now())) throw new BrokerError('invalid_token')
   }
   return askerName(asker)
 }
 
-function checkOrigin(policy: Policy, token: ClientToken, origin: string | null): void {
-  const missing = origin === null && (policy.requireOrigin || token.origin !== null)
+/** The edge may have believed an older policy: an issuer that was removed stands behind nobody any more. */
+function requireIssuer(policy: Policy, { issuer }: TenantJwt): void {
+  const known = policy.issuers.some((it) => it.issuer === issuer.issuer && it.audience === issuer.audience)
+  if (!known) throw new BrokerError('invalid_token')
+}
+
+function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {
+  const { origin: bound } = bindingOf(asker)
+  const missing = origin === null && (policy.requireOrigin || bound !== null)
   const foreign = origin !== null && !policy.allowedOrigins.includes(origin)
-  const unbound = origin !== null && token.origin !== null && token.origin !== origin
+  const unbound = origin !== null && bound !== null && bound !== origin
   if (missing || foreign || unbound) throw new BrokerError('origin_not_allowed')
 }
 
 function refuseBanned(parts: TenantParts, { asker, subject }: IssueRequest): void {
   const now = parts.now()
-  const tokenId =
-    asker.kind === 'client-token' ? asker.token.tokenId : asker.caller.kind === 'api-token' ? asker.caller.id : null
+  const tokenId = apiTokenOf(asker)
   if (tokenId !== null && isBanned(parts.sql, 'token_id', tokenId, now)) {
     throw new BrokerError('subject_banned', { detail: 'The API token behind this request is banned.' })
   }
@@ -100,12 +125,12 @@ function chooseKey(parts: TenantParts, policy: Policy, request: IssueRequest): N
 
 /** The most seconds this asker may have at once. */
 export const ttlCeiling = (policy: Policy, { asker }: IssueRequest): number =>
-  Math.min(policy.maxTtl, (asker.kind === 'client-token' ? asker.token.credentialTtl : null) ?? policy.maxTtl)
+  Math.min(policy.maxTtl, bindingOf(asker).credentialTtl ?? policy.maxTtl)
 
 /** Seconds to mint for. A ttl that was asked is given or refused, never changed. */
 export function grantedTtl({ policy }: Standing, request: IssueRequest): number {
   const ceiling = ttlCeiling(policy, request)
-  const own = request.asker.kind === 'client-token' ? request.asker.token.credentialTtl : null
+  const own = bindingOf(request.asker).credentialTtl
   if (request.ttl === null) return Math.min(own ?? policy.defaultTtl, ceiling)
   if (request.ttl > ceiling)
     throw new BrokerError('ttl_too_long', { detail: `ttl: must be at most ${ceiling} seconds` })

@@ -1,0 +1,37 @@
+/** Which tenant an (issuer, audience) belongs to: one, so that no token opens two tenants. */
+import type { IssuerPair } from '../contract/issuers.ts'
+import { BrokerError } from '../errors.ts'
+import type { AccountParts } from './parts.ts'
+
+/** Inside a transaction. Throws `conflict` when one of them is another tenant's; then none is claimed. */
+export function claimIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {
+  for (const { issuer, audience } of pairs) {
+    const { owner } = parts.sql
+      .exec<{ owner: string }>(
+        `INSERT INTO issuers (issuer, audience, tenant) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET tenant = tenant RETURNING tenant AS owner`,
+        issuer,
+        audience,
+        tenant,
+      )
+      .one()
+    if (owner !== tenant) {
+      const detail = 'policy.issuers: an issuer with this audience belongs to another tenant'
+      throw new BrokerError('conflict', { detail })
+    }
+  }
+}
+
+/** Inside a transaction: frees what the tenant had and does not have any more. */
+export function keepIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {
+  const kept = new Set(pairs.map(nameOf))
+  const rows = parts.sql
+    .exec<{ issuer: string; audience: string }>('SELECT issuer, audience FROM issuers WHERE tenant = ?', tenant)
+    .toArray()
+  for (const pair of rows) {
+    if (kept.has(nameOf(pair))) continue
+    parts.sql.exec('DELETE FROM issuers WHERE issuer = ? AND audience = ?', pair.issuer, pair.audience)
+  }
+}
+
+const nameOf = ({ issuer, audience }: IssuerPair): string => JSON.stringify([issuer, audience])

@@ -1,0 +1,26 @@
+/** The outer form of a JWT (RFC 7515 §7.1): three parts of canonical unpadded base64url. Verifies nothing. */
+import { fromBase64url } from '../crypto/encoding.ts'
+
+export const MAX_JWT_CHARACTERS = 8_192
+
+export interface CompactJws {
+  readonly header: object
+  readonly payload: object
+}
+
+/** Header and payload as they claim to be, or `undefined`; a JWT library is more lenient about padding and spaces. */
+export function decodeCompact(token: string): CompactJws | undefined {
+  const parts = token.split('.')
+  if (parts.length !== 3) return
+  try {
+    const [header, payload] = parts.map(fromBase64url).slice(0, 2).map(jsonObject)
+    return header && payload ? { header, payload } : undefined
+  } catch {
+    return
+  }
+}
+
+function jsonObject(bytes: Uint8Array): object | undefined {
+  const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+}

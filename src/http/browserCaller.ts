@@ -1,0 +1,29 @@
+/** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
+import { isClientToken, readClientToken } from '../auth/clientTokens.ts'
+import { readTenantJwt } from '../auth/tenantJwts.ts'
+import { BrokerError } from '../errors.ts'
+import type { Asker } from '../tenant/standing.ts'
+import type { Ctx } from './context.ts'
+import { tenantSnapshot } from './snapshots.ts'
+
+export interface BrowserCaller {
+  readonly asker: Asker & { kind: 'client-token' | 'tenant-jwt' }
+  readonly subject: string
+  readonly keyId: string | null
+}
+
+/** Throws `invalid_token`. A client token is checked without asking anything; a JWT needs the tenant's issuers. */
+export async function identify(c: Ctx, tenant: string, token: string): Promise<BrowserCaller> {
+  const { rootKeys, deployment } = c.get('config')
+  if (isClientToken(token)) {
+    const clientToken = await readClientToken({ rootKeys, deployment, tenant }, token, Date.now())
+    if (!clientToken) throw new BrokerError('invalid_token')
+    const { subject, keyId } = clientToken
+    return { asker: { kind: 'client-token', token: clientToken }, subject, keyId }
+  }
+  if (!token.includes('.')) throw new BrokerError('invalid_token')
+  const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
+  const jwt = issuers.length > 0 ? await readTenantJwt(issuers, c.get('edge').jwks, token, Date.now()) : undefined
+  if (!jwt) throw new BrokerError('invalid_token')
+  return { asker: { kind: 'tenant-jwt', jwt }, subject: jwt.subject, keyId: null }
+}

@@ -1,0 +1,28 @@
+/** The tenant's snapshot as the browser door needs it: from this isolate, from KV, or from the Tenant itself. */
+import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
+import type { Ctx } from './context.ts'
+import { ask, tenantExists, tenantObject } from './reach.ts'
+
+/** Confirmed within the minute; `undefined` when there is no such tenant. */
+export async function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const known = await knownSnapshot(c, tenant)
+  if (known && isFresh(known, Date.now())) return known
+  return known || (await tenantExists(c, tenant)) ? askedSnapshot(c, tenant) : undefined
+}
+
+/** What this isolate, else KV, holds of the tenant, however old. */
+export async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const { snapshots } = c.get('edge')
+  const remembered = snapshots.get(tenant)
+  if (remembered && isFresh(remembered, Date.now())) return remembered
+  const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
+  if (entry && isFresh(entry, Date.now())) snapshots.set(tenant, entry)
+  return entry
+}
+
+/** As the Tenant says it now. Only for a tenant that is known to exist. */
+export async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot> {
+  const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
+  c.get('edge').snapshots.set(tenant, snapshot)
+  return snapshot
+}
