@@ -5,7 +5,8 @@ import path from 'node:path'
 import { startEmulator } from '../emulator/server.ts'
 import { startTurnServer, turnServerIsInstalled } from '../emulator/turnServer.ts'
 import { Broker } from './dev/broker.ts'
-import { seedDemoTenant } from './dev/demoTenant.ts'
+import { type Demo, startDemo } from './dev/demo/server.ts'
+import { DEMO_TENANT, seedDemoTenant } from './dev/demoTenant.ts'
 import { localSecrets } from './dev/localSecrets.ts'
 import { nextSteps } from './dev/nextSteps.ts'
 import { LOOPBACK, parseOptions, Refusal, refuseBusyPort } from './dev/options.ts'
@@ -23,9 +24,10 @@ try {
 
 /** Runs until something ends it; answers the exit code. */
 async function dev(): Promise<number> {
-  const { port, emulatorPort, stateFolder } = parseOptions(process.argv.slice(2))
+  const { port, emulatorPort, demoPort, stateFolder } = parseOptions(process.argv.slice(2))
   await refuseBusyPort('port', port)
   await refuseBusyPort('emulator-port', emulatorPort)
+  await refuseBusyPort('demo-port', demoPort)
   mkdirSync(stateFolder, { recursive: true, mode: OWNER_ONLY_FOLDER })
 
   const { secrets, made } = localSecrets()
@@ -49,7 +51,7 @@ async function dev(): Promise<number> {
     const stopped = untilStopped()
     const code = await Promise.race([
       stopped,
-      serve(broker, { emulatorUrl: emulator.url, turnUrl: turnServer?.turn.urls[0], stateFolder, secrets }),
+      serve(broker, { emulatorUrl: emulator.url, turnUrl: turnServer?.turn.urls[0], demoPort, stateFolder, secrets }),
     ])
     if (code !== 0) console.error(`wrangler dev ended with code ${code}.`)
     return code
@@ -61,23 +63,33 @@ async function dev(): Promise<number> {
 interface Surroundings {
   emulatorUrl: string
   turnUrl: string | undefined
+  demoPort: number
   stateFolder: string
   secrets: { ADMIN_TOKEN: string }
 }
 
 /** Seeds and serves until wrangler ends by itself; answers its exit code. */
-async function serve(broker: Broker, { emulatorUrl, turnUrl, stateFolder, secrets }: Surroundings): Promise<number> {
+async function serve(broker: Broker, surroundings: Surroundings): Promise<number> {
+  const { emulatorUrl, turnUrl, demoPort, stateFolder, secrets } = surroundings
   const tokenFile = path.join(stateFolder, 'demo-token')
+  let demo: Demo
   try {
     await broker.untilReady()
-    await seedDemoTenant({ brokerUrl: broker.url, adminToken: secrets.ADMIN_TOKEN, tokenFile })
+    const origin = `http://${LOOPBACK}:${demoPort}`
+    const apiToken = await seedDemoTenant({
+      brokerUrl: broker.url,
+      adminToken: secrets.ADMIN_TOKEN,
+      tokenFile,
+      origin,
+    })
+    demo = await startDemo({ port: demoPort, brokerUrl: broker.url, tenant: DEMO_TENANT, apiToken })
   } catch (error) {
     broker.showOutput()
     throw error
   }
   broker.forgetOutput()
-  console.log(nextSteps({ brokerUrl: broker.url, emulatorUrl, turnUrl, tokenFile }))
-  return broker.ended
+  console.log(nextSteps({ brokerUrl: broker.url, emulatorUrl, turnUrl, demoUrl: demo.url, tokenFile }))
+  return broker.ended.finally(() => demo.close())
 }
 
 /** Resolves to 0 on Ctrl-C and its kin, and when npm is gone: npm keeps a SIGTERM to itself. */

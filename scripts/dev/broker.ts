@@ -14,6 +14,8 @@ export interface BrokerOptions {
   port: number
   persistTo: string
   vars: Record<string, string>
+  /** All that it prints, beside being shown or held back. */
+  onOutput?: (chunk: Buffer) => void
 }
 
 export class Broker {
@@ -24,7 +26,7 @@ export class Broker {
   #running = true
   #held: Buffer[] | null = []
 
-  constructor({ port, persistTo, vars }: BrokerOptions) {
+  constructor({ port, persistTo, vars, onOutput }: BrokerOptions) {
     this.url = `http://${LOOPBACK}:${port}`
     const listen = ['--ip', LOOPBACK, '--port', String(port), '--inspector-port', '0', '--persist-to', persistTo]
     const set = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
@@ -35,7 +37,10 @@ export class Broker {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
-    this.#child.stdout?.on('data', (chunk: Buffer) => this.#print(chunk))
+    this.#child.stdout?.on('data', (chunk: Buffer) => {
+      onOutput?.(chunk)
+      this.#print(chunk)
+    })
     this.#child.stderr?.on('data', (chunk: Buffer) => this.#print(chunk))
     this.ended = new Promise((resolve) => {
       // Not 'close': workerd may outlive wrangler and hold its pipes.

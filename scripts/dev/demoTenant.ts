@@ -13,18 +13,35 @@ export interface Seed {
   brokerUrl: string
   adminToken: string
   tokenFile: string
+  /** Where the demo page is served: the one web origin of the tenant's policy. */
+  origin: string
 }
 
-export async function seedDemoTenant({ brokerUrl, adminToken, tokenFile }: Seed): Promise<void> {
+/** The tenant, its API token and one TURN key; answers the API token. */
+export async function seedDemoTenant(seed: Seed): Promise<string> {
+  const token = await seedToken(seed)
+  const keys = `${seed.brokerUrl}/client/v4/accounts/${DEMO_TENANT}/calls/turn_keys`
+  const list = await send('GET', keys, token)
+  if (Array.isArray(list.body.result) && list.body.result.length > 0) return token
+  const key = await send('POST', keys, token, { name: 'demo' })
+  if (key.status !== 201) throw refusal('create its TURN key', key)
+  return token
+}
+
+async function seedToken({ brokerUrl, adminToken, tokenFile, origin }: Seed): Promise<string> {
   const tenants = `${brokerUrl}/v1/admin/tenants`
   const created = await send('POST', tenants, adminToken, { id: DEMO_TENANT, name: 'Demo', region: 'weur' })
   const existed = created.status === 409 && created.body.code === 'conflict'
   if (created.status !== 201 && !existed) throw refusal('create the demo tenant', created)
 
+  const policy = { allowedOrigins: [origin] }
+  const patched = await send('PATCH', `${tenants}/${DEMO_TENANT}`, adminToken, { policy })
+  if (patched.status !== 200) throw refusal('set its policy', patched)
+
   const stored = existsSync(tokenFile) ? readFileSync(tokenFile, 'utf8').trim() : ''
   if (stored !== '') {
     const self = await send('GET', `${brokerUrl}/v1/tenants/${DEMO_TENANT}`, stored)
-    if (self.status === 200) return
+    if (self.status === 200) return stored
   }
 
   const issued = await send('POST', `${tenants}/${DEMO_TENANT}/api-tokens`, adminToken, {
@@ -34,6 +51,7 @@ export async function seedDemoTenant({ brokerUrl, adminToken, tokenFile }: Seed)
   if (issued.status !== 201 || typeof issued.body.token !== 'string') throw refusal('create its API token', issued)
   writeFileSync(tokenFile, `${issued.body.token}\n`, { mode: OWNER_ONLY })
   chmodSync(tokenFile, OWNER_ONLY)
+  return issued.body.token
 }
 
 interface Answer {

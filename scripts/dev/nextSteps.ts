@@ -7,18 +7,22 @@ export interface NextSteps {
   emulatorUrl: string
   /** Of the TURN server that runs beside it; `undefined`: none is installed. */
   turnUrl: string | undefined
+  /** The demo page. */
+  demoUrl: string
   tokenFile: string
 }
 
 const DEFAULT_URL = 'http://127.0.0.1:8787'
 
-export function nextSteps({ brokerUrl, emulatorUrl, turnUrl, tokenFile }: NextSteps): string {
+export function nextSteps({ brokerUrl, emulatorUrl, turnUrl, demoUrl, tokenFile }: NextSteps): string {
   const token = `$(cat ${shellPath(tokenFile)})`
   const elsewhere = brokerUrl === DEFAULT_URL ? '' : `TURN_BROKER_URL=${brokerUrl} `
   const relay = turnUrl === undefined ? 'coturn is not installed: nothing relays' : `coturn relays at ${turnUrl}`
   return `
 turn-broker is ready: ${brokerUrl} (upstream: the emulator, ${emulatorUrl}; ${relay}).
 Ctrl-C ends all of it; its state stays.
+
+See it at work in a browser: ${demoUrl}
 
 The tenant "${DEMO_TENANT}" has an API token. In another terminal:
 

@@ -12,6 +12,7 @@ export class Refusal extends Error {}
 export interface DevOptions {
   port: number
   emulatorPort: number
+  demoPort: number
   stateFolder: string
 }
 
@@ -20,11 +21,12 @@ export function parseOptions(args: string[]): DevOptions {
   return {
     port: portNumber('port', values.port),
     emulatorPort: portNumber('emulator-port', values['emulator-port']),
+    demoPort: portNumber('demo-port', values['demo-port']),
     stateFolder: path.resolve(projectRoot, values.state),
   }
 }
 
-export async function refuseBusyPort(option: 'port' | 'emulator-port', port: number): Promise<void> {
+export async function refuseBusyPort(option: 'port' | 'emulator-port' | 'demo-port', port: number): Promise<void> {
   const probe = createServer()
   const free = await new Promise<boolean>((resolve) => {
     probe.once('error', () => resolve(false))
@@ -40,12 +42,13 @@ function parse(args: string[]) {
       options: {
         port: { type: 'string', default: '8787' },
         'emulator-port': { type: 'string', default: '8788' },
+        'demo-port': { type: 'string', default: '8789' },
         state: { type: 'string', default: '.wrangler/turn-broker' },
       },
     })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new Refusal(`${reason}. Usage: npm run dev -- [--port N] [--emulator-port N] [--state DIR]`)
+    throw new Refusal(`${reason}. Usage: npm run dev -- [--port N] [--emulator-port N] [--demo-port N] [--state DIR]`)
   }
 }
 

@@ -16,6 +16,8 @@ export interface RunningBroker {
   emulator: EmulatorControl
   /** A tenant as an operator sets one up, and an API token with these scopes. */
   newTenant(id: string, options: { scopes: Scope[]; policy?: object }): Promise<{ id: string; token: string }>
+  /** The broker's own log lines of requests. */
+  requests(): { method: string; route: string | null; status: number }[]
   stop(): Promise<void>
 }
 
@@ -32,7 +34,13 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
     ...(turnServer ? { turn: turnServer.turn, sessions: turnServer.sessions } : {}),
   })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
-  const broker = new Broker({ port: await freePort(), persistTo: state, vars: { ...secrets, ...upstream } })
+  const output: Buffer[] = []
+  const broker = new Broker({
+    port: await freePort(),
+    persistTo: state,
+    vars: { ...secrets, ...upstream },
+    onOutput: (chunk) => output.push(chunk),
+  })
   const stop = async () => {
     await Promise.all([broker.stop(), emulator.close()])
     rmSync(state, { recursive: true, force: true })
@@ -58,6 +66,12 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
   return {
     url: broker.url,
     emulator: new EmulatorControl(emulator.url),
+    requests: () =>
+      Buffer.concat(output)
+        .toString('utf8')
+        .split('\n')
+        .filter((line) => line.startsWith('{') && line.includes('"event":"request"'))
+        .map((line) => JSON.parse(line)),
     async newTenant(id, { scopes, policy }) {
       await admin('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
       const { token } = await admin(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
