@@ -15,13 +15,22 @@ process.env.ROOT_KEYS = 'set-per-run'
 const outOfTheWay = { limit: 1_000_000, period: 60 } as const
 
 // All that the Worker under test sends goes through this Worker, whose only way out is a real socket to this machine.
-const loopbackOnly = {
+// `played`: hosts of the web whose https is a server here. A key set's address must be one that the broker accepts.
+const loopbackOnly = (played: Record<string, string>) => ({
   name: 'loopback-only',
   compatibilityDate: '2026-10-01',
   modules: true,
-  script: 'export default { fetch: (request, env) => env.LOOPBACK.fetch(request) }',
+  script: `
+    const played = ${JSON.stringify(played)}
+    export default {
+      fetch(request, env) {
+        const { origin, host, pathname, search } = new URL(request.url)
+        const server = origin === 'https://' + host ? played[host] : undefined
+        return env.LOOPBACK.fetch(server ? new Request(server + pathname + search, request) : request)
+      },
+    }`,
   serviceBindings: { LOOPBACK: { network: { allow: ['127.0.0.1/32'] } } },
-}
+})
 
 export default defineConfig({
   test: {
@@ -31,7 +40,7 @@ export default defineConfig({
       {
         plugins: [
           cloudflareTest(({ inject }) => {
-            const { emulatorUrl, secrets } = inject('broker')
+            const { emulatorUrl, played, secrets } = inject('broker')
             return {
               wrangler: { configPath: './wrangler.toml' },
               remoteBindings: false,
@@ -49,7 +58,7 @@ export default defineConfig({
                   RATE_SUBJECT: { namespace_id: '1003', simple: outOfTheWay },
                 },
                 outboundService: 'loopback-only',
-                workers: [loopbackOnly],
+                workers: [loopbackOnly(played)],
               },
             }
           }),

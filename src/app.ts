@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { apiTokenDoor } from './http/apiTokens.ts'
 import { auditDoor } from './http/auditEvents.ts'
+import { clientScriptDoor } from './http/client.ts'
 import { clientTokenDoor } from './http/clientTokens.ts'
 import type { App, AppEnv } from './http/context.ts'
 import { credentialDoor } from './http/credentials.ts'
@@ -20,6 +21,7 @@ export function createApp(): App {
   app.use(frame(new Edge()))
   app.use(requireHttps)
   healthDoor(app)
+  clientScriptDoor(app)
 
   app.use(requireConfig)
   iceServersDoor(app)

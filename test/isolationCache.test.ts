@@ -1,7 +1,7 @@
 /** G3: what somebody, or an older release, left in KV is believed only in today's format, of this tenant, and fresh. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { snapshotKey, TenantSnapshot, TurnKeyEntry, turnKeyEntryKey } from '../src/cache/entries.ts'
+import { FORMAT, snapshotKey, TenantSnapshot, TurnKeyEntry, turnKeyEntryKey } from '../src/cache/entries.ts'
 import { type Answer, type Broker, expectStatus, keysPath, newBroker, newToken } from './support/broker.ts'
 import { forgedToken, furnish } from './support/callers.ts'
 import { MINUTE_MS, passTime, SECOND_MS, until } from './support/clock.ts'
@@ -14,8 +14,8 @@ const NOT_BELIEVED: [string, (entry: Record<string, unknown>) => Planted | Array
   ['of another tenant', (entry) => ({ ...entry, tenant: 'other' })],
   ['of no tenant', ({ tenant: _, ...entry }) => entry],
   ['of an older format', (entry) => ({ ...entry, v: 0 })],
-  ['of a newer format', (entry) => ({ ...entry, v: 2 })],
-  ['with its format as text', (entry) => ({ ...entry, v: '1' })],
+  ['of a newer format', (entry) => ({ ...entry, v: FORMAT + 1 })],
+  ['with its format as text', (entry) => ({ ...entry, v: String(FORMAT) })],
   ['61 s old', (entry) => ({ ...entry, confirmedAt: Date.now() - 61 * SECOND_MS })],
   ['dated 6 s into the future', (entry) => ({ ...entry, confirmedAt: Date.now() + 6 * SECOND_MS })],
   ['dated a year into the future', (entry) => ({ ...entry, confirmedAt: Date.now() + 365 * 24 * 60 * MINUTE_MS })],

@@ -74,7 +74,13 @@ export class Account extends DurableObject<Env> {
 
   /** Makes these the tenant's, or fails with `conflict`. */
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>> {
-    return this.#answer((parts) => parts.transact(() => claimIssuers(parts, tenant, pairs)))
+    return this.#answer((parts) =>
+      parts.transact(() => {
+        // Its deletion has freed what it had: nothing would free this.
+        if (!isTenant(parts, tenant)) throw new BrokerError('not_found', { detail: 'No such tenant.' })
+        claimIssuers(parts, tenant, pairs)
+      }),
+    )
   }
 
   buryTenant(id: string): Promise<Result<void>> {

@@ -123,7 +123,7 @@ export function mirrorTenant(
   },
 ): void {
   parts.transact(() => {
-    keepIssuers(parts, report.id, report.issuers)
+    if ((find(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
       report.name,

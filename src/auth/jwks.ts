@@ -20,6 +20,14 @@ const MAX_PROVIDERS = 1_000
 /** Keys of kinds that are not known here are passed over, not an error: providers publish others too. */
 const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
 
+/** The request that needs keys. */
+export interface Needing {
+  /** `lacking`: what is remembered had not the key that is needed. */
+  readonly need: 'any' | 'lacking'
+  /** Keeps a fetch alive that others wait for too, should this request's caller hang up. */
+  readonly waitUntil: (work: Promise<unknown>) => void
+}
+
 interface Provider {
   keys: readonly Jwk[]
   fetchedAt: number
@@ -35,8 +43,8 @@ export class JwksCache {
     this.#upstream = upstream
   }
 
-  /** The keys of a URL. `lacking`: what is remembered had not the key that is needed. Empty when there are none to be had. */
-  async keys(url: string, need: 'any' | 'lacking' = 'any'): Promise<readonly Jwk[]> {
+  /** The keys of a URL. Empty when there are none to be had. */
+  async keys(url: string, { need, waitUntil }: Needing): Promise<readonly Jwk[]> {
     const provider = this.#provider(url)
     const now = this.#upstream.now()
     const due = need === 'lacking' || now - provider.fetchedAt > FRESH_MS
@@ -45,8 +53,9 @@ export class JwksCache {
       provider.asking = this.#fetch(url, provider).finally(() => {
         provider.asking = undefined
       })
+      waitUntil(provider.asking)
     }
-    if (due && provider.asking !== undefined) await provider.asking
+    if (due && provider.asking !== undefined) await atMost(FETCH_DEADLINE_MS, provider.asking)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -80,5 +89,18 @@ export class JwksCache {
       return jwk.success ? [jwk.data] : []
     })
     provider.fetchedAt = this.#upstream.now()
+  }
+}
+
+/** By a timer of the request that waits: the one that asks may be gone, and its timers and answer with it. */
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  try {
+    await Promise.race([work, over])
+  } finally {
+    clearTimeout(timer)
   }
 }

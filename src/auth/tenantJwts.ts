@@ -8,7 +8,7 @@ import * as z from 'zod'
 import { Subject } from '../contract/credentials.ts'
 import { type IssuerPair, type Jwk, JwtAlgorithm, pairOf, type TenantIssuer } from '../contract/issuers.ts'
 import { decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
-import type { JwksCache } from './jwks.ts'
+import type { Needing } from './jwks.ts'
 
 const CLOCK_SKEW_SECONDS = 30
 /** A token that lives longer than this is not an access token. */
@@ -38,24 +38,27 @@ export interface TenantJwt {
   readonly subject: string
 }
 
+/** Whose JWTs are good, and how the keys behind a `jwksUrl` are come by. */
+export interface Trust {
+  readonly issuers: readonly TenantIssuer[]
+  readonly keysAt: (url: string, need: Needing['need']) => Promise<readonly Jwk[]>
+}
+
+/** Whether a token has the form of such a JWT: what has not is worth no look-up. Nothing is verified. */
+export const isTenantJwt = (token: string): boolean => parse(token) !== undefined
+
 /** What the token says of a user, or `undefined`: no issuer of the policy stands behind it. */
-export async function readTenantJwt(
-  issuers: readonly TenantIssuer[],
-  jwks: JwksCache,
-  token: string,
-  now: number,
-): Promise<TenantJwt | undefined> {
-  if (token.length > MAX_JWT_CHARACTERS) return
-  const parts = decodeCompact(token)
-  const header = Header.safeParse(parts?.header)
-  if (!parts || !header.success) return
-  const issuer = issuers.find((it) => names(parts.payload, it) && it.algorithms.includes(header.data.alg))
+export async function readTenantJwt(trust: Trust, token: string, now: number): Promise<TenantJwt | undefined> {
+  const parts = parse(token)
+  if (!parts) return
+  const { header, payload: claimed } = parts
+  const issuer = trust.issuers.find((it) => names(claimed, it) && it.algorithms.includes(header.alg))
   if (!issuer) return
-  const key = await keyFor(issuer, jwks, header.data)
+  const key = await keyFor(issuer, trust, header)
   if (!key) return
   try {
     const { payload } = await jwtVerify(token, key, {
-      algorithms: [header.data.alg],
+      algorithms: [header.alg],
       issuer: issuer.issuer,
       audience: issuer.audience,
       requiredClaims: ['exp'],
@@ -73,6 +76,13 @@ export async function readTenantJwt(
   }
 }
 
+function parse(token: string): { header: KnownHeader; payload: object } | undefined {
+  if (token.length > MAX_JWT_CHARACTERS) return
+  const parts = decodeCompact(token)
+  const header = Header.safeParse(parts?.header)
+  return parts && header.success ? { header: header.data, payload: parts.payload } : undefined
+}
+
 /** Before the signature is checked this only chooses whose keys to check it with. */
 function names(payload: object, { issuer, audience }: IssuerPair): boolean {
   return own(payload, 'iss') === issuer && holds(own(payload, 'aud'), audience)
@@ -85,12 +95,11 @@ const holds = (claim: unknown, value: unknown): boolean =>
 
 type KnownHeader = z.infer<typeof Header>
 
-async function keyFor(issuer: TenantIssuer, jwks: JwksCache, header: KnownHeader): Promise<CryptoKey | undefined> {
+async function keyFor(issuer: TenantIssuer, { keysAt }: Trust, header: KnownHeader): Promise<CryptoKey | undefined> {
   const { jwksUrl } = issuer
   if (jwksUrl === undefined) return imported(issuer.jwks?.keys ?? [], header)
-  return (
-    (await imported(await jwks.keys(jwksUrl), header)) ?? (await imported(await jwks.keys(jwksUrl, 'lacking'), header))
-  )
+  const known = await imported(await keysAt(jwksUrl, 'any'), header)
+  return known ?? imported(await keysAt(jwksUrl, 'lacking'), header)
 }
 
 /** The one key that fits: by its id, or, if the token names none, the only one of its kind. */

@@ -46,6 +46,11 @@ const Jwks = z.object({ keys: z.array(Jwk).min(1).max(MAX_KEYS) })
 const ClaimName = z.string().regex(/^[A-Za-z0-9_:./-]{1,128}$/)
 const Text = z.string().min(1).max(255)
 
+/** A record passes over `__proto__`, and a requirement must not be lost in silence. */
+const RequiredClaims = z
+  .custom<object>((it) => typeof it === 'object' && it !== null && !Object.hasOwn(it, '__proto__'))
+  .pipe(z.record(ClaimName, z.union([z.string().max(255), z.number(), z.boolean()])))
+
 const TenantIssuer = z
   .strictObject({
     /** `iss`, exactly. */
@@ -65,7 +70,7 @@ const TenantIssuer = z
     /** The claim that names the subject. */
     subjectClaim: ClaimName.default('sub'),
     /** Claims that must have this value, or hold it in a list. */
-    requiredClaims: z.record(ClaimName, z.union([z.string().max(255), z.number(), z.boolean()])).default({}),
+    requiredClaims: RequiredClaims.default({}),
   })
   .refine((it) => (it.jwksUrl === undefined) !== (it.jwks === undefined), 'must have exactly one of jwksUrl, jwks')
 export type TenantIssuer = z.infer<typeof TenantIssuer>
@@ -87,9 +92,12 @@ function issuerName(it: IssuerPair): string {
   return JSON.stringify([it.issuer, it.audience])
 }
 
-/** https, port 443, a DNS name with a dot that is no IP address, no credentials, no fragment. */
+/**
+ * https, port 443, a DNS name with a dot that is no IP address, no credentials, no fragment. Written in ASCII without
+ * blanks, so that an operator who reads it sees the name that is asked: a parser drops or rewrites the rest.
+ */
 function isJwksUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
+  if (!/^https:\/\/[\x21-\x7e]+$/i.test(text) || !URL.canParse(text)) return false
   const url = new URL(text)
   const { hostname } = url
   const isName = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(hostname)

@@ -64,6 +64,8 @@ const browser = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'public'):
 export const ROUTES = {
   health: open('/healthz'),
   ready: open('/readyz'),
+  clientScript: open('/client.js'),
+  clientScriptVersion: open('/client/:version'),
 
   turnKeyList: twin('GET', KEYS, 'turn_keys:read'),
   turnKeyCreate: twin('POST', KEYS, 'turn_keys:write'),

@@ -1,6 +1,6 @@
 /** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
 import { isClientToken, readClientToken } from '../auth/clientTokens.ts'
-import { readTenantJwt } from '../auth/tenantJwts.ts'
+import { isTenantJwt, readTenantJwt, type Trust } from '../auth/tenantJwts.ts'
 import { BrokerError } from '../errors.ts'
 import type { Asker } from '../tenant/standing.ts'
 import type { Ctx } from './context.ts'
@@ -21,9 +21,12 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
     const { subject, keyId } = clientToken
     return { asker: { kind: 'client-token', token: clientToken }, subject, keyId }
   }
-  if (!token.includes('.')) throw new BrokerError('invalid_token')
+  if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
   const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
-  const jwt = issuers.length > 0 ? await readTenantJwt(issuers, c.get('edge').jwks, token, Date.now()) : undefined
+  const { jwks } = c.get('edge')
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  const keysAt: Trust['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
+  const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())
   if (!jwt) throw new BrokerError('invalid_token')
   return { asker: { kind: 'tenant-jwt', jwt }, subject: jwt.subject, keyId: null }
 }

@@ -32,10 +32,11 @@ export function iceServersDoor(app: App): void {
     if (!tenant.success) throw new BrokerError('not_found')
     const origin = await readOrigin(c, tenant.data)
     const { token, ttl } = await readRequest(c)
-    const { asker, subject, keyId } = await identify(c, tenant.data, token)
-    await limitSubject(c, tenant.data, subject)
-    c.set('tenant', tenant.data)
     return async () => {
+      // Within the deadline: a tenant's identity provider may have to be asked.
+      const { asker, subject, keyId } = await identify(c, tenant.data, token)
+      await limitSubject(c, tenant.data, subject)
+      c.set('tenant', tenant.data)
       await settleOrigin(c, tenant.data, origin)
       const begun = Date.now()
       const issued = await ask(

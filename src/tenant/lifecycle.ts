@@ -1,5 +1,5 @@
 /** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
-import { pairOf } from '../contract/issuers.ts'
+import { type IssuerPair, pairOf } from '../contract/issuers.ts'
 import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
 import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
@@ -13,6 +13,8 @@ import { MIGRATIONS } from './schema.ts'
 import { activeKey, countVisibleKeys } from './turnKeyRows.ts'
 import { recentUsage } from './usage.ts'
 
+/** What `Serial` orders claims of issuers and reports of them by. */
+export const ISSUERS = 'issuers'
 /** Claims of a patch that failed are freed after this. */
 const FREE_AFTER_MS = 10_000
 
@@ -22,6 +24,11 @@ export interface TenantSetUp {
   readonly region: Region
   readonly policy: PolicyPatch
   readonly createdAt: number
+}
+
+export interface TenantPatchCall extends Call {
+  readonly patch: TenantPatch
+  readonly ifMatch: number | undefined
 }
 
 /** Sets the object up, once: a repeat changes nothing and describes what is there. */
@@ -63,12 +70,22 @@ export function describeTenant(parts: TenantParts): TenantView {
 }
 
 /** Merge patch of name, status and policy. Suspending raises the epoch: what is in flight sees it before it commits. */
-export async function patchTenant(
-  parts: TenantParts,
-  call: Call & { readonly patch: TenantPatch; readonly ifMatch: number | undefined },
-): Promise<TenantView> {
+export async function patchTenant(parts: TenantParts, call: TenantPatchCall): Promise<TenantView> {
+  const wanted = call.patch.policy?.issuers ?? []
+  if (wanted.length === 0) applyPatch(parts, call)
+  else {
+    // Between a claim and its commit no report may tell the Account that the tenant does not have the issuer.
+    await parts.serial.run(ISSUERS, async () => {
+      await claimIssuers(parts, wanted)
+      applyPatch(parts, call)
+    })
+  }
+  await publish(parts)
+  return describeTenant(parts)
+}
+
+function applyPatch(parts: TenantParts, call: TenantPatchCall): void {
   const { patch, ifMatch } = call
-  await claimIssuers(parts, patch)
   parts.transact(() => {
     const before = requireNotDeleting(parts)
     if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
@@ -82,14 +99,10 @@ export async function patchTenant(
     )
     recordChange(parts, call, 'tenant.update')
   })
-  await publish(parts)
-  return describeTenant(parts)
 }
 
 /** An issuer belongs to one tenant, and the Account knows whose it is. What is claimed and then not chosen is freed by the mirror. */
-async function claimIssuers(parts: TenantParts, { policy }: TenantPatch): Promise<void> {
-  const wanted = policy?.issuers ?? []
-  if (wanted.length === 0) return
+async function claimIssuers(parts: TenantParts, wanted: readonly IssuerPair[]): Promise<void> {
   const { id } = requireNotDeleting(parts)
   parts.transact(() => parts.jobs.put(MIRROR_JOB, '', parts.now() + FREE_AFTER_MS))
   unwrap(await parts.account().claimIssuers(id, wanted.map(pairOf)))

@@ -17,6 +17,7 @@ import { answering, transaction } from '../storage/object.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { Gate } from './gate.ts'
+import { ISSUERS } from './lifecycle.ts'
 import { LiveCounts } from './liveCounts.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { pruningJobs } from './pruning.ts'
@@ -151,8 +152,9 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
   return 'done'
 }
 
-async function mirror(parts: TenantParts): Promise<'done'> {
-  const { id, name, status, version, policy } = tenantRecord(parts)
-  unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
-  return 'done'
-}
+const mirror = (parts: TenantParts): Promise<'done'> =>
+  parts.serial.run(ISSUERS, async (): Promise<'done'> => {
+    const { id, name, status, version, policy } = tenantRecord(parts)
+    unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
+    return 'done'
+  })

@@ -24,7 +24,7 @@ export interface TenantParts {
   readonly turnKeys: TurnKeysApi
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
-  /** Operations on one TURN key, one after the other. */
+  /** Operations on one TURN key, or on the issuers, one after the other. */
   readonly serial: Serial
   /** Look-ups of one key share one question upstream. */
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>

@@ -9,7 +9,7 @@ import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/clientTok
 import type { CredentialView } from '../contract/credentials.ts'
 import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
 import type { Scope } from '../contract/scopes.ts'
-import type { TenantPatch, TenantView } from '../contract/tenants.ts'
+import type { TenantView } from '../contract/tenants.ts'
 import type { CreatedTurnKey, DeletedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
@@ -20,7 +20,7 @@ import { createClientToken } from './clientTokens.ts'
 import { beginDeletion } from './deletion.ts'
 import { type Issued, issue, type StunOnly } from './issuing.ts'
 import { listAuditEvents, listCredentials } from './ledger.ts'
-import { describeTenant, initTenant, patchTenant, type TenantSetUp } from './lifecycle.ts'
+import { describeTenant, initTenant, patchTenant, type TenantPatchCall, type TenantSetUp } from './lifecycle.ts'
 import { TenantObject } from './object.ts'
 import type { Call, Page } from './parts.ts'
 import {
@@ -52,7 +52,7 @@ export class Tenant extends TenantObject {
     }, call)
   }
 
-  patch(call: Call & { patch: TenantPatch; ifMatch: number | undefined }): Promise<Result<TenantView>> {
+  patch(call: TenantPatchCall): Promise<Result<TenantView>> {
     return this.answer((parts) => patchTenant(parts, call))
   }
 

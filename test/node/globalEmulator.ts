@@ -1,11 +1,15 @@
-// Starts the one emulator that the Worker under test talks to, and generates the secrets of this run.
+// Starts the one emulator that the Worker under test talks to and its tenants' identity providers, and generates the
+// secrets of this run.
 // Runs in Node before workerd starts; tests read both with `inject('broker')` or from the Worker's bindings.
 import { randomBytes } from 'node:crypto'
 import type { TestProject } from 'vitest/node'
 import { startEmulator } from '../../emulator/server.ts'
+import { startIdentityProviders } from './identityProviders.ts'
 
 export interface BrokerUnderTest {
   emulatorUrl: string
+  /** Hosts of the web that are played on this machine, and where. */
+  played: Record<string, string>
   secrets: {
     CALLS_API_TOKEN: string
     ADMIN_TOKEN: string
@@ -28,6 +32,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     CLOUDFLARE_ACCOUNT_ID: randomBytes(16).toString('hex'),
   }
   const emulator = await startEmulator({ port: 0, host: '127.0.0.1', apiToken: secrets.CALLS_API_TOKEN })
-  project.provide('broker', { emulatorUrl: emulator.url, secrets })
-  return () => emulator.close()
+  const providers = await startIdentityProviders()
+  project.provide('broker', { emulatorUrl: emulator.url, played: providers.urls, secrets })
+  return async () => {
+    await Promise.all([emulator.close(), providers.close()])
+  }
 }

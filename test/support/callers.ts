@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers'
 import { newApiToken, newApiTokenId } from '../../src/auth/apiTokens.ts'
 import { ROUTES, type Route, type RouteName } from '../../src/contract/routes.ts'
 import { SCOPES, type Scope } from '../../src/contract/scopes.ts'
+import { CLIENT_SCRIPT } from '../../src/http/clientScript.ts'
 import { type Broker, expectStatus, newTenant, newToken, newTurnKey } from './broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS } from './clock.ts'
 import { runJobs } from './storage.ts'
@@ -21,6 +22,7 @@ export const pathOf = (route: Route, { tenant, keyId, tokenId }: Things): string
     .replace(/:(account_id|tenant)/, tenant)
     .replace(':key_id', keyId)
     .replace(':token_id', tokenId)
+    .replace(':version', `${CLIENT_SCRIPT.version}.js`)
 
 /** A tenant with a TURN key and an API token that has these scopes, all by default. */
 export async function furnish(broker: Broker, id: string, scopes: readonly Scope[] = SCOPES) {

@@ -7,7 +7,10 @@ const REQUEST_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Each breach with the answer behind it; empty when the answer keeps the contract. */
 export function breachesOf(asked: { method: string; url: string }, answer: Answer): string[] {
-  const found = [...headerBreaches(answer), ...(asked.method === 'HEAD' ? [] : bodyBreaches(asked.url, answer))]
+  const found = [
+    ...headerBreaches(asked.url, answer),
+    ...(asked.method === 'HEAD' ? [] : bodyBreaches(asked.url, answer)),
+  ]
   return found.map((breach) => `${asked.method} ${asked.url}: ${breach}, in ${shown(answer)}`)
 }
 
@@ -19,15 +22,18 @@ export const shown = (answer: Answer): string =>
 export const outcomeOf = ({ status, json }: Answer): string =>
   status < 400 ? String(status) : `${status} ${json?.code ?? json?.errors?.[0]?.code ?? '-'}`
 
-function headerBreaches({ status, headers }: Answer): string[] {
+/** The browser library: no answer of the API, and the only thing that may be cached. */
+const isScript = (url: string, status: number) => status < 400 && /^\/client(\/[^/]+)?\.js$/.test(decodedPath(url))
+
+function headerBreaches(url: string, { status, headers }: Answer): string[] {
   const must: [boolean, string][] = [
     [REQUEST_ID.test(headers.get('x-request-id') ?? ''), 'no X-Request-Id'],
     [/^max-age=\d{7,}/.test(headers.get('strict-transport-security') ?? ''), 'no HSTS'],
     [headers.get('x-content-type-options') === 'nosniff', 'no nosniff'],
-    [headers.get('cache-control') === 'no-store', 'may be cached'],
+    [headers.get('cache-control') === 'no-store' || isScript(url, status), 'may be cached'],
     [status !== 401 || /^Bearer\b/.test(headers.get('www-authenticate') ?? ''), 'no WWW-Authenticate'],
     [status !== 405 || /^[A-Z]+(, [A-Z]+)*$/.test(headers.get('allow') ?? ''), 'no Allow'],
-    [status < 300 || status >= 400, 'a redirect'],
+    [status < 300 || status >= 400 || (status === 304 && isScript(url, status)), 'a redirect'],
     [isWait(headers.get('retry-after')), 'a Retry-After out of bounds'],
   ]
   return must.filter(([kept]) => !kept).map(([, breach]) => breach)
@@ -38,7 +44,7 @@ const isWait = (header: string | null) =>
 
 function bodyBreaches(url: string, answer: Answer): string[] {
   const isEnvelope = CLOUDFLARE_PREFIXES.some((prefix) => decodedPath(url).startsWith(prefix))
-  if (answer.text === '') return answer.status === 204 ? [] : ['no body']
+  if (answer.text === '') return [204, 304].includes(answer.status) ? [] : ['no body']
   if (isEnvelope) return envelopeBreaches(answer)
   // /readyz says no in its own words.
   if (answer.status < 400 || 'ready' in (answer.json ?? {})) return []

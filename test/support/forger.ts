@@ -59,7 +59,7 @@ export async function sign(payload: unknown, header: unknown = HEADER, signing: 
 }
 
 /** All that a caller can tell two answers by. */
-function look({ status, headers, text }: Answer): string {
+export function look({ status, headers, text }: Answer): string {
   const id = headers.get('x-request-id') ?? ''
   return JSON.stringify([status, [...headers].filter(([name]) => name !== 'x-request-id'), text.replaceAll(id, 'ID')])
 }

@@ -1,0 +1,166 @@
+/** The browser library and the connections it keeps current: which are restarted, when, by whom, and which never. */
+import { describe, expect, it, vi } from 'vitest'
+import { type How, newPeer, TEN_MINUTES, withPeer } from './support/clientPeer.ts'
+import { listAnswer, newWorld, type Play, playedWorld, STUN_ONLY, usernameOf } from './support/clientWorld.ts'
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './support/clock.ts'
+
+describe('an attached connection', () => {
+  it('is given the list at once and at every renewal, and keeps the rest of its configuration', async () => {
+    const { pc, renewal, newest, told } = await withPeer('direct')
+    expect(pc.configured).toHaveLength(1)
+    for (let round = 0; round < 5; round++) {
+      await renewal()
+      expect(pc.configured.at(-1)).toBe(newest())
+    }
+    expect(new Set(pc.configured.map((servers) => usernameOf(servers))).size).toBe(6)
+    expect(told.update).toHaveLength(6)
+    expect(pc.getConfiguration()).toMatchObject({ bundlePolicy: 'max-bundle' })
+  })
+
+  it('may be attached before there is a list, and fetches one', async () => {
+    const world = await newWorld()
+    const pc = newPeer()
+    world.client.attach(pc)
+    await world.idle()
+    expect(world.sent).toHaveLength(1)
+    expect(pc.configured).toEqual([world.told.update[0]?.iceServers])
+    pc.connects('relayed here')
+    await world.pass(30 * SECOND_MS)
+    expect(pc.restarts).toEqual([])
+  })
+
+  it.each<[How, 'transport' | 'selected' | 'nominated']>([
+    ['relayed here', 'transport'],
+    ['relayed there', 'transport'],
+    ['relayed here', 'selected'],
+    ['relayed there', 'nominated'],
+  ])('that is %s, as told by %s, restarts ICE once at every renewal', async (how, browser) => {
+    const { pc, renewal, idle } = await withPeer(how)
+    pc.selects(how, browser)
+    for (let round = 1; round <= 4; round++) {
+      await renewal()
+      await idle()
+      expect(pc.restarts).toHaveLength(round)
+      pc.gathers()
+    }
+  })
+
+  it.each<'transport' | 'selected' | 'nominated'>(['transport', 'selected', 'nominated'])(
+    'that is not relayed, as told by %s, is never restarted, not even when it breaks',
+    async (browser) => {
+      const { pc, pass, sent } = await withPeer('direct')
+      pc.selects('direct', browser)
+      await pass(HOUR_MS)
+      const asked = sent.length
+      pc.becomes('disconnected')
+      await pass(10 * SECOND_MS)
+      pc.selects(undefined)
+      pc.becomes('failed')
+      await pass(10 * SECOND_MS)
+      expect(pc.restarts).toEqual([])
+      expect(sent.length - asked).toBeLessThanOrEqual(1) // the regular renewal may fall into it
+    },
+  )
+
+  it('that the other side restarts is only given the lists', async () => {
+    const { pc, renewal, newest, pass } = await withPeer('relayed here', { initiator: false })
+    await renewal()
+    pc.becomes('disconnected')
+    await pass(MINUTE_MS)
+    expect(pc.restarts).toEqual([])
+    expect(pc.configured.at(-1)).toBe(newest())
+  })
+
+  it('that became relayed after the renewal is moved shortly before its old credential ends', async () => {
+    const { pc, renewal, pass, told, world } = await withPeer('direct')
+    const end = told.update[0]?.expiresAt ?? 0
+    await renewal()
+    world.play = () => new Error('network') // no further renewal
+    pc.selects('relayed here')
+    await pass(end - Date.now() - 31 * SECOND_MS - 1)
+    expect(pc.restarts).toEqual([])
+    await pass(31 * SECOND_MS)
+    expect(pc.restarts).toHaveLength(1)
+    expect(pc.restarts[0]).toBeLessThan(end - 5 * SECOND_MS)
+  })
+
+  it('that gathered with the new list already is not restarted for the old one', async () => {
+    const { pc, renewal, pass, told } = await withPeer('direct')
+    const end = told.update[0]?.expiresAt ?? 0
+    await renewal()
+    pc.connects('relayed here') // negotiated anew by the page
+    await pass(end - Date.now() + SECOND_MS - 3 * MINUTE_MS)
+    expect(pc.restarts).toEqual([])
+  })
+
+  it('made with a list that is not the current one is moved at the next renewal', async () => {
+    const world = playedWorld(() => listAnswer(TEN_MINUTES))
+    await world.done(world.client.get())
+    const pc = newPeer({ iceServers: [{ urls: ['turn:a'], username: 'another', credential: 'c' }] })
+    pc.connects('relayed here')
+    world.client.attach(pc)
+    await world.idle()
+    expect(pc.restarts).toEqual([])
+    await world.pass(5 * MINUTE_MS)
+    expect(pc.restarts).toHaveLength(1)
+  })
+
+  it('is not restarted for the credential it has: the broker gave it once more', async () => {
+    const world = await newWorld()
+    const pc = newPeer(await world.done(world.client.get()))
+    world.client.attach(pc)
+    pc.connects('relayed here')
+    await world.pass(29 * MINUTE_MS)
+    expect(world.told.update.map(({ source }) => source)).toEqual(['minted', 'reused'])
+    expect(pc.restarts).toEqual([])
+    await world.pass(10 * MINUTE_MS)
+    expect(world.told.update.at(-1)?.source).toBe('minted')
+    expect(pc.restarts).toHaveLength(1)
+  })
+
+  it('is let go of when it is closed, or detached', async () => {
+    const { pc, pass, world, detach } = await withPeer('relayed here')
+    const other = newPeer()
+    world.client.attach(other)
+    pc.close()
+    await pass(31 * SECOND_MS)
+    expect(pc.listeners()).toBe(0)
+    expect(other.listeners()).toBe(2)
+    detach()
+    const attached = newPeer()
+    world.client.attach(attached)()
+    attached.connects('relayed here')
+    await pass(HOUR_MS)
+    expect([attached.restarts, attached.configured.length, attached.listeners()]).toEqual([[], 1, 0])
+    expect([pc.restarts, pc.configured.length]).toEqual([[], 1])
+    const closed = newPeer()
+    closed.close()
+    world.client.attach(closed)
+    expect(closed.listeners()).toBe(0)
+  })
+
+  it('attached twice is listened to once', async () => {
+    const { pc, world, renewal, idle } = await withPeer('relayed here')
+    world.client.attach(pc)
+    expect(pc.listeners()).toBe(2)
+    await renewal()
+    await idle()
+    expect(pc.restarts).toHaveLength(1)
+  })
+
+  it('that refuses a configuration disturbs no other', async () => {
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const { world, renewal, newest } = await withPeer('relayed here')
+    const stubborn = newPeer()
+    stubborn.setConfiguration = () => {
+      throw new DOMException('no', 'InvalidModificationError')
+    }
+    const other = newPeer()
+    world.client.attach(stubborn)
+    world.client.attach(other)
+    await renewal()
+    expect(other.configured.at(-1)).toBe(newest())
+    expect(logged).toHaveBeenCalled()
+    logged.mockRestore()
+  })
+})
