@@ -8,7 +8,6 @@ interface Configuration {
   bundlePolicy?: string
 }
 
-export type Peer = ReturnType<typeof newPeer>
 export type How = 'direct' | 'relayed here' | 'relayed there'
 
 export function newPeer(given: Configuration = {}) {

@@ -1,0 +1,216 @@
+// The browser library as it is handed out: its bundle in a runtime without a page, its document, and its examples, executed
+// word by word.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { IceServersClient, IceServersOptions } from '../../src/client/api.ts'
+import { CLIENT_SCRIPT } from '../../src/http/clientScript.ts'
+import { FakeConnection, pass } from './fakeConnection.ts'
+import { fencesOf, filesLike, matches, root, sectionOf, tableOf, textOf } from './repository.ts'
+
+const MAX_GZIP_BYTES = 4_096
+const MINUTE_MS = 60_000
+const DOOR = 'https://turn.example.com/v1/tenants/acme/ice-servers'
+
+const { text } = CLIENT_SCRIPT
+const document = textOf('docs/client.md')
+const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A module whose import of the library leads to what the broker serves. */
+function load(name: string, source: string): Promise<unknown> {
+  const library = path.join(folder, 'library.mjs')
+  const file = path.join(folder, name)
+  writeFileSync(library, text)
+  writeFileSync(file, source.replace("'turn-broker/client'", `'${pathToFileURL(library)}'`))
+  return import(/* @vite-ignore */ pathToFileURL(file).href)
+}
+
+interface Library {
+  createIceServers: (options: IceServersOptions) => IceServersClient
+}
+
+let answered = 0
+const answer = () =>
+  Response.json(
+    {
+      iceServers: [{ urls: ['turn:turn.test'], username: `user-${++answered}`, credential: 'c' }],
+      ttl: 600,
+      expiresAt: new Date(Date.now() + 600_000).toISOString(),
+      refreshAfter: 300,
+      source: 'minted',
+    },
+    { status: 201 },
+  )
+
+beforeEach(() => {
+  answered = 0
+  FakeConnection.all = []
+  vi.useFakeTimers()
+  vi.stubGlobal('RTCPeerConnection', FakeConnection)
+})
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.useRealTimers()
+})
+
+describe('the bundle', () => {
+  it(`is at most ${MAX_GZIP_BYTES} bytes compressed, of its own, and for a page of any encoding`, () => {
+    expect(gzipSync(text, { level: 9 }).byteLength).toBeLessThanOrEqual(MAX_GZIP_BYTES)
+    expect(text).not.toMatch(/\bimport\b|\brequire\b|\beval\b/)
+    expect(text).toMatch(/^[\n -~]*$/)
+    expect(text).toContain(`client ${CLIENT_SCRIPT.version} `)
+  })
+
+  it('works where there is no window', async () => {
+    expect(globalThis).not.toHaveProperty('window')
+    expect(globalThis).not.toHaveProperty('document')
+    const { createIceServers } = (await load('worker.mjs', "export * from 'turn-broker/client'")) as Library // its entry
+    const client = createIceServers({ url: DOOR, getToken: () => 'token', fetch: async () => answer() })
+    expect(await client.get()).toMatchObject({ source: 'minted' })
+    await pass(60 * MINUTE_MS)
+    expect(answered).toBeGreaterThan(10)
+    client.stop()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is up to date', async () => {
+    const script = path.join(root, 'scripts/client.ts')
+    await expect(promisify(execFile)(process.execPath, [script, '--check'])).resolves.toMatchObject({ stderr: '' })
+  })
+})
+
+describe('docs/client.md', () => {
+  it('shows the examples as they are', () => {
+    const codeUnder = (heading: string) => fencesOf(sectionOf(document, heading)).map(({ code }) => `${code}\n`)
+    expect(codeUnder('A page')).toEqual([textOf('examples/browser.html')])
+    expect(codeUnder('Perfect negotiation')).toEqual([textOf('examples/perfectNegotiation.mjs')])
+  })
+
+  it('pins the script by its digest, as the example does', () => {
+    const [shown] = fencesOf(sectionOf(document, 'Pinning it')).map(({ code }) => JSON.parse(code) as unknown)
+    const file = `https://turn.example.com/client/${CLIENT_SCRIPT.version}.js`
+    expect(shown).toEqual({
+      imports: { 'turn-broker/client': file },
+      integrity: { [file]: CLIENT_SCRIPT.integrity },
+    })
+    const [, map = ''] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(textOf('examples/browser.html')) ?? []
+    expect(JSON.parse(map)).toEqual(shown)
+  })
+
+  it('explains every code of the library', () => {
+    const sources = filesLike('src/client/*.ts').map(textOf).join('\n')
+    const used = matches(sources, /code(?::| =) ['`]([a-z_]+(?:\$\{status\})?)['`]/g)
+    const documented = tableOf(document, 'code').map(([code]) => code)
+    expect(new Set(documented)).toEqual(
+      new Set(['stun_only', ...matches(sources, /`(http_)\$\{status\}`/g).map(() => 'http_{status}'), ...used]),
+    )
+  })
+
+  it('lists every option', () => {
+    const [, options = ''] = /interface IceServersOptions \{([\s\S]*?)\n\}/.exec(textOf('src/client/api.ts')) ?? []
+    expect(tableOf(document, 'option').map(([name]) => name)).toEqual(matches(options, /^ {2}(\w+)\??:/gm))
+  })
+})
+
+describe('the example of a page', () => {
+  const [, script = ''] = /<script type="module">([\s\S]*?)<\/script>/.exec(textOf('examples/browser.html')) ?? []
+
+  it('talks through the relay, and moves it when the credential is renewed', async () => {
+    const shown = new Map<string, { textContent: string }>()
+    const element = (id: string) => shown.get(id) ?? shown.set(id, { textContent: '' }).get(id)
+    vi.stubGlobal('document', Object.assign(new EventTarget(), { getElementById: element }))
+    const asked: string[] = []
+    vi.stubGlobal('fetch', async (url: string, { body }: { body?: unknown }) => {
+      asked.push(`${url} ${body === undefined ? '' : String(body)}`.trim())
+      return url === '/turn-token' ? Response.json({ token: 'of-the-back-end' }) : answer()
+    })
+
+    const loaded = load('page.mjs', script)
+    await vi.waitFor(() => expect(element('heard')?.textContent).toBe('Hello through the relay'))
+    await loaded
+    expect(asked).toEqual(['/turn-token', `${DOOR} access_token=of-the-back-end`])
+    expect(element('state')?.textContent).toMatch(/^minted, valid until /)
+
+    await pass(5 * MINUTE_MS)
+    expect(answered).toBe(2)
+    const [caller, callee] = FakeConnection.all
+    expect([caller?.restarts, callee?.restarts]).toEqual([1, 0])
+    expect([caller?.gathered, callee?.gathered]).toEqual([
+      ['user-1', 'user-2'],
+      ['user-1', 'user-2'],
+    ])
+    expect(FakeConnection.all.map(({ configuration }) => configuration)).toMatchObject([
+      { iceTransportPolicy: 'relay' },
+      { iceTransportPolicy: 'relay' },
+    ])
+    for (const each of FakeConnection.all) each.close()
+  })
+})
+
+describe('the example of perfect negotiation', () => {
+  interface Side {
+    pc: FakeConnection
+    hangUp: () => void
+  }
+  interface Example {
+    startCall: (side: object) => Promise<Side>
+  }
+
+  /** Two ends of a channel. What is sent is heard a little later. */
+  function newSignaling() {
+    const ends = [{ onmessage: null }, { onmessage: null }] as { onmessage: ((message: unknown) => void) | null }[]
+    return ends.map((end, at) =>
+      Object.assign(end, { send: (message: unknown) => queueMicrotask(() => ends[1 - at]?.onmessage?.(message)) }),
+    )
+  }
+
+  async function startBoth(fetch: () => Promise<Response>) {
+    vi.stubGlobal('fetch', fetch)
+    const { startCall } = (await load('perfect.mjs', textOf('examples/perfectNegotiation.mjs'))) as Example // its entry
+    const ends = newSignaling()
+    const side = (polite: boolean) =>
+      startCall({ signaling: ends[polite ? 1 : 0], polite, url: DOOR, getToken: async () => 'token' })
+    const [impolite, polite] = await Promise.all([side(false), side(true)])
+    return { impolite, polite }
+  }
+
+  it('places a call, moves it at each renewal from one side, and hangs up', async () => {
+    const { impolite, polite } = await startBoth(async () => answer())
+    const heard: string[] = []
+    polite.pc.ondatachannel = ({ channel }: { channel: { onmessage: unknown } }) => {
+      channel.onmessage = ({ data }: { data: string }) => heard.push(data)
+    }
+    const channel = impolite.pc.createDataChannel()
+    channel.onopen = () => channel.send('hello')
+    await vi.waitFor(() => expect(heard).toEqual(['hello']))
+
+    await pass(5 * MINUTE_MS)
+    expect([impolite.pc.restarts, polite.pc.restarts]).toEqual([1, 0])
+    expect(impolite.pc.gathered).toHaveLength(2)
+    expect(polite.pc.gathered).toHaveLength(2)
+    expect(new Set([...impolite.pc.gathered, ...polite.pc.gathered]).size).toBeGreaterThanOrEqual(3)
+    channel.send('still there')
+    expect(heard).toEqual(['hello', 'still there'])
+
+    for (const { hangUp } of [impolite, polite]) hangUp()
+    expect(vi.getTimerCount()).toBe(0)
+    expect(FakeConnection.all.map(({ signalingState }) => signalingState)).toEqual(['closed', 'closed'])
+  })
+
+  it('begins without a relay when there is none to be had', async () => {
+    const told = ['error', 'warn'].map((level) =>
+      vi.spyOn(console, level as 'error').mockImplementation(() => undefined),
+    )
+    const { impolite, polite } = await startBoth(() => Promise.reject(new Error('no network')))
+    expect(FakeConnection.all).toHaveLength(2)
+    expect(told[0]).toHaveBeenCalledWith('no relay (network)')
+    for (const { hangUp } of [impolite, polite]) hangUp()
+    for (const spy of told) spy.mockRestore()
+  })
+})
