@@ -78,6 +78,34 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts).toHaveLength(before + 1)
   })
 
+  it('one after the other with many more, causes few requests, too', async () => {
+    const { pc, world, sent, pass } = await withPeer('relayed here')
+    const all = [pc, ...Array.from({ length: 30 }, () => newPeer())]
+    for (const each of all) {
+      world.client.attach(each)
+      each.connects('relayed here')
+    }
+    for (const each of all) {
+      each.becomes('disconnected')
+      await pass(SECOND_MS)
+      each.becomes('connected')
+    }
+    expect(sent.length).toBeLessThanOrEqual(1 + 4)
+    for (const each of all) expect(each.restarts.length).toBeGreaterThan(0)
+  })
+
+  it('is restarted when the broker is back, be it with the same credential', async () => {
+    const { pc, world, pass } = await withPeer('relayed here')
+    const same = { ...TEN_MINUTES, source: 'reused', iceServers: world.told.update[0]?.iceServers }
+    world.play = () => new Error('network')
+    pc.becomes('disconnected')
+    await pass(SECOND_MS - 1)
+    expect(pc.restarts).toHaveLength(1)
+    world.play = () => listAnswer(same)
+    await pass(2 * SECOND_MS)
+    expect(pc.restarts).toHaveLength(2)
+  })
+
   it.each<[string, Play]>([
     ['stun-only', () => listAnswer(STUN_ONLY)],
     ['an error', () => new Error('network')],
