@@ -62,9 +62,16 @@ describe('a bad request', () => {
   })
 
   it('of an id that cannot be one is the 404 of one that is not there', async () => {
-    const { ask, wrong, broker } = asker(newBroker())
+    const read: string[] = []
+    const get = (key: string, options: KVNamespaceGetOptions<'json'>) => {
+      read.push(key)
+      return env.CACHE.get(key, options)
+    }
+    const { ask, wrong, broker } = asker(newBroker({ CACHE: { get } }))
     const acme = await furnish(broker, 'acme')
+    expectStatus(await broker.call('GET', keysPath('acme', acme.keyId), acme.token), 200)
     await emulator.clearLog()
+    read.length = 0
     const ids = [
       ...['x', 'k'.repeat(31), 'k'.repeat(33), `${'k'.repeat(31)}%00`, `${'k'.repeat(32)}%0a`, `${'k'.repeat(31)}.`],
       ...['%2e%2e%2f%2e%2e%2f', '..%5c', '%E0%A4%A', '%ff', '%00', "'%20OR%201=1--", `${acme.keyId}%20`, 'a:b'],
@@ -87,6 +94,7 @@ describe('a bad request', () => {
     }
     expect(wrong).toEqual([])
     expect(await emulator.log()).toEqual([])
+    expect(new Set(read), 'no entry of such a key was looked for').toEqual(new Set(['tenant:acme']))
   })
 
   it('with a bad Idempotency-Key is a 400 where one counts, and goes on where none does', async () => {
