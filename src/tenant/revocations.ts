@@ -35,7 +35,7 @@ export function createRevocation(
     if (earlier) return viewOf(existing(parts, earlier.target))
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
-      insertBan(parts, { subject: input.subject, until: input.banUntil })
+      insertBan(parts, { subject: input.subject, until: input.banUntil }, 'banUntil')
     }
     const { shown, selection } = select(parts, input)
     const { seq } = parts.sql
@@ -131,9 +131,13 @@ export function liftBan(parts: TenantParts, call: Call & { readonly id: string }
 }
 
 /** Inside a transaction. Raises the epoch: a mint in flight reads the bans again before it commits. */
-function insertBan(parts: TenantParts, ban: { subject?: string; tokenId?: string; until: number }): BanRow {
+function insertBan(
+  parts: TenantParts,
+  ban: { subject?: string; tokenId?: string; until: number },
+  untilField = 'until',
+): BanRow {
   const now = parts.now()
-  if (ban.until <= now) throw new BrokerError('invalid_request', { detail: 'until: must be in the future' })
+  if (ban.until <= now) throw new BrokerError('invalid_request', { detail: `${untilField}: must be in the future` })
   if (ban.tokenId !== undefined && !findApiToken(parts.sql, ban.tokenId)) {
     throw new BrokerError('not_found', { detail: 'No such API token.' })
   }

@@ -124,9 +124,7 @@ export class Tenant extends TenantObject {
   }
 
   issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    const { asker, requestId } = request
-    const by = asker.kind === 'server' ? { caller: asker.caller, requestId } : undefined
-    return this.answer((parts) => issue(parts, request), by)
+    return this.answer((parts) => issue(parts, request), request)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {
