@@ -15,6 +15,12 @@ const MS_PER_SECOND = 1_000
 
 const GenerateBody = z.object({ ttl: z.int(), customIdentifier: z.string().optional() })
 
+/** What the emulator tells a running TURN server that this cannot know by itself. */
+export interface Sessions {
+  end(username: string): void
+  endAt(username: string, atMs: number): void
+}
+
 /** A TURN server that really runs and shares this secret with the emulator. */
 export interface TurnServer extends UrlLists {
   sharedSecret: string
@@ -45,6 +51,7 @@ async function generate(operation: 'generate' | 'generate-ice-servers', world: W
     customIdentifier: body.data.customIdentifier ?? null,
     revokedMs: null,
   })
+  world.sessions?.endAt(login.username, expiresAtMs)
   return json(201, iceServersBody(operation, login, { settings: world.settings, own: world.turn }))
 }
 
@@ -52,6 +59,7 @@ function revoke(world: World, call: Call): Answer {
   const credential = world.state.credential(call.username)
   if (credential === undefined || credential.uid !== call.uid) return text(404, 'Not Found')
   world.state.revokeCredential(credential, world.nowMs())
+  world.sessions?.end(credential.username)
   return empty(204)
 }
 

@@ -1,5 +1,5 @@
 // Everything one running emulator consists of, and how it is set back. No rules of its own.
-import type { TurnServer } from './credentials.ts'
+import type { Sessions, TurnServer } from './credentials.ts'
 import { FaultQueue } from './faults.ts'
 import { Sha256Memo } from './hex.ts'
 import { Holds } from './holds.ts'
@@ -16,6 +16,8 @@ export interface EmulatorOptions {
   apiToken?: string
   /** A TURN server that really runs. */
   turn?: TurnServer
+  /** Ends that server's relays at expiry and at revocation, as Cloudflare does. */
+  sessions?: Sessions
   /** Called after every change of the state, before the request is answered. */
   onChange?: (snapshot: Snapshot) => void
 }
@@ -38,6 +40,7 @@ export class World {
   readonly state: State
   readonly apiToken: string | null
   readonly turn: TurnServer | null
+  readonly sessions: Sessions | null
   settings: Settings = Settings.parse({})
   /** Raised by a reset: a request that was waiting then must no longer take effect. */
   epoch = 0
@@ -47,6 +50,7 @@ export class World {
     this.realNowMs = options.now ?? Date.now
     this.apiToken = options.apiToken ?? null
     this.turn = options.turn ?? null
+    this.sessions = options.sessions ?? null
     this.state = new State(options.state, () => options.onChange?.(this.state.snapshot(this.nowMs())))
   }
 

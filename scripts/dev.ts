@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { startEmulator } from '../emulator/server.ts'
+import { startTurnServer, turnServerIsInstalled } from '../emulator/turnServer.ts'
 import { Broker } from './dev/broker.ts'
 import { seedDemoTenant } from './dev/demoTenant.ts'
 import { localSecrets } from './dev/localSecrets.ts'
@@ -31,11 +32,13 @@ async function dev(): Promise<number> {
   if (made.length > 0) console.log(`Generated ${made.join(', ')} in .dev.vars: this machine only, never commit it.`)
   console.log('Starting the emulator and the broker …')
 
+  const turnServer = turnServerIsInstalled() ? await startTurnServer() : undefined
   const emulator = await startEmulator({
     port: emulatorPort,
     host: LOOPBACK,
     apiToken: secrets.CALLS_API_TOKEN,
     stateFile: path.join(stateFolder, 'emulator.json'),
+    ...(turnServer === undefined ? {} : { turn: turnServer.turn, sessions: turnServer.sessions }),
   })
   const broker = new Broker({
     port,
@@ -44,22 +47,26 @@ async function dev(): Promise<number> {
   })
   try {
     const stopped = untilStopped()
-    const code = await Promise.race([stopped, serve(broker, { emulatorUrl: emulator.url, stateFolder, secrets })])
+    const code = await Promise.race([
+      stopped,
+      serve(broker, { emulatorUrl: emulator.url, turnUrl: turnServer?.turn.urls[0], stateFolder, secrets }),
+    ])
     if (code !== 0) console.error(`wrangler dev ended with code ${code}.`)
     return code
   } finally {
-    await Promise.all([broker.stop(), emulator.close()])
+    await Promise.all([broker.stop(), emulator.close(), turnServer?.close()])
   }
 }
 
 interface Surroundings {
   emulatorUrl: string
+  turnUrl: string | undefined
   stateFolder: string
   secrets: { ADMIN_TOKEN: string }
 }
 
 /** Seeds and serves until wrangler ends by itself; answers its exit code. */
-async function serve(broker: Broker, { emulatorUrl, stateFolder, secrets }: Surroundings): Promise<number> {
+async function serve(broker: Broker, { emulatorUrl, turnUrl, stateFolder, secrets }: Surroundings): Promise<number> {
   const tokenFile = path.join(stateFolder, 'demo-token')
   try {
     await broker.untilReady()
@@ -69,7 +76,7 @@ async function serve(broker: Broker, { emulatorUrl, stateFolder, secrets }: Surr
     throw error
   }
   broker.forgetOutput()
-  console.log(nextSteps({ brokerUrl: broker.url, emulatorUrl, tokenFile }))
+  console.log(nextSteps({ brokerUrl: broker.url, emulatorUrl, turnUrl, tokenFile }))
   return broker.ended
 }
 

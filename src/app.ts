@@ -1,11 +1,17 @@
 /** The table of contents: what surrounds a request, then the doors. Which routes there are is contract/routes.ts. */
 import { Hono } from 'hono'
 import { apiTokenDoor } from './http/apiTokens.ts'
+import { auditDoor } from './http/auditEvents.ts'
+import { clientTokenDoor } from './http/clientTokens.ts'
 import type { App, AppEnv } from './http/context.ts'
+import { credentialDoor } from './http/credentials.ts'
+import { credentialTwins } from './http/credentialTwins.ts'
 import { Edge } from './http/edge.ts'
 import { renderError, renderMissing } from './http/errors.ts'
 import { frame, requireConfig, requireHttps } from './http/frame.ts'
 import { healthDoor } from './http/health.ts'
+import { iceServersDoor } from './http/iceServers.ts'
+import { revocationDoor } from './http/revocations.ts'
 import { tenantDoor } from './http/tenants.ts'
 import { turnKeyDoor } from './http/turnKeys.ts'
 
@@ -16,7 +22,13 @@ export function createApp(): App {
   healthDoor(app)
 
   app.use(requireConfig)
+  iceServersDoor(app)
+  credentialTwins(app)
   turnKeyDoor(app)
+  clientTokenDoor(app)
+  credentialDoor(app)
+  revocationDoor(app)
+  auditDoor(app)
   tenantDoor(app)
   apiTokenDoor(app)
 

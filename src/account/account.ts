@@ -24,7 +24,7 @@ import {
 } from './directory.ts'
 import type { AccountParts } from './parts.ts'
 import { MIGRATIONS } from './schema.ts'
-import { claimTurnKey, UpstreamList } from './turnKeys.ts'
+import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #parts: AccountParts | { readonly misconfigured: string }
@@ -82,6 +82,11 @@ export class Account extends DurableObject<Env> {
   /** `false`: the uid belongs to another tenant. */
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>> {
     return this.#answer((parts) => claimTurnKey(parts, uid, tenant))
+  }
+
+  /** The tenant that owns a TURN key; `null`: none here does. */
+  turnKeyOwner(uid: string): Promise<Result<string | null>> {
+    return this.#answer((parts) => ownerOfTurnKey(parts, uid))
   }
 
   /** Takes one API call out of the budget, or fails with `rate_limited` and a time to wait. */

@@ -1,5 +1,5 @@
 /** The Account's tables. Every column is told in docs/storage.md. Migrations are only ever added. */
-import { AUDIT_TABLE } from '../storage/audit.ts'
+import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
 
@@ -17,4 +17,5 @@ export const MIGRATIONS = [
   JOBS_TABLE,
   IDEMPOTENCY_TABLE,
   AUDIT_TABLE,
+  AUDIT_TABLE_2,
 ] as const

@@ -23,6 +23,11 @@ export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): 
   })
 }
 
+export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null {
+  const [row] = parts.sql.exec<{ tenant: string }>('SELECT tenant FROM turn_key_owners WHERE uid = ?', uid).toArray()
+  return row?.tenant ?? null
+}
+
 /** Upstream's keys, asked at most once in 30 s however many tenants want to know. */
 export class UpstreamList {
   #known: { readonly keys: UpstreamKey[]; readonly askedAt: number } | undefined

@@ -5,14 +5,14 @@
 import type { Scope } from './scopes.ts'
 
 /** Seconds are counted from the last byte of the request. */
-const DEADLINE_MS = { plain: 10_000, create: 12_000 } as const
+const DEADLINE_MS = { plain: 10_000, create: 12_000, mint: 5_000 } as const
 
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
   /** Hono's pattern. `:account_id` and `:tenant` both hold a tenant's id. */
   readonly path: string
-  /** Who may come in: anyone, an API token of the tenant (or an operator) with the scope, an operator. */
-  readonly access: 'public' | 'admin' | { readonly scope: Scope }
+  /** Who may come in: anyone, a client token, an operator, or an API token of the tenant (or an operator) with the scope. */
+  readonly access: 'public' | 'client-token' | 'admin' | { readonly scope: Scope }
   /** How errors are written: `application/problem+json`, or Cloudflare's envelope. */
   readonly dialect: 'native' | 'cloudflare'
   readonly deadlineMs: number
@@ -20,6 +20,8 @@ export interface Route {
 
 const KEYS = '/client/v4/accounts/:account_id/calls/turn_keys'
 const KEY = `${KEYS}/:key_id`
+const CREDENTIALS = '/v1/turn/keys/:key_id/credentials'
+const TENANT = '/v1/tenants/:tenant'
 const ADMIN_TENANT = '/v1/admin/tenants/:tenant'
 
 const open = (path: string): Route => ({
@@ -49,6 +51,16 @@ const twin = (method: Route['method'], path: string, scope: Scope): Route => ({
   deadlineMs: method === 'POST' ? DEADLINE_MS.create : DEADLINE_MS.plain,
 })
 
+const minting = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint })
+/** The browser door is the only one that browsers may ask across origins. */
+const browser = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'public'): Route => ({
+  method,
+  path: `${TENANT}/ice-servers`,
+  access,
+  dialect: 'native',
+  deadlineMs: DEADLINE_MS.mint,
+})
+
 export const ROUTES = {
   health: open('/healthz'),
   ready: open('/readyz'),
@@ -59,7 +71,25 @@ export const ROUTES = {
   turnKeyUpdate: twin('PUT', KEY, 'turn_keys:write'),
   turnKeyDelete: twin('DELETE', KEY, 'turn_keys:write'),
 
-  tenantSelf: server('GET', '/v1/tenants/:tenant', 'tenant:read'),
+  iceServers: browser('POST', 'client-token'),
+  iceServersPreflight: browser('OPTIONS', 'public'),
+
+  credentialGenerateIceServers: minting(twin('POST', `${CREDENTIALS}/generate-ice-servers`, 'credentials:issue')),
+  credentialGenerate: minting(twin('POST', `${CREDENTIALS}/generate`, 'credentials:issue')),
+  credentialRevoke: twin('POST', `${CREDENTIALS}/:username/revoke`, 'credentials:revoke'),
+
+  tenantSelf: server('GET', TENANT, 'tenant:read'),
+  clientTokenCreate: server('POST', `${TENANT}/client-tokens`, 'client_tokens:create'),
+  turnRest: minting(server('GET', `${TENANT}/turn-rest`, 'credentials:issue')),
+  credentialList: server('GET', `${TENANT}/credentials`, 'credentials:read'),
+  subjectSearch: server('POST', `${TENANT}/subjects/search`, 'credentials:read'),
+  subjectErase: server('DELETE', `${TENANT}/subjects/:subject_id`, 'credentials:revoke'),
+  revocationCreate: server('POST', `${TENANT}/revocations`, 'credentials:revoke'),
+  revocationGet: server('GET', `${TENANT}/revocations/:revocation_id`, 'credentials:revoke'),
+  banList: server('GET', `${TENANT}/bans`, 'credentials:revoke'),
+  banCreate: server('POST', `${TENANT}/bans`, 'credentials:revoke'),
+  banLift: server('POST', `${TENANT}/bans/:ban_id/lift`, 'credentials:revoke'),
+  auditList: server('GET', `${TENANT}/audit-events`, 'audit:read'),
 
   tenantList: admin('GET', '/v1/admin/tenants'),
   tenantCreate: admin('POST', '/v1/admin/tenants'),

@@ -26,6 +26,9 @@ export type TenantPatch = z.infer<typeof TenantPatch>
 
 export type TenantStatus = 'active' | 'suspended' | 'deleting'
 
+/** One UTC day. `issued` and `expired` unused: Cloudflare asks that more than half of what is issued be used. */
+export type UsageDay = { day: string; issued: number; reused: number; revoked: number; expired: number }
+
 /** One tenant, whole. Times are RFC 3339. */
 export type TenantView = {
   id: string
@@ -35,7 +38,9 @@ export type TenantView = {
   /** Grows by one with every change; the value of `ETag` and `If-Match`. */
   version: number
   policy: Policy
-  counts: { turnKeys: number; apiTokens: number }
+  counts: { turnKeys: number; apiTokens: number; liveCredentials: number }
+  /** The last seven days on which anything happened, newest first. */
+  usage: UsageDay[]
   createdAt: string
   modifiedAt: string
 }

@@ -8,7 +8,7 @@ const MAX_ROOT_KEYS = 8
 const ROOT_KEY_ID = /^[A-Za-z0-9-]{1,16}$/
 
 /** What a derived key may be used for; the label keeps the keys of different purposes apart. */
-export type Purpose = 'turn-key-secret' | 'page-cursor'
+export type Purpose = 'turn-key-secret' | 'ice-password' | 'page-cursor'
 
 export interface RootKeys {
   /** Id of the key that seals. */
@@ -38,7 +38,7 @@ export function parseRootKeys(text: string): RootKeys | undefined {
     get(id) {
       const bytes = raw.get(id)
       if (!bytes) return
-      const key = imported.get(id) ?? crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey'])
+      const key = imported.get(id) ?? crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey', 'deriveBits'])
       imported.set(id, key)
       return key
     },
@@ -59,6 +59,24 @@ export function deriveSealingKey(
     false,
     ['encrypt', 'decrypt'],
   )
+}
+
+/** Purposes of keys that sign or hash; each tenant has its own. */
+export type MacPurpose = 'client-token' | 'audit-digest'
+
+/** An HMAC-SHA-256 key for one purpose and one tenant, as raw bytes: what a JWT library takes. */
+export async function deriveMacKey(
+  rootKey: CryptoKey,
+  purpose: MacPurpose,
+  tenant: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const info = new TextEncoder().encode(`turn-broker/mac/1/${purpose}/${tenant}`)
+  const bits = await crypto.subtle.deriveBits(
+    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info },
+    rootKey,
+    256,
+  )
+  return new Uint8Array(bits)
 }
 
 function decode(encoded: string): Uint8Array<ArrayBuffer> | undefined {

@@ -20,16 +20,18 @@ export async function readJson<T>(c: Ctx, schema: z.ZodType<T>): Promise<Body<T>
   if (!JSON_TYPE.test(type) || c.req.header('Content-Encoding') !== undefined)
     throw new BrokerError('unsupported_media_type')
   const bytes = await readBytes(c.req.raw)
+  if (bytes.byteLength === 0) throw malformed('a JSON body is required')
   const json = parse(bytes)
   const result = schema.safeParse(json)
   if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
   return { value: result.data, hash: await sha256(bytes) }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+/** The body's bytes, bounded in number and time; throws `too_large` or `invalid_request`. */
+export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY_BYTES) throw new BrokerError('too_large')
   const reader = request.body?.getReader()
-  if (!reader) throw malformed('a JSON body is required')
+  if (!reader) return new Uint8Array()
   const bytes = new Uint8Array(MAX_BODY_BYTES)
   let length = 0
   let timer: ReturnType<typeof setTimeout> | null = null
@@ -107,4 +109,4 @@ function wordsFor(issue: z.core.$ZodIssue): string {
   }
 }
 
-const malformed = (detail: string) => new BrokerError('invalid_request', { detail })
+export const malformed = (detail: string) => new BrokerError('invalid_request', { detail })

@@ -24,6 +24,8 @@ export interface AppEnv {
     /** The code that was answered, for the log line. */
     code?: ErrorCode
     cacheStatus?: string
+    /** The browser door knows that the request's origin is in the policy. */
+    originAllowed?: boolean
   }
 }
 

@@ -2,6 +2,7 @@
  * What an isolate remembers between requests: tenants known to exist, refusals for ten seconds, readiness.
  * Bounded, and only ever a shortcut to an answer the objects gave.
  */
+import { FRESH_MS, type TenantSnapshot } from '../cache/entries.ts'
 import type { ErrorCode } from '../errors.ts'
 
 const REFUSED_MS = 10_000
@@ -13,6 +14,8 @@ export class Edge {
   readonly tenants = new Remembered<boolean>(Number.POSITIVE_INFINITY)
   /** Digest and scope → the refusal the Tenant gave. A token's worth only ever shrinks within ten seconds. */
   readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
+  /** Snapshots for the browser door's CORS answers; each says itself how long it is fresh. */
+  readonly snapshots = new Remembered<TenantSnapshot>(FRESH_MS)
   readonly readiness = new Remembered<boolean>(READY_MS)
 }
 

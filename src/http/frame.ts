@@ -34,7 +34,10 @@ export const requireHttps = createMiddleware<AppEnv>(async (c, next) => {
 
 export const requireConfig = createMiddleware<AppEnv>(async (c, next) => {
   const parsed = parseConfig(c.env)
-  if (!parsed.ok) throw new BrokerError('misconfigured', { detail: `${parsed.variable} is missing or malformed.` })
+  // The variable's name helps whoever runs the broker; browsers are told nothing of it.
+  const named = !c.req.path.endsWith('/ice-servers')
+  if (!parsed.ok)
+    throw new BrokerError('misconfigured', named ? { detail: `${parsed.variable} is missing or malformed.` } : {})
   c.set('config', parsed.config)
   await next()
 })

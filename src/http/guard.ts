@@ -9,11 +9,12 @@ import type { Caller } from '../auth/caller.ts'
 import { readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
 import type { Route } from '../contract/routes.ts'
 import type { Scope } from '../contract/scopes.ts'
-import { TenantId } from '../contract/values.ts'
+import { TenantId, TurnKeyUid } from '../contract/values.ts'
 import { BrokerError, type ErrorCode, noSuchTurnKey } from '../errors.ts'
 import type { Ctx } from './context.ts'
+import { greet } from './cors.ts'
 import { limitAddress, limitTenant } from './rates.ts'
-import { ask, tenantExists, tenantObject } from './reach.ts'
+import { accountObject, ask, tenantExists, tenantObject } from './reach.ts'
 
 export interface Verdict {
   /** Runs the operation; if the Tenant refuses the token in it, the refusal is remembered. */
@@ -24,6 +25,12 @@ const NOTHING_TO_REMEMBER: Verdict = { remembering: (operation) => operation() }
 
 export async function guard(c: Ctx, route: Route): Promise<Verdict> {
   if (route.access === 'public') return NOTHING_TO_REMEMBER
+  if (route.access === 'client-token') {
+    // The door reads the token itself: it may be in the body.
+    greet(c)
+    await limitAddress(c)
+    return NOTHING_TO_REMEMBER
+  }
   const bearer = bearerOf(c.req.header('Authorization'))
   if (bearer === undefined) throw new BrokerError('invalid_token')
 
@@ -39,7 +46,7 @@ export async function guard(c: Ctx, route: Route): Promise<Verdict> {
 
 async function admitOperator(c: Ctx, operator: Caller): Promise<Verdict> {
   c.set('caller', operator)
-  const tenant = tenantInPath(c)
+  const tenant = tenantInPath(c) ?? (await ownerOfKey(c))
   if (tenant === undefined) return NOTHING_TO_REMEMBER
   if (!TenantId.safeParse(tenant).success || !(await tenantExists(c, tenant))) {
     throw new BrokerError('not_found', { detail: 'No such tenant.' })
@@ -76,7 +83,7 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
       }
     },
   }
-  if (tenantInPath(c) !== tenant) {
+  if ((tenantInPath(c) ?? tenant) !== tenant) {
     const object = tenantObject(c, tenant)
     await verdict.remembering(() => ask(object.authorize({ caller, scope, requestId: c.get('requestId') })))
     throw foreign(c)
@@ -85,6 +92,15 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
   c.set('tenant', tenant)
   if (snapshot) c.set('snapshot', snapshot)
   return verdict
+}
+
+/** Cloudflare's credential calls name a TURN key and no tenant: for an operator the Account knows whose it is. */
+async function ownerOfKey(c: Ctx): Promise<string | undefined> {
+  const uid = c.req.param('key_id')
+  if (uid === undefined) return
+  const owner = TurnKeyUid.safeParse(uid).success ? await ask(accountObject(c).turnKeyOwner(uid)) : null
+  if (owner === null) throw noSuchTurnKey()
+  return owner
 }
 
 const tenantInPath = (c: Ctx): string | undefined => c.req.param('tenant') ?? c.req.param('account_id')

@@ -13,17 +13,22 @@ export interface PageRequest {
   readonly before: number | null
 }
 
-export async function readPage(c: Ctx, route: RouteName): Promise<PageRequest> {
-  return { limit: readLimit(c.req.query('limit')), before: await readCursor(c, route, c.req.query('cursor')) }
+/** `filter`: what narrows the list; a cursor opens only for the same. */
+export async function readPage(c: Ctx, route: RouteName, filter = ''): Promise<PageRequest> {
+  return {
+    limit: readLimit(c.req.query('limit')),
+    before: await readCursor(c, `${route} ${filter}`, c.req.query('cursor')),
+  }
 }
 
 export async function writePage<T>(
   c: Ctx,
   route: RouteName,
   page: { readonly items: T[]; readonly next: number | null },
+  filter = '',
 ): Promise<{ items: T[]; nextCursor: string | null }> {
   const nextCursor =
-    page.next === null ? null : await seal(c.get('config').rootKeys, place(c, route), String(page.next))
+    page.next === null ? null : await seal(c.get('config').rootKeys, place(c, `${route} ${filter}`), String(page.next))
   return { items: page.items, nextCursor }
 }
 
@@ -35,16 +40,16 @@ function readLimit(text: string | undefined): number {
   return limit
 }
 
-async function readCursor(c: Ctx, route: RouteName, cursor: string | undefined): Promise<number | null> {
+async function readCursor(c: Ctx, list: string, cursor: string | undefined): Promise<number | null> {
   if (cursor === undefined) return null
-  const text = cursor.length > 512 ? undefined : await open(c.get('config').rootKeys, place(c, route), cursor)
+  const text = cursor.length > 512 ? undefined : await open(c.get('config').rootKeys, place(c, list), cursor)
   if (text === undefined) throw new BrokerError('invalid_request', { detail: 'cursor: not one of this list' })
   return Number(text)
 }
 
-const place = (c: Ctx, route: RouteName): Place => ({
+const place = (c: Ctx, list: string): Place => ({
   purpose: 'page-cursor',
   tenant: c.get('tenant') ?? '',
-  record: route,
+  record: list,
   version: 1,
 })

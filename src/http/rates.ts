@@ -14,6 +14,11 @@ export async function limitTenant(c: Ctx, tenant: string): Promise<void> {
   await limit(c.env.RATE_TENANT, tenant)
 }
 
+/** `subject` as the tenant names it: the limiter keeps it in memory only. */
+export async function limitSubject(c: Ctx, tenant: string, subject: string): Promise<void> {
+  await limit(c.env.RATE_SUBJECT, `${tenant} ${subject}`)
+}
+
 async function limit(limiter: RateLimit, key: string): Promise<void> {
   const { success } = await limiter.limit({ key })
   if (!success) throw new BrokerError('rate_limited', { retryAfterSeconds: RETRY_AFTER_SECONDS })

@@ -10,6 +10,11 @@ export const AUDIT_TABLE = `
     request_id TEXT, origin TEXT, digest TEXT
   );`
 
+/** Second version of the table: whom it is about, and how many like it a row stands for. */
+export const AUDIT_TABLE_2 = `
+  ALTER TABLE audit_events ADD COLUMN subject_id TEXT;
+  ALTER TABLE audit_events ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`
+
 export interface AuditEvent {
   /** `admin:…`, `api-token:{id}`, or `broker` for what a job does. */
   readonly actor: string
@@ -19,11 +24,17 @@ export interface AuditEvent {
   /** The error code of a refusal or failure. */
   readonly code?: string | undefined
   readonly requestId?: string | undefined
+  readonly subjectId?: string | null | undefined
+  /** The web origin a credential was handed to. */
+  readonly origin?: string | null | undefined
+  /** Keyed hash of what was issued. */
+  readonly digest?: string | undefined
 }
 
 export function audit(sql: SqlStorage, at: number, event: AuditEvent): void {
   sql.exec(
-    'INSERT INTO audit_events (at, actor, action, target, outcome, code, request_id) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    `INSERT INTO audit_events (at, actor, action, target, outcome, code, request_id, subject_id, origin, digest)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     at,
     event.actor,
     event.action,
@@ -31,5 +42,8 @@ export function audit(sql: SqlStorage, at: number, event: AuditEvent): void {
     event.outcome,
     event.code ?? null,
     event.requestId ?? null,
+    event.subjectId ?? null,
+    event.origin ?? null,
+    event.digest ?? null,
   )
 }

@@ -7,6 +7,7 @@ import * as log from './log.ts'
 export const JOBS_TABLE = `
   CREATE TABLE jobs (
     kind TEXT NOT NULL, key TEXT NOT NULL, due INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 0,
+    stamp INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (kind, key)
   ) WITHOUT ROWID;
   CREATE INDEX jobs_due ON jobs (due);`
@@ -29,6 +30,14 @@ export interface Job {
 
 export type JobHandlers = Readonly<Record<string, (job: Job) => Promise<JobOutcome>>>
 
+interface JobRow extends Record<string, SqlStorageValue> {
+  kind: string
+  key: string
+  attempt: number
+  /** Grows when the job is ordered again: what ran meanwhile must not end the newer order. */
+  stamp: number
+}
+
 export class Jobs {
   readonly #storage: DurableObjectStorage
   readonly #now: () => number
@@ -42,11 +51,16 @@ export class Jobs {
   /** Adds or re-times a job. Call inside the transaction of what the job belongs to, then `arm()` after it. */
   put(kind: string, key: string, due: number): void {
     this.#storage.sql.exec(
-      'INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0',
+      'INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1',
       kind,
       key,
       due,
     )
+  }
+
+  /** Adds a job unless there is one already, whenever that is due. */
+  ensure(kind: string, key: string, due: number): void {
+    this.#storage.sql.exec('INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', kind, key, due)
   }
 
   remove(kind: string, key: string): void {
@@ -69,8 +83,8 @@ export class Jobs {
     this.#armedFor = null
     try {
       const due = this.#storage.sql
-        .exec<{ kind: string; key: string; attempt: number }>(
-          'SELECT kind, key, attempt FROM jobs WHERE due <= ? ORDER BY due LIMIT ?',
+        .exec<JobRow>(
+          'SELECT kind, key, attempt, stamp FROM jobs WHERE due <= ? ORDER BY due LIMIT ?',
           this.#now(),
           JOBS_PER_ALARM,
         )
@@ -81,7 +95,7 @@ export class Jobs {
     }
   }
 
-  async #runOne(handlers: JobHandlers, job: { kind: string; key: string; attempt: number }): Promise<void> {
+  async #runOne(handlers: JobHandlers, job: JobRow): Promise<void> {
     let outcome: JobOutcome = 'retry'
     try {
       const handler = handlers[job.kind]
@@ -93,7 +107,7 @@ export class Jobs {
     this.#settle(job, outcome)
   }
 
-  #settle(job: { kind: string; key: string; attempt: number }, outcome: JobOutcome): void {
+  #settle(job: JobRow, outcome: JobOutcome): void {
     // Re-timed by someone else while it ran: that order stands.
     if (!this.#unchanged(job)) return
     if (outcome === 'done') {
@@ -109,17 +123,10 @@ export class Jobs {
     )
   }
 
-  #unchanged(job: { kind: string; key: string; attempt: number }): boolean {
-    const rows = this.#storage.sql
-      .exec(
-        'SELECT 1 FROM jobs WHERE kind = ? AND key = ? AND attempt = ? AND due <= ?',
-        job.kind,
-        job.key,
-        job.attempt,
-        this.#now(),
-      )
-      .toArray()
-    return rows.length > 0
+  #unchanged(job: JobRow): boolean {
+    const { kind, key, stamp } = job
+    const rows = this.#storage.sql.exec('SELECT 1 FROM jobs WHERE kind = ? AND key = ? AND stamp = ?', kind, key, stamp)
+    return rows.toArray().length > 0
   }
 
   #earliest(): number | null {

@@ -10,6 +10,7 @@ import type { Call, TenantParts } from './parts.ts'
 import { requireNotDeleting, tenantRecord } from './record.ts'
 import { MIGRATIONS } from './schema.ts'
 import { activeKey, countVisibleKeys } from './turnKeyRows.ts'
+import { recentUsage } from './usage.ts'
 
 export interface TenantSetUp {
   readonly id: string
@@ -46,7 +47,12 @@ export function describeTenant(parts: TenantParts): TenantView {
     status,
     version,
     policy,
-    counts: { turnKeys: countVisibleKeys(parts.sql), apiTokens: countApiTokens(parts.sql) },
+    counts: {
+      turnKeys: countVisibleKeys(parts.sql),
+      apiTokens: countApiTokens(parts.sql),
+      liveCredentials: parts.live().live(parts.now()),
+    },
+    usage: recentUsage(parts.sql),
     createdAt: instant(createdAt),
     modifiedAt: instant(modifiedAt),
   }

@@ -2,10 +2,15 @@
 import type { Account } from '../account/account.ts'
 import type { Caller, Request } from '../auth/caller.ts'
 import type { CacheWriter } from '../cache/writer.ts'
+import type { CredentialsApi } from '../cloudflare/credentials.ts'
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { Config } from '../env.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
+import type { Gate } from './gate.ts'
+import type { Issued } from './issuing.ts'
+import type { LiveCounts } from './liveCounts.ts'
+import type { RefusalMemory } from './refusals.ts'
 import type { Serial } from './serial.ts'
 
 export interface TenantParts {
@@ -17,15 +22,42 @@ export interface TenantParts {
   readonly idempotency: Idempotency
   readonly account: () => DurableObjectStub<Account>
   readonly turnKeys: TurnKeysApi
+  readonly credentials: CredentialsApi
   readonly cache: CacheWriter
   /** Operations on one TURN key, one after the other. */
   readonly serial: Serial
   /** Look-ups of one key share one question upstream. */
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
+  readonly mints: {
+    readonly gate: Gate
+    readonly inFlight: Set<MintInFlight>
+    /** Mints that parallel calls of one subject wait for together. */
+    readonly shared: Map<string, Promise<Issued>>
+  }
+  readonly revokeGate: Gate
+  /** Exact counts for the limits; loaded from the ledger when first asked. */
+  readonly live: () => LiveCounts
+  readonly refusals: RefusalMemory
+  /** What an object remembers and may forget. */
+  readonly memory: { pruning: boolean; readonly live: LiveCounts }
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T
   /** Work that goes on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void
+}
+
+/** A mint that has no row yet. Whoever takes back what it will become marks it here. */
+export interface MintInFlight {
+  readonly subject: string | null
+  readonly subjectId: string | null
+  readonly keyUid: string
+  revoked: boolean
+}
+
+/** `before`: the last sequence number of the page before. */
+export interface Page {
+  readonly before: number | null
+  readonly limit: number
 }
 
 /** Who asks, and for the audit trail which request it was. */

@@ -35,7 +35,7 @@ export function tenantRecord(parts: Pick<TenantParts, 'sql'>): TenantRecord {
   const row = parts.sql.exec<Row>('SELECT * FROM tenant').one()
   const chosen = JSON.parse(row.policy) as PolicyPatch // written by initTenant and patchTenant only
   const { id, name, region, status, version, epoch } = row
-  const policy = effectivePolicy(chosen)
+  const policy = policyOf(row.policy, chosen)
   return {
     id,
     name,
@@ -48,6 +48,19 @@ export function tenantRecord(parts: Pick<TenantParts, 'sql'>): TenantRecord {
     createdAt: row.created_at,
     modifiedAt: row.modified_at,
   }
+}
+
+/** Choices rarely change and are asked for several times a mint: the last ones seen are kept, checked and merged. */
+const policies = new Map<string, Policy>()
+const MAX_POLICIES = 200
+
+function policyOf(text: string, chosen: PolicyPatch): Policy {
+  const known = policies.get(text)
+  if (known) return known
+  const policy = effectivePolicy(chosen)
+  if (policies.size >= MAX_POLICIES) policies.clear()
+  policies.set(text, policy)
+  return policy
 }
 
 /** What is being deleted takes no changes. */

@@ -1,5 +1,5 @@
 /** The Tenant's tables. Every column is told in docs/storage.md. Migrations are only ever added. */
-import { AUDIT_TABLE } from '../storage/audit.ts'
+import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
 
@@ -23,4 +23,34 @@ export const MIGRATIONS = [
   JOBS_TABLE,
   IDEMPOTENCY_TABLE,
   AUDIT_TABLE,
+  AUDIT_TABLE_2,
+  `CREATE TABLE subjects (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL UNIQUE, used_at INTEGER NOT NULL
+   );
+   CREATE TABLE url_lists (id INTEGER PRIMARY KEY, urls TEXT NOT NULL UNIQUE);
+   CREATE TABLE credentials (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, username TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+     subject_id TEXT, key_uid TEXT NOT NULL, origin TEXT, sealed TEXT, url_list INTEGER NOT NULL,
+     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, tried_at INTEGER NOT NULL DEFAULT 0
+   );
+   CREATE INDEX credentials_subject ON credentials (subject_id, expires_at);
+   CREATE INDEX credentials_expiry ON credentials (expires_at);
+   CREATE INDEX credentials_revoking ON credentials (tried_at) WHERE state = 'revoking';
+   CREATE TABLE revocations (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, selector TEXT NOT NULL, matched INTEGER NOT NULL,
+     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL
+   );
+   CREATE TABLE revocation_targets (
+     credential INTEGER NOT NULL, revocation INTEGER NOT NULL, PRIMARY KEY (credential, revocation)
+   ) WITHOUT ROWID;
+   CREATE TABLE bans (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject_id TEXT, token_id TEXT,
+     until INTEGER NOT NULL, created_at INTEGER NOT NULL, lifted_at INTEGER
+   );
+   CREATE INDEX bans_subject ON bans (subject_id, until);
+   CREATE INDEX bans_token ON bans (token_id, until);
+   CREATE TABLE usage_days (
+     day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
+     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
+   ) WITHOUT ROWID;`,
 ] as const

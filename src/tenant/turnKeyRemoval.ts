@@ -13,14 +13,18 @@ import { authorize } from './authority.ts'
 import { recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
+import { ofKey, pendingOfKey, revokeOfKey, takeBack } from './revoking.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { keyByUid, moveKey, type NamedTurnKeyRow, visibleKeys } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 
 export const REMOVE_JOB = 'remove-turn-key'
-const REMOVE_DEADLINE_MS = 7_000
+const REMOVE_DEADLINE_MS = 6_000
 /** The job takes over when the request that ordered the removal is surely gone. */
 const TAKEOVER_MS = 20_000
+const PENDING_RETRY_SECONDS = 5
+/** What of the request's time may go into revoking what the key had minted. */
+const REVOKING_MS = 2_000
 
 export async function removeTurnKey(
   parts: TenantParts,
@@ -53,6 +57,7 @@ export function orderRemoval(parts: TenantParts, call: Call, row: NamedTurnKeyRo
     const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
     parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
   }
+  takeBack(parts, ofKey(row.uid), null)
   scheduleRemoval(parts, row.uid, TAKEOVER_MS)
   recordChange(parts, call, 'turn_key.delete', row.uid)
 }
@@ -68,6 +73,9 @@ export async function removalJob(parts: TenantParts, { key: uid }: Job): Promise
 function carryOn(parts: TenantParts, uid: string, purpose: Spending['purpose']): Promise<Failure | undefined> {
   return parts.serial.run(uid, async () => {
     if (keyByUid(parts.sql, uid)?.state !== 'deleting') return
+    // Revoking needs the key: what was minted with it is taken back first, here or by its own job.
+    await revokeOfKey(parts, uid, parts.now() + REVOKING_MS)
+    if (pendingOfKey(parts, uid) > 0) return { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
     const { id: tenant, policy } = tenantRecord(parts)
     unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
     const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)

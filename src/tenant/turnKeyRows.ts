@@ -43,6 +43,10 @@ export const visibleKeys = (sql: SqlStorage): NamedTurnKeyRow[] =>
 export const activeKey = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
   sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE uid = ? AND state = 'active'", uid).toArray()[0]
 
+/** The key that mints when the policy names none. */
+export const oldestActiveKey = (sql: SqlStorage): NamedTurnKeyRow | undefined =>
+  sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE state = 'active' ORDER BY seq LIMIT 1").toArray()[0]
+
 export const countVisibleKeys = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM turn_keys WHERE state IN (${visible})`).one().n
 

@@ -7,6 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { EmulatorControl } from '../../emulator/client.ts'
 import { startEmulator } from '../../emulator/server.ts'
+import type { RunningTurnServer } from '../../emulator/turnServer.ts'
 import { Broker } from '../../scripts/dev/broker.ts'
 import type { Scope } from '../../src/contract/scopes.ts'
 
@@ -18,14 +19,18 @@ export interface RunningBroker {
   stop(): Promise<void>
 }
 
-export async function startBroker(): Promise<RunningBroker> {
+/** `turnServer`: the emulator hands out logins that this one accepts. */
+export async function startBroker(turnServer?: RunningTurnServer): Promise<RunningBroker> {
   const state = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-test-'))
   const secrets = {
     CALLS_API_TOKEN: randomBytes(30).toString('base64url'),
     ADMIN_TOKEN: randomBytes(32).toString('base64url'),
     ROOT_KEYS: `k1:${randomBytes(32).toString('base64')}`,
   }
-  const emulator = await startEmulator({ apiToken: secrets.CALLS_API_TOKEN })
+  const emulator = await startEmulator({
+    apiToken: secrets.CALLS_API_TOKEN,
+    ...(turnServer ? { turn: turnServer.turn, sessions: turnServer.sessions } : {}),
+  })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
   const broker = new Broker({ port: await freePort(), persistTo: state, vars: { ...secrets, ...upstream } })
   const stop = async () => {

@@ -1,0 +1,125 @@
+/**
+ * Client tokens: short JWTs (RFC 7519) that a tenant's back end gives its browsers. HS256 with a key derived per tenant.
+ * The library checks signature, algorithm, type, issuer, audience and times; what it leaves open is refused here first.
+ */
+import { jwtVerify, SignJWT } from 'jose'
+import * as z from 'zod'
+import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/clientTokens.ts'
+import { Subject, Ttl } from '../contract/credentials.ts'
+import { WebOrigin } from '../contract/policy.ts'
+import { ApiTokenId, TurnKeyUid } from '../contract/values.ts'
+import { base64url, fromBase64url, randomBytes } from '../crypto/encoding.ts'
+import { macKey } from '../crypto/mac.ts'
+import type { RootKeys } from '../crypto/rootKeys.ts'
+
+const TYPE = 'client+jwt'
+const ALGORITHM = 'HS256'
+const MAX_TOKEN_CHARACTERS = 8_192
+/** How far ahead of ours the clock of the isolate that signed may have been. */
+const CLOCK_SKEW_SECONDS = 5
+const JTI_BYTES = 12
+
+/** Exactly the header fields we write: no `jku`, `x5u`, `jwk`, `crit`, `b64`, and none to come. */
+const Header = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(TYPE), kid: z.string().min(1).max(16) })
+
+const Claims = z.strictObject({
+  iss: z.string(),
+  aud: z.string(),
+  /** The API token that made it: when that is deleted, this dies with it. */
+  ati: ApiTokenId.or(z.literal('operator')),
+  sub: Subject,
+  iat: z.int().min(0),
+  exp: z.int().min(0).max(253_402_300_799),
+  jti: z.string().min(1).max(64),
+  origin: WebOrigin.optional(),
+  /** Life of the credentials it is good for, in seconds: default and ceiling. */
+  cttl: Ttl.optional(),
+  keyId: TurnKeyUid.optional(),
+})
+
+export interface ClientToken {
+  readonly tokenId: string
+  readonly subject: string
+  readonly origin: string | null
+  readonly credentialTtl: number | null
+  readonly keyId: string | null
+}
+
+export interface Issuer {
+  readonly rootKeys: RootKeys
+  readonly deployment: string
+  readonly tenant: string
+}
+
+export async function signClientToken(
+  issuer: Issuer,
+  claims: ClientToken,
+  life: { readonly now: number; readonly seconds: number },
+): Promise<{ token: string; expiresAt: number }> {
+  const { rootKeys, tenant } = issuer
+  const key = await macKey(rootKeys, { rootKey: rootKeys.current, purpose: 'client-token', tenant })
+  if (!key) throw new Error('the current root key is always in the ring')
+  const iat = Math.floor(life.now / 1_000)
+  const token = await new SignJWT({
+    ati: claims.tokenId,
+    ...(claims.origin === null ? {} : { origin: claims.origin }),
+    ...(claims.credentialTtl === null ? {} : { cttl: claims.credentialTtl }),
+    ...(claims.keyId === null ? {} : { keyId: claims.keyId }),
+  })
+    .setProtectedHeader({ alg: ALGORITHM, typ: TYPE, kid: rootKeys.current })
+    .setIssuer(issuerName(issuer))
+    .setAudience(audienceName(issuer))
+    .setSubject(claims.subject)
+    .setIssuedAt(iat)
+    .setExpirationTime(iat + life.seconds)
+    .setJti(base64url(randomBytes(JTI_BYTES)))
+    .sign(key)
+  return { token, expiresAt: (iat + life.seconds) * 1_000 }
+}
+
+/** The token's content, or `undefined`: forged, expired, of another tenant or deployment, or not quite as we write them. */
+export async function readClientToken(issuer: Issuer, token: string, now: number): Promise<ClientToken | undefined> {
+  if (token.length > MAX_TOKEN_CHARACTERS) return
+  const header = Header.safeParse(headerOf(token))
+  if (!header.success) return
+  const { tenant } = issuer
+  const key = macKey(issuer.rootKeys, { rootKey: header.data.kid, purpose: 'client-token', tenant })
+  if (key === undefined) return
+  try {
+    const { payload } = await jwtVerify(token, await key, {
+      algorithms: [ALGORITHM],
+      typ: TYPE,
+      issuer: issuerName(issuer),
+      audience: audienceName(issuer),
+      requiredClaims: ['exp', 'iat', 'sub', 'jti', 'ati'],
+      currentDate: new Date(now),
+    })
+    const claims = Claims.parse(payload)
+    const { iat, exp } = claims
+    if (exp <= iat || exp - iat > MAX_CLIENT_TOKEN_SECONDS || iat > now / 1_000 + CLOCK_SKEW_SECONDS) return
+    return {
+      tokenId: claims.ati,
+      subject: claims.sub,
+      origin: claims.origin ?? null,
+      credentialTtl: claims.cttl ?? null,
+      keyId: claims.keyId ?? null,
+    }
+  } catch {
+    return
+  }
+}
+
+const issuerName = ({ deployment }: Issuer): string => `turn-broker:${deployment}`
+const audienceName = (issuer: Issuer): string => `${issuerName(issuer)}/${issuer.tenant}`
+
+/** The header of a compact JWS whose three parts are canonical unpadded base64url; a library may be more lenient. */
+function headerOf(token: string): unknown {
+  const parts = token.split('.')
+  if (parts.length !== 3) return
+  try {
+    const [header] = parts.map(fromBase64url)
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header))
+  } catch {
+    return
+  }
+}

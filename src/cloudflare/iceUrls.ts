@@ -1,0 +1,66 @@
+/**
+ * Which of upstream's URLs a tenant's users are given. Pure. Never port 53 (browsers block it, and it stalls those
+ * without trickle ICE); one STUN URL and one TURN URL for each transport of the policy, because long lists slow ICE
+ * down. Patterns, never a fixed list: upstream changed its list before.
+ */
+
+export type Transport = 'udp' | 'tcp' | 'tls'
+
+export interface UrlPolicy {
+  readonly transports: readonly Transport[]
+  /** At most this many URLs in all; `null`: no bound beyond one for each transport. */
+  readonly maxUrls: number | null
+}
+
+export interface ChosenUrls {
+  readonly stun: string[]
+  readonly turn: string[]
+}
+
+/** RFC 7064 and RFC 7065, with a host name or an IPv4 address. */
+const URL_SHAPE =
+  /^(stuns?|turns?):([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:\?transport=(udp|tcp))?$/
+const BLOCKED_PORT = 53
+/** A URL with a port above this makes `new RTCPeerConnection()` throw, and with it the whole list is lost. */
+const LAST_PORT = 65_535
+
+/** The best port first; any other comes after these. */
+const PREFERRED_PORTS: Readonly<Record<Transport | 'stun', readonly number[]>> = {
+  stun: [3478],
+  udp: [3478, 443],
+  tcp: [3478, 80],
+  tls: [443, 5349],
+}
+
+interface IceUrl {
+  readonly url: string
+  readonly kind: Transport | 'stun'
+  readonly port: number
+}
+
+export function chooseUrls(urls: readonly string[], policy: UrlPolicy): ChosenUrls {
+  const usable = urls.map(parse).filter((url) => url !== undefined && isUsable(url.port)) as IceUrl[] // undefined went
+  const turn = policy.transports.flatMap((transport) => best(usable, transport))
+  const stun = best(usable, 'stun')
+  const room = policy.maxUrls ?? Number.POSITIVE_INFINITY
+  const givenTurn = turn.slice(0, room)
+  return { stun: stun.slice(0, room - givenTurn.length), turn: givenTurn }
+}
+
+const isUsable = (port: number): boolean => port > 0 && port <= LAST_PORT && port !== BLOCKED_PORT
+
+function best(urls: readonly IceUrl[], kind: IceUrl['kind']): string[] {
+  const preferred = PREFERRED_PORTS[kind]
+  const rank = ({ port }: IceUrl) => (preferred.includes(port) ? preferred.indexOf(port) : preferred.length)
+  const [first] = urls.filter((url) => url.kind === kind).sort((a, b) => rank(a) - rank(b))
+  return first ? [first.url] : []
+}
+
+function parse(url: string): IceUrl | undefined {
+  const [, scheme, , port, transport] = URL_SHAPE.exec(url) ?? []
+  if (scheme === undefined) return
+  if (scheme === 'stun') return { url, kind: 'stun', port: Number(port ?? 3478) }
+  if (scheme === 'turn') return { url, kind: transport ?? 'udp', port: Number(port ?? 3478) } as IceUrl // udp or tcp by the pattern
+  if (scheme === 'turns' && transport !== 'udp') return { url, kind: 'tls', port: Number(port ?? 5349) }
+  return
+}

@@ -1,0 +1,21 @@
+/** The audit trail as it is read. Ids and outcomes; never a secret, never a subject's name. */
+export const AUDIT_FILTERS = ['actor', 'action', 'target', 'outcome', 'code', 'subjectId'] as const
+export type AuditFilter = Partial<Record<(typeof AUDIT_FILTERS)[number], string>>
+
+export type AuditEventView = {
+  /** Grows by one with every event of the tenant. */
+  seq: number
+  at: string
+  actor: string
+  action: string
+  target: string | null
+  subjectId: string | null
+  outcome: string
+  code: string | null
+  /** How many like it this row stands for: refusals of one subject and code are one row a minute. */
+  count: number
+  requestId: string | null
+  origin: string | null
+  /** Keyed hash of the username that was issued. */
+  digest: string | null
+}

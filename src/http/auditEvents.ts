@@ -1,0 +1,33 @@
+/** The audit trail at the server door. */
+import { AUDIT_FILTERS, type AuditFilter } from '../contract/auditEvents.ts'
+import { malformed } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App, Ctx } from './context.ts'
+import { mount } from './mount.ts'
+import { readPage, writePage } from './pages.ts'
+import { ask, tenantObject } from './reach.ts'
+
+const MAX_FILTER_CHARACTERS = 128
+
+export function auditDoor(app: App): void {
+  mount(app, 'auditList', async (c) => {
+    const filter = filterOf(c)
+    const text = JSON.stringify(filter)
+    const page = await readPage(c, 'auditList', text)
+    return async () => {
+      const list = await ask(tenantObject(c, tenantOf(c)).listAuditEvents({ ...callOf(c), ...page, filter }))
+      return c.json(await writePage(c, 'auditList', list, text))
+    }
+  })
+}
+
+/** The filters in a fixed order, so that a cursor opens however they are written. */
+function filterOf(c: Ctx): AuditFilter {
+  const given = AUDIT_FILTERS.flatMap((name) => {
+    const value = c.req.query(name)
+    if (value === undefined) return []
+    if (value.length > MAX_FILTER_CHARACTERS) throw malformed(`${name}: is too long`)
+    return [[name, value] as const]
+  })
+  return Object.fromEntries(given)
+}

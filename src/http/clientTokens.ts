@@ -1,0 +1,14 @@
+/** Client tokens at the server door. */
+import { ClientTokenCreate } from '../contract/clientTokens.ts'
+import { readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App } from './context.ts'
+import { mount } from './mount.ts'
+import { ask, tenantObject } from './reach.ts'
+
+export function clientTokenDoor(app: App): void {
+  mount(app, 'clientTokenCreate', async (c) => {
+    const { value: input } = await readJson(c, ClientTokenCreate)
+    return async () => c.json(await ask(tenantObject(c, tenantOf(c)).createClientToken({ ...callOf(c), input })), 201)
+  })
+}

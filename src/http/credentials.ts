@@ -1,0 +1,39 @@
+/** Live credentials and subjects at the server door. Never a password, never a subject in a URL. */
+import { SubjectId } from '../contract/credentials.ts'
+import { SubjectSearch } from '../contract/revocations.ts'
+import { TurnKeyUid } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import { malformed, readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App } from './context.ts'
+import { mount } from './mount.ts'
+import { readPage, writePage } from './pages.ts'
+import { ask, tenantObject } from './reach.ts'
+
+export function credentialDoor(app: App): void {
+  mount(app, 'credentialList', async (c) => {
+    const subjectId = c.req.query('subjectId') ?? null
+    const keyId = c.req.query('keyId') ?? null
+    if (subjectId !== null && !SubjectId.safeParse(subjectId).success) throw malformed('subjectId: is malformed')
+    if (keyId !== null && !TurnKeyUid.safeParse(keyId).success) throw malformed('keyId: is malformed')
+    const filter = JSON.stringify([subjectId, keyId])
+    const page = await readPage(c, 'credentialList', filter)
+    return async () => {
+      const list = await ask(tenantObject(c, tenantOf(c)).listCredentials({ ...callOf(c), ...page, subjectId, keyId }))
+      return c.json(await writePage(c, 'credentialList', list, filter))
+    }
+  })
+
+  mount(app, 'subjectSearch', async (c) => {
+    const { value } = await readJson(c, SubjectSearch)
+    return async () =>
+      c.json(await ask(tenantObject(c, tenantOf(c)).searchSubject({ ...callOf(c), subject: value.subject })))
+  })
+
+  mount(app, 'subjectErase', (c) => async () => {
+    const subjectId = SubjectId.safeParse(c.req.param('subject_id'))
+    if (!subjectId.success) throw new BrokerError('not_found', { detail: 'No such subject.' })
+    await ask(tenantObject(c, tenantOf(c)).eraseSubject({ ...callOf(c), subjectId: subjectId.data }))
+    return c.body(null, 204)
+  })
+}

@@ -1,0 +1,130 @@
+/**
+ * The browser door: a client token in, ICE servers out. The token comes as `Authorization: Bearer`, or as form field
+ * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
+ */
+import { bearerOf } from '../auth/bearer.ts'
+import { type ClientToken, readClientToken } from '../auth/clientTokens.ts'
+import { type IceServersAnswer, IceServersRequest } from '../contract/credentials.ts'
+import { MAX_TTL_SECONDS } from '../contract/policy.ts'
+import { instant, TenantId } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import type { Issued, StunOnly } from '../tenant/issuing.ts'
+import { malformed, readBytes, readJson } from './body.ts'
+import type { App, Ctx } from './context.ts'
+import { answerPreflight, greet, readOrigin, settleOrigin } from './cors.ts'
+import { mount } from './mount.ts'
+import { limitAddress, limitSubject } from './rates.ts'
+import { ask, tenantObject } from './reach.ts'
+
+const STUN_ONLY_SECONDS = 60
+const LEAST_REFRESH_SECONDS = 5
+const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
+
+export function iceServersDoor(app: App): void {
+  mount(app, 'iceServersPreflight', (c) => async () => {
+    greet(c)
+    await limitAddress(c)
+    return answerPreflight(c)
+  })
+
+  mount(app, 'iceServers', async (c) => {
+    const tenant = TenantId.safeParse(c.req.param('tenant'))
+    if (!tenant.success) throw new BrokerError('not_found')
+    const origin = await readOrigin(c, tenant.data)
+    const { token, ttl } = await readRequest(c)
+    const clientToken = await verify(c, tenant.data, token)
+    await limitSubject(c, tenant.data, clientToken.subject)
+    c.set('tenant', tenant.data)
+    return async () => {
+      await settleOrigin(c, tenant.data, origin)
+      const begun = Date.now()
+      const issued = await ask(
+        tenantObject(c, tenant.data).issue({
+          requestId: c.get('requestId'),
+          asker: { kind: 'client-token', token: clientToken },
+          subject: clientToken.subject,
+          ttl,
+          keyId: clientToken.keyId,
+          origin,
+          reuse: 'allowed',
+        }),
+      )
+      c.header('Server-Timing', `tenant;dur=${Date.now() - begun}`)
+      return c.json(answerOf(issued, Date.now()), 201)
+    }
+  })
+}
+
+export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnswer {
+  const stun = issued.urls.stun.length > 0 ? [{ urls: issued.urls.stun }] : []
+  if (issued.source === 'stun-only') {
+    const expiresAt = instant(now + STUN_ONLY_SECONDS * 1_000)
+    return { iceServers: stun, ttl: STUN_ONLY_SECONDS, expiresAt, refreshAfter: STUN_ONLY_SECONDS, source: 'stun-only' }
+  }
+  const { username, credential, issuedAt, expiresAt } = issued
+  const halfOfLife = issuedAt + (expiresAt - issuedAt) / 2
+  return {
+    iceServers: [...stun, { urls: issued.urls.turn, username, credential }],
+    ttl: secondsLeft(issued, now),
+    expiresAt: instant(expiresAt),
+    refreshAfter: Math.max(LEAST_REFRESH_SECONDS, Math.floor((halfOfLife - now) / 1_000)),
+    source: issued.source,
+  }
+}
+
+export const secondsLeft = ({ expiresAt }: Issued, now: number): number =>
+  Math.max(0, Math.floor((expiresAt - now) / 1_000))
+
+async function verify(c: Ctx, tenant: string, token: string): Promise<ClientToken> {
+  const { rootKeys, deployment } = c.get('config')
+  const clientToken = await readClientToken({ rootKeys, deployment, tenant }, token, Date.now())
+  if (!clientToken) throw new BrokerError('invalid_token')
+  return clientToken
+}
+
+/** The token and the ttl, from whichever place they may be in; from two places is an error. */
+async function readRequest(c: Ctx): Promise<{ token: string; ttl: number | null }> {
+  const header = c.req.header('Authorization')
+  const bearer = bearerOf(header)
+  if (header !== undefined && bearer === undefined) throw new BrokerError('invalid_token')
+  const type = c.req.header('Content-Type')
+  const { accessToken, ttl } = type !== undefined && FORM.test(type) ? await readForm(c) : await readJsonRequest(c)
+  if (bearer !== undefined && accessToken !== undefined) throw malformed('the token must come in one place only')
+  const token = bearer ?? accessToken
+  if (token === undefined) throw new BrokerError('invalid_token')
+  return { token, ttl }
+}
+
+interface Fields {
+  readonly accessToken: string | undefined
+  readonly ttl: number | null
+}
+
+async function readJsonRequest(c: Ctx): Promise<Fields> {
+  const empty = c.req.header('Content-Type') === undefined && !(await hasBody(c))
+  const ttl = empty ? null : ((await readJson(c, IceServersRequest)).value.ttl ?? null)
+  return { accessToken: undefined, ttl }
+}
+
+/** A body without a content type is looked at only to tell it from none. */
+async function hasBody(c: Ctx): Promise<boolean> {
+  return c.req.raw.body !== null && (await readBytes(c.req.raw)).byteLength > 0
+}
+
+async function readForm(c: Ctx): Promise<Fields> {
+  if (c.req.header('Content-Encoding') !== undefined) throw new BrokerError('unsupported_media_type')
+  const bytes = await readBytes(c.req.raw)
+  const form = new URLSearchParams(new TextDecoder().decode(bytes))
+  for (const name of form.keys()) {
+    if (name !== 'access_token' && name !== 'ttl') throw malformed('the form has an unknown field')
+    if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
+  }
+  const ttl = form.get('ttl')
+  return { accessToken: form.get('access_token') ?? undefined, ttl: ttl === null ? null : ttlOf(ttl) }
+}
+
+function ttlOf(text: string): number {
+  const ttl = /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(ttl <= MAX_TTL_SECONDS)) throw malformed(`ttl: must be an integer from 1 to ${MAX_TTL_SECONDS}`)
+  return ttl
+}

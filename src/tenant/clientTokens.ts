@@ -1,0 +1,55 @@
+/** Making client tokens: what the policy allows, signed with the tenant's own derived key, and on the audit trail. */
+import { signClientToken } from '../auth/clientTokens.ts'
+import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/clientTokens.ts'
+import { instant } from '../contract/values.ts'
+import { BrokerError } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import { authorize } from './authority.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { requireActive } from './record.ts'
+import { findSubject } from './subjects.ts'
+import { activeKey } from './turnKeyRows.ts'
+
+/** The issuer's name in the place of an API token, for what an operator makes. */
+const OPERATOR = 'operator'
+
+export async function createClientToken(
+  parts: TenantParts,
+  call: Call & { readonly input: ClientTokenCreate },
+): Promise<ClientTokenAnswer> {
+  const { caller, input } = call
+  const { actor } = authorize(parts, caller, 'client_tokens:create')
+  const { id: tenant, policy } = requireActive(parts)
+  if (input.origin !== undefined && !policy.allowedOrigins.includes(input.origin)) {
+    throw new BrokerError('invalid_request', { detail: 'origin: must be one of the policy' })
+  }
+  if (input.credentialTtl !== undefined && input.credentialTtl > policy.maxTtl) {
+    throw new BrokerError('ttl_too_long', { detail: `credentialTtl: must be at most ${policy.maxTtl} seconds` })
+  }
+  if (input.keyId !== undefined && !activeKey(parts.sql, input.keyId)) {
+    throw new BrokerError('invalid_request', { detail: 'keyId: no such TURN key' })
+  }
+
+  const { token, expiresAt } = await signClientToken(
+    { rootKeys: parts.config.rootKeys, deployment: parts.config.deployment, tenant },
+    {
+      tokenId: caller.kind === 'operator' ? OPERATOR : caller.id,
+      subject: input.subject,
+      origin: input.origin ?? null,
+      credentialTtl: input.credentialTtl ?? null,
+      keyId: input.keyId ?? null,
+    },
+    { now: parts.now(), seconds: input.ttl },
+  )
+  parts.transact(() => {
+    audit(parts.sql, parts.now(), {
+      actor,
+      action: 'client_token.create',
+      subjectId: findSubject(parts.sql, input.subject)?.id,
+      outcome: 'done',
+      requestId: call.requestId,
+      origin: input.origin,
+    })
+  })
+  return { token, expiresAt: instant(expiresAt) }
+}

@@ -1,0 +1,50 @@
+/**
+ * Lets a bounded number of operations through at once, the others wait in a bounded queue, first come first served.
+ * A Durable Object has about six connections: without a gate, one kind of call starves the others.
+ */
+import { BrokerError } from '../errors.ts'
+
+export class Gate {
+  readonly #width: number
+  readonly #queueLength: number
+  readonly #waiting: ((enter: boolean) => void)[] = []
+  #inside = 0
+
+  constructor(width: number, queueLength: number) {
+    this.#width = width
+    this.#queueLength = queueLength
+  }
+
+  /** Throws `broker_busy` when the queue is full, or when the turn did not come within `waitMs`. */
+  async through<T>(waitMs: number, operation: () => Promise<T>): Promise<T> {
+    if (this.#inside < this.#width) this.#inside++
+    else await this.#queue(waitMs)
+    try {
+      return await operation()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next(true)
+      else this.#inside--
+    }
+  }
+
+  /** Resolves with a place that was handed over by the one before. */
+  async #queue(waitMs: number): Promise<void> {
+    if (this.#waiting.length >= this.#queueLength) throw busy()
+    let leave: (enter: boolean) => void = () => undefined
+    const turn = new Promise<boolean>((resolve) => {
+      leave = resolve
+      this.#waiting.push(resolve)
+    })
+    const timer = setTimeout(() => {
+      const place = this.#waiting.indexOf(leave)
+      if (place >= 0) this.#waiting.splice(place, 1)
+      leave(false)
+    }, waitMs)
+    const entered = await turn
+    clearTimeout(timer)
+    if (!entered) throw busy()
+  }
+}
+
+const busy = () => new BrokerError('broker_busy', { retryAfterSeconds: 1 })

@@ -1,0 +1,241 @@
+/**
+ * Issuing a credential. `issue` tells the story; what it rests on is standing.ts, the call upstream minting.ts.
+ * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
+ */
+
+import type { Minted } from '../cloudflare/credentials.ts'
+import { type ChosenUrls, chooseUrls } from '../cloudflare/iceUrls.ts'
+import { newId } from '../crypto/ids.ts'
+import { keyedDigest } from '../crypto/mac.ts'
+import { seal } from '../crypto/seal.ts'
+import { BrokerError, ERRORS, errorOf, type Failure } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
+import { mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import { insteadOfMint } from './outages.ts'
+import type { MintInFlight, TenantParts } from './parts.ts'
+import { schedulePruning } from './pruning.ts'
+import { tenantRecord } from './record.ts'
+import { recordRefusal } from './refusals.ts'
+import { reusable, reuse } from './reusing.ts'
+import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
+import { grantedTtl, type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
+import { keepSubject, subjectIdFor } from './subjects.ts'
+import { activeKey } from './turnKeyRows.ts'
+import { countUsage } from './usage.ts'
+
+/** What was issued, before any door gives it its shape. */
+export interface Issued {
+  readonly source: 'minted' | 'reused'
+  readonly id: string
+  readonly username: string
+  readonly credential: string
+  readonly urls: ChosenUrls
+  /** Milliseconds since 1970; counted from just before the request upstream, so that we always end first. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
+export interface StunOnly {
+  readonly source: 'stun-only'
+  readonly urls: ChosenUrls
+}
+
+/**
+ * Refuse what the rows refuse. Answer from the ledger what may be answered from it. Share a mint that is under way for
+ * the same subject. Reserve a place under the limits, in memory and with no `await` in between. Mint. Commit. If upstream
+ * is down: a credential the subject still has, then the policy's fallback.
+ */
+export async function issue(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly> {
+  try {
+    return await reuseOrMint(parts, request).catch((error: unknown) => insteadOfMint(parts, request, error))
+  } catch (error) {
+    recordRefusal(parts, request, error instanceof BrokerError ? error.failure.code : 'internal')
+    throw error
+  }
+}
+
+async function reuseOrMint(parts: TenantParts, request: IssueRequest): Promise<Issued> {
+  const grounds = standing(parts, request)
+  const ttl = grantedTtl(grounds, request)
+  const mayReuse = request.reuse === 'allowed' && grounds.policy.reuse && request.subject !== null
+  if (!mayReuse) return mint(parts, request, grounds, ttl)
+
+  const known = reusable(parts, request, grounds, ttl)
+  const again = known === undefined ? undefined : await reuse(parts, request, known)
+  return again ?? sharedMint(parts, request, grounds, ttl)
+}
+
+/** Parallel calls of one subject, for the same key, origin and ttl, are answered by one mint. */
+async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
+  const share = JSON.stringify([request.subject, grounds.key.uid, request.origin, ttl])
+  const underWay = parts.mints.shared.get(share)
+  if (underWay !== undefined) {
+    const id = await underWay.then(
+      (minted) => minted.id,
+      (error: unknown) => {
+        if (isRefusal(error)) return
+        throw error
+      },
+    )
+    const reused = id === undefined ? undefined : await reuse(parts, request, id)
+    if (reused) return reused
+    // Refused to the other, or taken back in the moment it was made: what holds for this caller is read anew.
+    const now = standing(parts, request)
+    const again = now.policy.reuse ? sharedMint : mint
+    return again(parts, request, now, grantedTtl(now, request))
+  }
+  const work = mint(parts, request, grounds, ttl)
+  parts.mints.shared.set(share, work)
+  try {
+    return await work
+  } finally {
+    parts.mints.shared.delete(share)
+  }
+}
+
+/** A no to one caller, who may have come with another token than the next: not a failure of the mint itself. */
+const isRefusal = (error: unknown): boolean => error instanceof BrokerError && ERRORS[error.failure.code].status < 500
+
+async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
+  const { subject } = request
+  const subjectId = subject === null ? null : subjectIdFor(parts, subject)
+  const release = reserve(parts, grounds, subjectId)
+  const flight: MintInFlight = { subject, subjectId, keyUid: grounds.key.uid, revoked: false }
+  parts.mints.inFlight.add(flight)
+  try {
+    const key = await openKey(parts, grounds.key)
+    const { minted, begunAt } = await mintUpstream(parts, key, { ttl, customIdentifier: subjectId ?? undefined })
+    return await store(parts, request, { grounds, flight, key, minted, begunAt, ttl, release })
+  } finally {
+    release()
+    parts.mints.inFlight.delete(flight)
+  }
+}
+
+/** Limits count live rows and mints in flight; nothing is awaited between the counting and the reservation. */
+function reserve(parts: TenantParts, { policy }: Standing, subjectId: string | null): () => void {
+  const now = parts.now()
+  const live = parts.live()
+  if (subjectId !== null) {
+    const ofSubject = countLiveOfSubject(parts.sql, subjectId, now) + live.reservedFor(subjectId)
+    if (ofSubject >= policy.maxLiveCredentialsPerSubject)
+      throw new BrokerError('subject_limit', { retryAfterSeconds: 30 })
+  }
+  if (live.live(now) >= policy.maxLiveCredentials)
+    throw limit('The tenant has as many live credentials as its policy allows.')
+  if (live.mintsInLastMinute(now) >= policy.maxMintsPerMinute)
+    throw limit('The tenant mints as fast as its policy allows.')
+  return live.reserve(subjectId ?? '')
+}
+
+const limit = (detail: string) => new BrokerError('tenant_limit', { retryAfterSeconds: 30, detail })
+
+interface MintedFor {
+  readonly grounds: Standing
+  readonly flight: MintInFlight
+  readonly key: OpenedKey
+  readonly minted: Minted
+  readonly begunAt: number
+  readonly ttl: number
+  readonly release: () => void
+}
+
+/** All asynchronous work first, then one transaction; what the mint rests on is read again in it. */
+async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): Promise<Issued> {
+  const { grounds, flight, minted, begunAt, ttl } = it
+  const { rootKeys } = parts.config
+  const urls = chooseUrls(minted.urls, grounds.policy.urls)
+  const { id: tenant } = tenantRecord(parts)
+  const id = newId('cr')
+  const expiresAt = begunAt + ttl * 1_000
+  const [sealed, digest] = await Promise.all([
+    grounds.policy.reuse
+      ? seal(rootKeys, { purpose: 'ice-password', tenant, record: id, version: 1 }, minted.credential)
+      : null,
+    keyedDigest(rootKeys, tenant, minted.username),
+  ])
+
+  const live = parts.live()
+  let refusal: Failure | undefined
+  try {
+    refusal = parts.transact(() => {
+      const now = parts.now()
+      const refused = unusable(urls, expiresAt, now) ?? takenBack(parts, request, it)
+      if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
+        keepSubject(parts, request.subject, flight.subjectId)
+      insertCredential(parts.sql, {
+        id,
+        username: minted.username,
+        state: refused ? 'revoking' : 'live',
+        subjectId: flight.subjectId,
+        keyUid: flight.keyUid,
+        origin: request.origin,
+        sealed: refused ? null : sealed,
+        urlList: keepUrlList(parts.sql, minted.urls),
+        issuedAt: begunAt,
+        expiresAt,
+      })
+      countUsage(parts.sql, now, 'issued')
+      if (refused) scheduleRevoking(parts)
+      schedulePruning(parts, expiresAt)
+      audit(parts.sql, now, {
+        actor: grounds.actor,
+        action: 'credential.issue',
+        target: id,
+        subjectId: flight.subjectId,
+        outcome: refused ? 'refused' : 'done',
+        code: refused?.code,
+        requestId: request.requestId,
+        origin: request.origin,
+        digest,
+      })
+      return refused
+    })
+  } catch (error) {
+    // The row was refused: nobody is told the credential, and it is taken back in the background.
+    parts.waitUntil(revokeUnrecorded(parts, it.key, minted.username))
+    throw error
+  }
+  live.minted(begunAt)
+  it.release()
+  if (refusal) throw errorOf(refusal)
+  live.add(expiresAt)
+  return {
+    source: 'minted',
+    id,
+    username: minted.username,
+    credential: minted.credential,
+    urls,
+    issuedAt: begunAt,
+    expiresAt,
+  }
+}
+
+/** The failure, if what was minted helps nobody: without a relay, or over before it came. */
+function unusable(urls: ChosenUrls, expiresAt: number, now: number): Failure | undefined {
+  if (urls.turn.length === 0) return { code: 'upstream_failed' }
+  return expiresAt <= now ? { code: 'upstream_timeout' } : undefined
+}
+
+/** The refusal, if anything the mint rests on was taken away while upstream was asked. */
+function takenBack(
+  parts: TenantParts,
+  request: IssueRequest,
+  { grounds, flight, ttl }: MintedFor,
+): Failure | undefined {
+  if (flight.revoked)
+    return { code: 'broker_busy', retryAfterSeconds: 1, detail: 'It was revoked while it was minted; ask again.' }
+  if (tenantRecord(parts).epoch === grounds.epoch) return
+  try {
+    const now = standing(parts, request)
+    // Another default is no reason; this key gone is.
+    if (!activeKey(parts.sql, flight.keyUid)) return { code: 'broker_busy', retryAfterSeconds: 1 }
+    grantedTtl(now, request)
+    // Minted for a default that has become too long: asked again, it is given the new one.
+    return ttl > ttlCeiling(now.policy, request) ? { code: 'broker_busy', retryAfterSeconds: 1 } : undefined
+  } catch (error) {
+    if (error instanceof BrokerError) return error.failure
+    throw error
+  }
+}

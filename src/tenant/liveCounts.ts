@@ -1,0 +1,122 @@
+/**
+ * How many credentials are live, and how many were minted in the last minute: exact, in memory, without reading the
+ * ledger at a mint. Loaded once per object life; every change to the ledger's live rows is told here. Reservations
+ * of mints in flight count as live, so that parallel requests cannot pass a limit together.
+ */
+
+const MINUTE_MS = 60_000
+
+export class LiveCounts {
+  /** Expiry (whole seconds) → live credentials that end then. */
+  readonly #ending = new Map<number, number>()
+  readonly #minted: number[] = []
+  #live = 0
+  #reserved = 0
+  readonly #reservedBySubject = new Map<string, number>()
+  #sweptUntil = 0
+  #loaded = false
+
+  /** Counts what the ledger holds, unless that is known already. */
+  load(sql: SqlStorage, now: number): void {
+    if (this.#loaded) return
+    this.#ending.clear()
+    this.#minted.length = 0
+    this.#live = 0
+    this.#sweptUntil = Math.floor(now / 1_000)
+    for (const { expires_at, n } of liveByExpiry(sql, now)) this.add(expires_at, n)
+    for (const issuedAt of issuedInLastMinute(sql, now)) this.minted(issuedAt)
+    this.#loaded = true
+  }
+
+  /** A transaction was rolled back: what was told of it did not happen. Reservations stay, the rest is counted again. */
+  forget(): void {
+    this.#loaded = false
+  }
+
+  /** A live row is in the ledger now. `expiresAt` in milliseconds. */
+  add(expiresAt: number, count = 1): void {
+    const second = Math.ceil(expiresAt / 1_000)
+    if (second <= this.#sweptUntil) return
+    this.#ending.set(second, (this.#ending.get(second) ?? 0) + count)
+    this.#live += count
+  }
+
+  /** A live row was revoked, or is being revoked. */
+  remove(expiresAt: number): void {
+    const second = Math.ceil(expiresAt / 1_000)
+    const there = this.#ending.get(second) ?? 0
+    if (there === 0) return
+    if (there === 1) this.#ending.delete(second)
+    else this.#ending.set(second, there - 1)
+    this.#live--
+  }
+
+  minted(at: number): void {
+    this.#minted.push(at)
+  }
+
+  live(now: number): number {
+    this.#sweep(Math.floor(now / 1_000))
+    return this.#live + this.#reserved
+  }
+
+  /** Mints begun or done within the last 60 s. */
+  mintsInLastMinute(now: number): number {
+    while (this.#minted.length > 0 && (this.#minted[0] ?? 0) <= now - MINUTE_MS) this.#minted.shift()
+    return this.#minted.length + this.#reserved
+  }
+
+  reservedFor(subject: string): number {
+    return this.#reservedBySubject.get(subject) ?? 0
+  }
+
+  /** Takes a place until the mint has its row or has failed; the returned function gives it back, once. */
+  reserve(subject: string): () => void {
+    this.#reserved++
+    this.#reservedBySubject.set(subject, this.reservedFor(subject) + 1)
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      this.#reserved--
+      const left = this.reservedFor(subject) - 1
+      if (left > 0) this.#reservedBySubject.set(subject, left)
+      else this.#reservedBySubject.delete(subject)
+    }
+  }
+
+  #sweep(second: number): void {
+    if (second <= this.#sweptUntil) return
+    // Either walk the seconds that passed, or the entries there are: whichever is fewer.
+    if (second - this.#sweptUntil < this.#ending.size) {
+      for (let s = this.#sweptUntil + 1; s <= second; s++) this.#end(s)
+    } else {
+      for (const s of [...this.#ending.keys()]) if (s <= second) this.#end(s)
+    }
+    this.#sweptUntil = second
+  }
+
+  #end(second: number): void {
+    this.#live -= this.#ending.get(second) ?? 0
+    this.#ending.delete(second)
+  }
+}
+
+const liveByExpiry = (sql: SqlStorage, now: number) =>
+  sql.exec<{ expires_at: number; n: number }>(
+    "SELECT expires_at, count(*) AS n FROM credentials WHERE state = 'live' AND expires_at > ? GROUP BY expires_at",
+    now,
+  )
+
+/** Rows are in the order of their commits, and a mint may have begun this long before its own. */
+const LONGEST_MINT_MS = 10_000
+
+/** When the mints of the last minute began. The newest rows first: bounded by the mint rate, not by the ledger. */
+function issuedInLastMinute(sql: SqlStorage, now: number): number[] {
+  const recent: number[] = []
+  for (const { issued_at } of sql.exec<{ issued_at: number }>('SELECT issued_at FROM credentials ORDER BY seq DESC')) {
+    if (issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
+    if (issued_at > now - MINUTE_MS) recent.push(issued_at)
+  }
+  return recent.sort((a, b) => a - b)
+}

@@ -1,0 +1,163 @@
+/**
+ * The Tenant's object without its RPC surface: assembling its parts, running an operation, the alarm, the end.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { snapshotKey } from '../cache/entries.ts'
+import { CacheWriter } from '../cache/writer.ts'
+import { credentialsApi } from '../cloudflare/credentials.ts'
+import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { parseConfig } from '../env.ts'
+import { BrokerError, type Result, unwrap } from '../errors.ts'
+import { Idempotency } from '../storage/idempotency.ts'
+import { Jobs } from '../storage/jobs.ts'
+import { isSetUp, migrate } from '../storage/migrations.ts'
+import { ACCOUNT_NAME } from '../storage/names.ts'
+import { answering, transaction } from '../storage/object.ts'
+import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
+import { DELETION_JOB, deletionJob } from './deletion.ts'
+import { Gate } from './gate.ts'
+import { LiveCounts } from './liveCounts.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { pruningJobs } from './pruning.ts'
+import { tenantRecord } from './record.ts'
+import { RefusalMemory, refusalJobs } from './refusals.ts'
+import { revokingJobs } from './revoking.ts'
+import { MIGRATIONS } from './schema.ts'
+import { Serial } from './serial.ts'
+import type { IssueRequest } from './standing.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
+import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
+import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
+
+/** A put that KV refused is tried again after this; KV takes one write a second for each key. */
+const CACHE_RETRY_MS = 30_000
+/** Of the about six connections of a Durable Object. The queue's turn comes within the mint's deadline or not at all. */
+const MINTS_AT_ONCE = 4
+const MINTS_QUEUED = 256
+const REVOCATIONS_AT_ONCE = 1
+const REVOCATIONS_QUEUED = 256
+
+export abstract class TenantObject extends DurableObject<Env> {
+  readonly #parts: TenantParts | { readonly misconfigured: string }
+  #setUp: boolean
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    // A stranger's question about a tenant that never was must store nothing.
+    this.#setUp = isSetUp(ctx.storage.sql)
+    if (this.#setUp) migrate(ctx.storage, MIGRATIONS)
+    this.#parts = assemble(ctx, env)
+  }
+
+  override async alarm(): Promise<void> {
+    const parts = this.#parts
+    if ('misconfigured' in parts || !this.#setUp) return
+    let buried = false
+    await parts.jobs.run({
+      [SETTLE_JOB]: (job) => settleCreation(parts, job),
+      [REMOVE_JOB]: (job) => removalJob(parts, job),
+      [RENAME_JOB]: (job) => renamingJob(parts, job),
+      [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
+      [MIRROR_JOB]: () => mirror(parts),
+      [DELETION_JOB]: () =>
+        deletionJob(parts, () => {
+          buried = true
+        }),
+      ...revokingJobs(parts),
+      ...refusalJobs(parts),
+      ...pruningJobs(parts),
+    })
+    if (!buried) return
+    this.#setUp = false
+    await this.ctx.storage.deleteAlarm()
+    await this.ctx.storage.deleteAll()
+  }
+
+  /** For the one method that may meet an object that is not set up. */
+  protected settingUp<T>(operation: (parts: TenantParts) => T): Promise<Result<T>> {
+    return answering(this.#parts, (parts) => {
+      const value = operation(parts)
+      this.#setUp = true
+      return value
+    })
+  }
+
+  /** `by`: who asks, where that may be a tenant's own token. Of a tenant that is no more, no token is valid. */
+  protected answer<T>(operation: (parts: TenantParts) => T | Promise<T>, by?: Call | IssueRequest): Promise<Result<T>> {
+    return answering(this.#parts, (parts) => {
+      if (!this.#setUp && by && isOwnToken(by)) throw new BrokerError('invalid_token')
+      if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
+      parts.jobs.arm()
+      return operation(parts)
+    })
+  }
+}
+
+function isOwnToken(by: Call | IssueRequest): boolean {
+  if (!('asker' in by)) return by.caller.kind === 'api-token'
+  return by.asker.kind === 'client-token' || by.asker.caller.kind === 'api-token'
+}
+
+function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly misconfigured: string } {
+  const parsed = parseConfig(env)
+  if (!parsed.ok) return { misconfigured: parsed.variable }
+  const { sql } = ctx.storage
+  const now = () => Date.now()
+  const jobs = new Jobs(ctx.storage, now)
+  const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
+  const retryPut = (key: string) => {
+    jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
+    jobs.arm()
+  }
+  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
+  const transact = transaction(ctx.storage, jobs)
+  return {
+    sql,
+    storage: ctx.storage,
+    now,
+    config: parsed.config,
+    jobs,
+    idempotency: new Idempotency(sql, now),
+    account: () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)),
+    turnKeys: turnKeysApi(parsed.config, upstream),
+    credentials: credentialsApi(parsed.config, upstream),
+    cache: new CacheWriter(env.CACHE, retryPut),
+    serial: new Serial(),
+    checks: new Map(),
+    mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
+    revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
+    live: () => {
+      memory.live.load(sql, now())
+      return memory.live
+    },
+    refusals: new RefusalMemory(),
+    memory,
+    transact(work) {
+      try {
+        return transact(work)
+      } catch (error) {
+        // Rolled back, and with it what is remembered of it. Refusals decided inside have changed nothing.
+        if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
+        memory.pruning = false
+        memory.live.forget()
+        throw error
+      }
+    },
+    waitUntil: (work) => ctx.waitUntil(work),
+  }
+}
+
+/** A put that failed is done again with what is true now. */
+async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
+  const { id } = tenantRecord(parts)
+  if (key === snapshotKey(id)) await publish(parts)
+  else await publishKey(parts, key.slice(key.lastIndexOf(':') + 1))
+  return 'done'
+}
+
+async function mirror(parts: TenantParts): Promise<'done'> {
+  const { id, name, status, version } = tenantRecord(parts)
+  unwrap(await parts.account().mirrorTenant({ id, name, status, version }))
+  return 'done'
+}

@@ -1,0 +1,35 @@
+/** What a browser is given when upstream cannot be asked: never more than it could have been given before. */
+import { chooseUrls } from '../cloudflare/iceUrls.ts'
+import { BrokerError, type ErrorCode } from '../errors.ts'
+import { newestUrlList } from './credentialRows.ts'
+import type { Issued, StunOnly } from './issuing.ts'
+import type { TenantParts } from './parts.ts'
+import { reuse, survivor } from './reusing.ts'
+import { type IssueRequest, standing } from './standing.ts'
+
+/** Failures that are upstream's, or of the way there: what the subject still has helps against these. */
+const OUTAGES: ReadonlySet<ErrorCode> = new Set([
+  'upstream_failed',
+  'upstream_unavailable',
+  'upstream_timeout',
+  'broker_busy',
+])
+
+/** A credential the browser's subject still has, else the policy's fallback, else the failure, thrown again. */
+export async function insteadOfMint(
+  parts: TenantParts,
+  request: IssueRequest,
+  error: unknown,
+): Promise<Issued | StunOnly> {
+  const isOutage = error instanceof BrokerError && OUTAGES.has(error.failure.code)
+  if (!isOutage || request.reuse === 'never') throw error
+  const { policy } = standing(parts, request)
+  const left = survivor(parts, request)
+  const reused = left && (await reuse(parts, request, left))
+  if (reused) return reused
+  if (policy.fallback === 'error') throw error
+  const learnt = stunOf(newestUrlList(parts.sql) ?? [])
+  return { source: 'stun-only', urls: { stun: learnt.length > 0 ? learnt : stunOf(parts.config.stunUrls), turn: [] } }
+}
+
+const stunOf = (urls: readonly string[]): string[] => chooseUrls(urls, { transports: [], maxUrls: null }).stun

@@ -1,0 +1,73 @@
+/**
+ * Refusals in the audit trail: one row for each asker, subject and code a minute, however many there were. A flood must
+ * not write rows, so the rest is counted in memory and added when the minute is over; an object that dies loses that count.
+ */
+import { ERRORS, type ErrorCode } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { TenantParts } from './parts.ts'
+import { askerName, type IssueRequest } from './standing.ts'
+import { findSubject } from './subjects.ts'
+
+const FLUSH_JOB = 'count-refusals'
+const MINUTE_MS = 60_000
+/** Different refusals in one minute that get a row of their own; what comes on top is counted with the last. */
+const MAX_ROWS_A_MINUTE = 200
+
+export class RefusalMemory {
+  minute = 0
+  readonly rows = new Map<string, { readonly seq: number; count: number }>()
+}
+
+/** Never throws: what could not be recorded does not change what the caller is told. */
+export function recordRefusal(parts: TenantParts, request: IssueRequest, code: ErrorCode): void {
+  // An API token that is none proves no name to put on the trail, and anybody can write as many as he likes.
+  if (code === 'invalid_token' && request.asker.kind === 'server') return
+  const memory = parts.refusals
+  const minute = Math.floor(parts.now() / MINUTE_MS)
+  try {
+    if (memory.minute !== minute) flush(parts)
+    memory.minute = minute
+    const subjectId = request.subject === null ? null : (findSubject(parts.sql, request.subject)?.id ?? null)
+    const name = `${askerName(request.asker)} ${subjectId} ${code}`
+    const known =
+      memory.rows.get(name) ?? (memory.rows.size >= MAX_ROWS_A_MINUTE ? [...memory.rows.values()].at(-1) : undefined)
+    if (known) {
+      known.count++
+      return
+    }
+    const seq = parts.transact(() => {
+      audit(parts.sql, parts.now(), {
+        actor: askerName(request.asker),
+        action: 'credential.issue',
+        subjectId,
+        outcome: ERRORS[code].status < 500 ? 'refused' : 'failed',
+        code,
+        requestId: request.requestId,
+        origin: request.origin,
+      })
+      parts.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
+      return parts.sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
+    })
+    memory.rows.set(name, { seq, count: 1 })
+  } catch {
+    // Logged where it happened.
+  }
+}
+
+export const refusalJobs = (parts: TenantParts) => ({
+  [FLUSH_JOB]: async () => {
+    flush(parts)
+    return 'done' as const
+  },
+})
+
+function flush(parts: TenantParts): void {
+  const { rows } = parts.refusals
+  if (rows.size === 0) return
+  parts.transact(() => {
+    for (const { seq, count } of rows.values()) {
+      if (count > 1) parts.sql.exec('UPDATE audit_events SET count = ? WHERE seq = ?', count, seq)
+    }
+  })
+  rows.clear()
+}

@@ -1,0 +1,214 @@
+/**
+ * Taking credentials back. First they stop being live here, durably; then a job tells upstream until it said 204 or the
+ * credential has expired. Cloudflare has no list and no bulk revocation: the ledger is the only record there is.
+ */
+import { failureOf } from '../cloudflare/failures.ts'
+import { BrokerError, type Failure } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { Job, JobOutcome } from '../storage/jobs.ts'
+import { type CredentialRow, credentialById } from './credentialRows.ts'
+import { type OpenedKey, openKey } from './minting.ts'
+import type { MintInFlight, TenantParts } from './parts.ts'
+import { keyByUid } from './turnKeyRows.ts'
+import { countUsage } from './usage.ts'
+
+const REVOKE_JOB = 'revoke-credentials'
+const REVOKE_DEADLINE_MS = 4_000
+/** How long a call waits for its turn at the gate. */
+const TURN_MS = 8_000
+const PER_RUN = 50
+const RUN_MS = 15_000
+const LONGEST_PAUSE_MS = 30_000
+const UNRECORDED_ATTEMPTS = 5
+/** How often is looked whether mints in flight have landed. */
+const LANDING_LOOK_MS = 25
+
+export const scheduleRevoking = (parts: TenantParts): void => parts.jobs.put(REVOKE_JOB, '', parts.now())
+
+/** Which credentials: a condition on the ledger's columns, and the same of mints that have no row yet. */
+export interface Selection {
+  readonly where: string
+  readonly bindings: readonly SqlStorageValue[]
+  readonly inFlight: (mint: MintInFlight) => boolean
+}
+
+export const ofSubject = (subjectId: string): Selection => ({
+  where: 'subject_id = ?',
+  bindings: [subjectId],
+  inFlight: (mint) => mint.subjectId === subjectId,
+})
+export const ofKey = (uid: string): Selection => ({
+  where: 'key_uid = ?',
+  bindings: [uid],
+  inFlight: (mint) => mint.keyUid === uid,
+})
+export const ofCredential = (id: string): Selection => ({ where: 'id = ?', bindings: [id], inFlight: () => false })
+export const everything: Selection = { where: 'TRUE', bindings: [], inFlight: () => true }
+
+/** Inside a transaction: what is selected is live no more, and mints in flight will find out. How many were met. */
+export function takeBack(parts: TenantParts, selection: Selection, revocation: number | null): number {
+  const now = parts.now()
+  const { where, bindings } = selection
+  for (const mint of parts.mints.inFlight) if (selection.inFlight(mint)) mint.revoked = true
+  const met = `expires_at > ? AND (${where})`
+  const live = parts.live()
+  for (const row of parts.sql.exec<{ expires_at: number }>(
+    `SELECT expires_at FROM credentials WHERE state = 'live' AND ${met}`,
+    now,
+    ...bindings,
+  )) {
+    live.remove(row.expires_at)
+  }
+  // A password that nobody may be given again is erased with the same stroke.
+  parts.sql.exec(
+    `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met}`,
+    now,
+    ...bindings,
+  )
+  parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  scheduleRevoking(parts)
+  const { matched } = parts.sql
+    .exec<{ matched: number }>(
+      `SELECT count(*) AS matched FROM credentials WHERE state = 'revoking' AND ${met}`,
+      now,
+      ...bindings,
+    )
+    .one()
+  if (revocation !== null && matched > 0) {
+    parts.sql.exec(
+      `INSERT INTO revocation_targets (credential, revocation) SELECT seq, ? FROM credentials WHERE state = 'revoking' AND ${met}`,
+      revocation,
+      now,
+      ...bindings,
+    )
+  }
+  return matched
+}
+
+/** How many credentials of a key upstream has not confirmed yet; a mint in flight may become one. */
+export const pendingOfKey = (parts: TenantParts, uid: string): number =>
+  inFlightOfKey(parts, uid) +
+  parts.sql
+    .exec<{ n: number }>(
+      "SELECT count(*) AS n FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ?",
+      uid,
+      parts.now(),
+    )
+    .one().n
+
+const inFlightOfKey = (parts: TenantParts, uid: string): number =>
+  [...parts.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
+
+/** Tells upstream of a key's pending credentials until the time is over or one fails. */
+export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<void> {
+  while (inFlightOfKey(parts, uid) > 0 && parts.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, LANDING_LOOK_MS))
+  }
+  const rows = parts.sql
+    .exec<CredentialRow>(
+      "SELECT * FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ? LIMIT ?",
+      uid,
+      parts.now(),
+      PER_RUN,
+    )
+    .toArray()
+  for (const row of rows) if (parts.now() >= until || (await revokeNow(parts, row))) return
+}
+
+/** Tells upstream of one credential now. `undefined` when it is gone there. */
+export async function revokeNow(parts: TenantParts, row: CredentialRow): Promise<Failure | undefined> {
+  const key = keyByUid(parts.sql, row.key_uid)
+  if (!key) return { code: 'upstream_failed' }
+  try {
+    const failure = await askUpstream(parts, await openKey(parts, key), row.username)
+    if (failure) return failure
+  } catch (error) {
+    return error instanceof BrokerError ? error.failure : { code: 'internal' }
+  }
+  parts.transact(() => confirm(parts, row))
+  return
+}
+
+/** The job: a bounded share of what is pending, the longest untried first, so that one that fails keeps none waiting. */
+async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOutcome> {
+  const until = parts.now() + RUN_MS
+  const rows = parts.sql
+    .exec<CredentialRow>(
+      "SELECT * FROM credentials WHERE state = 'revoking' AND expires_at > ? ORDER BY tried_at, seq LIMIT ?",
+      parts.now(),
+      PER_RUN,
+    )
+    .toArray()
+  let failed = 0
+  for (const row of rows) {
+    if (parts.now() >= until) break
+    if (!(await revokeNow(parts, row))) continue
+    failed++
+    parts.transact(() => parts.sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', parts.now(), row.seq))
+  }
+  const now = parts.now()
+  settleExpired(parts, now)
+  const { left } = parts.sql
+    .exec<{ left: number }>("SELECT count(*) AS left FROM credentials WHERE state = 'revoking' AND expires_at > ?", now)
+    .one()
+  if (left === 0) return 'done'
+  const pause = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
+  return { againAt: now + pause }
+}
+
+/** What expired before upstream could be told is over too; its row goes when the ledger is pruned. */
+function settleExpired(parts: TenantParts, now: number): void {
+  const rows = parts.sql
+    .exec<{ seq: number }>(
+      `SELECT seq FROM credentials WHERE state = 'revoking' AND expires_at <= ?
+         AND EXISTS (SELECT 1 FROM revocation_targets WHERE credential = credentials.seq)`,
+      now,
+    )
+    .toArray()
+  if (rows.length > 0)
+    parts.transact(() => {
+      for (const { seq } of rows) settleTargets(parts, seq, 'expired')
+    })
+}
+
+export const revokingJobs = (parts: TenantParts) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(parts, job) })
+
+/** A credential without a row: its record could not be stored. Nobody was told it; it is taken back all the same. */
+export async function revokeUnrecorded(parts: TenantParts, key: OpenedKey, username: string): Promise<void> {
+  for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
+    if (!(await askUpstream(parts, key, username).catch(() => true))) return
+    await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
+  }
+}
+
+/** Inside a transaction: upstream said 204. */
+function confirm(parts: TenantParts, row: CredentialRow): void {
+  if (credentialById(parts.sql, row.id)?.state !== 'revoking') return
+  const now = parts.now()
+  parts.sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", row.seq)
+  settleTargets(parts, row.seq, 'revoked')
+  countUsage(parts.sql, now, 'revoked')
+  audit(parts.sql, now, {
+    actor: 'broker',
+    action: 'credential.revoked',
+    target: row.id,
+    subjectId: row.subject_id,
+    outcome: 'done',
+  })
+}
+
+/** Tells the revocations that met a credential what became of it. Inside a transaction. */
+export function settleTargets(parts: Pick<TenantParts, 'sql'>, credential: number, as: 'revoked' | 'expired'): void {
+  parts.sql.exec(
+    `UPDATE revocations SET ${as} = ${as} + 1 WHERE seq IN (SELECT revocation FROM revocation_targets WHERE credential = ?)`,
+    credential,
+  )
+  parts.sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
+}
+
+function askUpstream(parts: TenantParts, key: OpenedKey, username: string): Promise<Failure | undefined> {
+  return parts.revokeGate.through(TURN_MS, async () => {
+    const reply = await parts.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
+    return reply.kind === 'ok' ? undefined : failureOf(reply)
+  })
+}

@@ -1,0 +1,42 @@
+/** Revoking one credential by its username, as Cloudflare's own call does: answered only when upstream said 204. */
+import { actorOf } from '../auth/caller.ts'
+import { BrokerError, errorOf, noSuchTurnKey } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import { authorize } from './authority.ts'
+import { credentialByUsername } from './credentialRows.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { ofCredential, revokeNow, takeBack } from './revoking.ts'
+import { keyByUid } from './turnKeyRows.ts'
+import { isVisible } from './turnKeyStates.ts'
+
+/** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
+export async function revokeByUsername(
+  parts: TenantParts,
+  call: Call & { readonly uid: string; readonly username: string },
+): Promise<void> {
+  authorize(parts, call.caller, 'credentials:revoke')
+  const key = keyByUid(parts.sql, call.uid)
+  // What a deleted key has left is taken back by its deletion.
+  if (!key || !isVisible(key.state)) throw noSuchTurnKey()
+  const row = credentialByUsername(parts.sql, call.username)
+  if (row?.key_uid !== call.uid || row.expires_at <= parts.now()) {
+    throw new BrokerError('not_found', { detail: 'No such credential.' })
+  }
+  if (row.state === 'revoked') return
+  if (row.state === 'live') {
+    parts.transact(() => {
+      takeBack(parts, ofCredential(row.id), null)
+      audit(parts.sql, parts.now(), {
+        actor: actorOf(call.caller),
+        action: 'credential.revoke',
+        target: row.id,
+        subjectId: row.subject_id,
+        outcome: 'done',
+        requestId: call.requestId,
+      })
+    })
+  }
+  const failure = await revokeNow(parts, row)
+  if (failure)
+    throw errorOf({ ...failure, detail: 'It is handed out no more; its revocation at Cloudflare is being carried on.' })
+}

@@ -1,0 +1,37 @@
+/**
+ * Subjects: the end users credentials are for. Each has a random id; upstream, logs and the audit trail see only that,
+ * so that erasing a person is deleting one row here.
+ */
+import { newId } from '../crypto/ids.ts'
+import type { TenantParts } from './parts.ts'
+
+const DAY_MS = 86_400_000
+
+export interface SubjectRow extends Record<string, SqlStorageValue> {
+  id: string
+  subject: string
+  used_at: number
+}
+
+export const findSubject = (sql: SqlStorage, subject: string): SubjectRow | undefined =>
+  sql.exec<SubjectRow>('SELECT id, subject, used_at FROM subjects WHERE subject = ?', subject).toArray()[0]
+
+export const findSubjectId = (sql: SqlStorage, id: string): SubjectRow | undefined =>
+  sql.exec<SubjectRow>('SELECT id, subject, used_at FROM subjects WHERE id = ?', id).toArray()[0]
+
+/** The subject's id: stored, chosen by a mint still in flight, or new. Writes nothing. */
+export function subjectIdFor(parts: TenantParts, subject: string): string {
+  const stored = findSubject(parts.sql, subject)
+  if (stored) return stored.id
+  for (const mint of parts.mints.inFlight)
+    if (mint.subject === subject && mint.subjectId !== null) return mint.subjectId
+  return newId('su')
+}
+
+/** Stores a subject, inside a transaction; notes once a day that it is in use. */
+export function keepSubject(parts: TenantParts, subject: string, id: string): void {
+  const now = parts.now()
+  const stored = findSubject(parts.sql, subject)
+  if (!stored) parts.sql.exec('INSERT INTO subjects (id, subject, used_at) VALUES (?, ?, ?)', id, subject, now)
+  else if (stored.used_at < now - DAY_MS) parts.sql.exec('UPDATE subjects SET used_at = ? WHERE id = ?', now, stored.id)
+}
