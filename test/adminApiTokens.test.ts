@@ -78,6 +78,7 @@ describe('API tokens at the admin door', () => {
       expectOutcome(await create(broker, { expiresAt: past }), '400 invalid_request')
     }
     expectOutcome(await create(broker, { expiresAt: '9999-12-31T23:59:59+14:00' }), '201')
+    expectOutcome(await create(broker, { expiresAt: '9999-12-31T23:59:59-14:00' }), '400 invalid_request')
   })
 
   it('stop working at their time also at the edge, where KV still knows them', async () => {
