@@ -9,6 +9,7 @@ import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { paged } from '../storage/paging.ts'
 import type { AccountParts } from './parts.ts'
 
 export const CREATION_JOB = 'tenant-creation'
@@ -45,8 +46,7 @@ export function listTenants(
       page.limit + 1,
     )
     .toArray()
-  const items = rows.slice(0, page.limit)
-  return { items: items.map(summaryOf), next: rows.length > page.limit ? (items.at(-1)?.seq ?? null) : null }
+  return paged(rows, page.limit, summaryOf)
 }
 
 export interface TenantCreation extends Request {

@@ -6,6 +6,7 @@ import { newId } from '../crypto/ids.ts'
 import { BrokerError } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { paged } from '../storage/paging.ts'
 import { findApiToken } from './apiTokenRows.ts'
 import { authorize } from './authority.ts'
 import type { Call, Page, TenantParts } from './parts.ts'
@@ -111,8 +112,7 @@ export function listBans(parts: TenantParts, call: Call & Page): { items: BanVie
       call.limit + 1,
     )
     .toArray()
-  const items = rows.slice(0, call.limit)
-  return { items: items.map(viewOfBan), next: rows.length > call.limit ? (items.at(-1)?.seq ?? null) : null }
+  return paged(rows, call.limit, viewOfBan)
 }
 
 /** Idempotent: a ban that was lifted stays lifted since then. */
