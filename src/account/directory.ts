@@ -3,7 +3,7 @@
  * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
  */
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
-import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
+import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
@@ -65,7 +65,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
     throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
   }
   const chosen = mergePolicy({}, tenant.policy ?? {})
-  checkPolicy(chosen)
+  requireSoundPolicy(chosen)
   if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
 
   parts.transact(() => {
@@ -139,14 +139,6 @@ export function buryTenant(parts: AccountParts, id: string): void {
     parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
-}
-
-function checkPolicy(chosen: PolicyPatch): void {
-  try {
-    effectivePolicy(chosen)
-  } catch {
-    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
-  }
 }
 
 const find = (parts: AccountParts, id: string): TenantRow | undefined =>
