@@ -1,13 +1,14 @@
-// One run, three projects: twice `workerd` (the Worker in the real runtime) and `node` (what only Node can
-// see: the emulator, the official SDK, the commands of the README). No test reaches the network: workerd may speak to
-// loopback only.
+// One run, two projects side by side: `workerd` (the Worker in the real runtime) and `node` (what only Node can see: the
+// emulator, the official SDK, the commands of the README). No test reaches the network: workerd may speak to loopback only.
+import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
+import { closeEmulators, freshBindings } from './test/node/workerdEmulators.ts'
 
 quietWorkerd()
 
-// wrangler.toml lists these as required; the values in use come from test/node/globalEmulator.ts.
+// wrangler.toml lists these as required; the values in use come from test/node/workerdEmulators.ts.
 process.env.CALLS_API_TOKEN = 'set-per-run'
 process.env.ROOT_KEYS = 'set-per-run'
 
@@ -23,56 +24,40 @@ const loopbackOnly = {
   serviceBindings: { LOOPBACK: { network: { allow: ['127.0.0.1/32'] } } },
 }
 
-/**
- * Half of the tests in workerd. The files of one half run one after the other, because they share storage and an emulator;
- * the halves run side by side, each with its own.
- */
-const inWorkerd = (name: string, include: string[]) => ({
-  plugins: [
-    cloudflareTest(({ inject }) => {
-      const { emulatorUrl, secrets } = inject('broker')
-      return {
-        wrangler: { configPath: './wrangler.toml' },
-        remoteBindings: false,
-        miniflare: {
-          bindings: {
-            ...secrets,
-            DEPLOYMENT: 'test',
-            CLOUDFLARE_API_URL: `${emulatorUrl}/client/v4`,
-            CLOUDFLARE_RTC_URL: `${emulatorUrl}/v1`,
-            EMULATOR_URL: emulatorUrl,
-          },
-          ratelimits: {
-            RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
-            RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },
-            RATE_SUBJECT: { namespace_id: '1003', simple: outOfTheWay },
-          },
-          outboundService: 'loopback-only',
-          workers: [loopbackOnly],
-        },
-      }
-    }),
-  ],
-  test: {
-    name,
-    include,
-    exclude: ['test/node/**'],
-    globalSetup: ['./test/node/globalEmulator.ts'],
-    setupFiles: ['./test/setup.ts'],
-    isolate: false,
-    fileParallelism: false,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-  },
-})
-
 export default defineConfig({
   test: {
     reporters: ['default', './scripts/plain-summary.ts'],
     silent: 'passed-only', // the broker logs every request: shown where a test fails
+    // Many tests wait for a deadline or a program: more of them than processors keep a small machine busy.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
-      inWorkerd('workerd a-h', ['test/[a-h]*.test.ts']),
-      inWorkerd('workerd i-z', ['test/[i-z]*.test.ts']),
+      {
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: './wrangler.toml' },
+            remoteBindings: false,
+            miniflare: {
+              bindings: { ...(await freshBindings()), DEPLOYMENT: 'test' },
+              ratelimits: {
+                RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
+                RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },
+                RATE_SUBJECT: { namespace_id: '1003', simple: outOfTheWay },
+              },
+              outboundService: 'loopback-only',
+              workers: [loopbackOnly],
+            },
+          })),
+          { name: 'close-emulators', configureVitest: ({ vitest }) => vitest.onClose(closeEmulators) },
+        ],
+        test: {
+          name: 'workerd',
+          include: ['test/*.test.ts'],
+          setupFiles: ['./test/setup.ts'],
+          isolate: false,
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'node',

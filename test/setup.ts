@@ -1,4 +1,4 @@
-// Every test starts clean: storage is shared by all files of the workerd project (isolate: false), and so is the emulator.
+// Every test starts clean: storage and emulator are shared by the files that one workerd runs, one after the other.
 import { listDurableObjectIds, reset, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { beforeEach } from 'vitest'
