@@ -1,13 +1,14 @@
-// One run, two projects: `workerd` (the Worker in the real runtime, one file after the other) and `node` (what only Node can
-// see: the emulator, the official SDK, the commands of the README). No test reaches the network: workerd may speak to
-// loopback only.
+// One run, two projects side by side: `workerd` (the Worker in the real runtime) and `node` (what only Node can see: the
+// emulator, the official SDK, the commands of the README). No test reaches the network: workerd may speak to loopback only.
+import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
+import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
 
 quietWorkerd()
 
-// wrangler.toml lists these as required; the values in use come from test/node/globalEmulator.ts.
+// wrangler.toml lists these as required; the values in use come from test/node/surroundings.ts.
 process.env.CALLS_API_TOKEN = 'set-per-run'
 process.env.ROOT_KEYS = 'set-per-run'
 
@@ -36,22 +37,18 @@ export default defineConfig({
   test: {
     reporters: ['default', './scripts/plain-summary.ts'],
     silent: 'passed-only', // the broker logs every request: shown where a test fails
+    // Many tests wait for a deadline or a program: more of them than processors keep a small machine busy.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
       {
         plugins: [
-          cloudflareTest(({ inject }) => {
-            const { emulatorUrl, played, secrets } = inject('broker')
+          cloudflareTest(async () => {
+            const { bindings, played } = await surroundings()
             return {
               wrangler: { configPath: './wrangler.toml' },
               remoteBindings: false,
               miniflare: {
-                bindings: {
-                  ...secrets,
-                  DEPLOYMENT: 'test',
-                  CLOUDFLARE_API_URL: `${emulatorUrl}/client/v4`,
-                  CLOUDFLARE_RTC_URL: `${emulatorUrl}/v1`,
-                  EMULATOR_URL: emulatorUrl,
-                },
+                bindings: { ...bindings, DEPLOYMENT: 'test' },
                 ratelimits: {
                   RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
                   RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },
@@ -62,15 +59,13 @@ export default defineConfig({
               },
             }
           }),
+          { name: 'surroundings', configureVitest: ({ vitest }) => vitest.onClose(closeSurroundings) },
         ],
         test: {
           name: 'workerd',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/node/**'],
-          globalSetup: ['./test/node/globalEmulator.ts'],
+          include: ['test/*.test.ts'],
           setupFiles: ['./test/setup.ts'],
           isolate: false,
-          fileParallelism: false,
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },

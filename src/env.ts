@@ -66,7 +66,7 @@ const Environment = z.object({
     .string()
     .default('stun:stun.cloudflare.com:3478')
     .transform((text) => text.split(',').map((url) => url.trim()))
-    .refine((urls) => urls.every((url) => /^stuns?:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url))),
+    .refine((urls) => urls.every((url) => /^stun:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url))),
   CACHE: binding<KVNamespace>('get'),
   TENANTS: binding<DurableObjectNamespace>('idFromName'),
   ACCOUNT: binding<DurableObjectNamespace>('idFromName'),

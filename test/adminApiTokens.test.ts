@@ -1,9 +1,10 @@
 /** API tokens at the admin door: shown once, listed, rolled with an overlap, deleted. */
+import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { MAX_API_TOKENS } from '../src/contract/apiTokens.ts'
 import { SCOPES } from '../src/contract/scopes.ts'
-import { type Answer, type Broker, expectStatus, newBroker, newTenant } from './support/broker.ts'
-import { HOUR_MS, passTime, SECOND_MS } from './support/clock.ts'
+import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
+import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS, until } from './support/clock.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 
 const TOKENS = '/tenants/acme/api-tokens'
@@ -65,7 +66,7 @@ describe('API tokens at the admin door', () => {
     expectOutcome(await broker.admin('POST', `${TOKENS}/${id}/roll`, {}), '404 not_found')
   })
 
-  it('stop working at their time, also where KV is warm', async () => {
+  it('stop working at their time', async () => {
     const broker = await setUp()
     const expiresAt = new Date(Date.now() + 10 * SECOND_MS).toISOString()
     const created = await create(broker, { expiresAt })
@@ -77,6 +78,29 @@ describe('API tokens at the admin door', () => {
       expectOutcome(await create(broker, { expiresAt: past }), '400 invalid_request')
     }
     expectOutcome(await create(broker, { expiresAt: '9999-12-31T23:59:59+14:00' }), '201')
+    expectOutcome(await create(broker, { expiresAt: '9999-12-31T23:59:59-14:00' }), '400 invalid_request')
+  })
+
+  it('stop working at their time also at the edge, where KV still knows them', async () => {
+    const broker = await setUp()
+    const key = (await broker.call('POST', keysPath('acme'), env.ADMIN_TOKEN, {})).json.result
+    passTime(MINUTE_MS)
+    const expiresAt = new Date(Date.now() + 10 * SECOND_MS).toISOString()
+    const scopes = ['turn_keys:read']
+    const expiring = (await create(broker, { scopes, expiresAt })).json
+    const rolled = (await create(broker, { scopes })).json
+    const roll = await broker.admin('POST', `${TOKENS}/${rolled.id}/roll`, { overlapSeconds: 10 })
+    const lookUp = async ({ token }: { token: string }) => {
+      const answer = await broker.call('GET', keysPath('acme', key.uid), token)
+      return `${answer.status} ${answer.headers.get('cache-status')?.split(';')[0] ?? '-'}`
+    }
+    expectStatus(await broker.call('GET', keysPath('acme', key.uid), expiring.token), 200)
+    await until('KV was written', async () => (await lookUp(expiring)) === '200 edge')
+    passTime(9 * SECOND_MS)
+    expect([await lookUp(expiring), await lookUp(rolled)]).toEqual(['200 edge', '200 edge'])
+    passTime(SECOND_MS)
+    expect([await lookUp(expiring), await lookUp(rolled)]).toEqual(['401 -', '401 -'])
+    expect(await lookUp(roll.json)).toBe('200 edge')
   })
 
   it('are rolled: the old secret works for the overlap, the new one at once', async () => {

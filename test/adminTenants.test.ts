@@ -22,7 +22,8 @@ describe('tenants at the admin door', () => {
       status: 'active',
       version: 1,
       policy: { ...DEFAULT_POLICY, maxTtl: 7_200, urls: { ...DEFAULT_POLICY.urls, maxUrls: 2 } },
-      counts: { turnKeys: 0, apiTokens: 0 },
+      counts: { turnKeys: 0, apiTokens: 0, liveCredentials: 0 },
+      usage: [],
       createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       modifiedAt: created.json.createdAt,
     })

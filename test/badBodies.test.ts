@@ -1,8 +1,9 @@
 /** Bodies that are no JSON, too large, too deep, too slow or of another type get their documented 4xx; never a 500. */
 import { describe, expect, it } from 'vitest'
 import { BODY_DEADLINE_MS, MAX_BODY_BYTES } from '../src/http/body.ts'
-import { bodyTargets, notRefused, type Sent, sendTo } from './support/bodies.ts'
-import { newBroker } from './support/broker.ts'
+import { bodyTargets, notRefused, type Sent, sendTo, type Target, WITHOUT_BODY } from './support/bodies.ts'
+import { type Answer, newBroker } from './support/broker.ts'
+import { routes } from './support/callers.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { emulator } from './support/upstream.ts'
 
@@ -44,9 +45,10 @@ const MALFORMED: [string, Sent][] = [
   ['__proto__ twice', '{"name":"a","__proto__":1,"__proto__":2}'],
 ]
 
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const WRONG_TYPES: [string, Record<string, string>][] = [
   ['text', { 'content-type': 'text/plain' }],
-  ['a form', { 'content-type': 'application/x-www-form-urlencoded' }],
+  ['a form', FORM],
   ['multipart', { 'content-type': 'multipart/form-data; boundary=x' }],
   ['nothing', { 'content-type': '' }],
   ['two types', { 'content-type': 'application/json, text/plain' }],
@@ -74,7 +76,19 @@ function stream(total: number, piece = 4_096) {
   return { body, taken }
 }
 
+/** What was asked beside the unknown field was done. */
+function isAsAsked({ name, right }: Target, { json }: Answer): boolean {
+  if (name.startsWith('credential')) return json.iceServers !== undefined
+  return json.result.name === (right as { name?: string }).name
+}
+
 describe('a bad body', () => {
+  it('is sent to every route that reads one', async () => {
+    const writing = routes.filter(([, { method }]) => ['POST', 'PUT', 'PATCH'].includes(method)).map(([name]) => name)
+    const targets = (await bodyTargets(newBroker())).map(({ name }) => name)
+    expect([...targets, ...WITHOUT_BODY].sort()).toEqual(writing.sort())
+  })
+
   it('that is not the JSON of an object is a 400', async () => {
     const broker = newBroker()
     const wrong: string[] = []
@@ -94,7 +108,9 @@ describe('a bad body', () => {
     for (const target of await bodyTargets(broker)) {
       for (const [what, headers] of WRONG_TYPES) {
         const answer = await sendTo(broker, target, JSON.stringify(target.right), headers)
-        wrong.push(...notRefused(target, what, answer, 415))
+        // The browser door takes forms: JSON in one is a field it does not know.
+        const status = headers === FORM && target.name === 'iceServers' ? 400 : 415
+        wrong.push(...notRefused(target, what, answer, status))
       }
     }
     expect(wrong).toEqual([])
@@ -184,7 +200,7 @@ describe('a bad body', () => {
       for (const stranger of strangers) {
         const answer = await sendTo(broker, target, `{${stranger},${right}`)
         if (target.isNative) wrong.push(...notRefused(target, stranger, answer, 400))
-        else if (answer.status >= 300 || answer.json.result.name !== (target.right as { name?: string }).name) {
+        else if (answer.status >= 300 || !isAsAsked(target, answer)) {
           wrong.push(`${target.name}, ${stranger}: ${shown(answer)}`)
         }
       }
@@ -197,6 +213,8 @@ describe('a bad body', () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {
+      // The browser door's token may be in the body: what it reads is bounded, as above.
+      if (target.name === 'iceServers') continue
       const { body, taken } = stream(100 * 1_048_576)
       const answer = await sendTo(broker, { ...target, token: 'junk' }, body, { 'content-type': 'text/plain' })
       if (!outcomeOf(answer).startsWith('401 ')) wrong.push(`${target.name}: ${shown(answer)}`)

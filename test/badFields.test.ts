@@ -1,13 +1,13 @@
 /** Fields of a body that are missing, of a wrong type or out of bounds are a 400 that names the field, not its value. */
+import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../src/contract/policy.ts'
-import { bodyTargets, notRefused, sendTo, type Target } from './support/bodies.ts'
+import { type BodyRoute, bodyTargets, notRefused, sendTo } from './support/bodies.ts'
 import { newBroker, newTenant } from './support/broker.ts'
 import { shown } from './support/contract.ts'
 import { emulator } from './support/upstream.ts'
+import { NO_COUNT, WRONG, WRONG_CHOICES } from './support/wrongFields.ts'
 
-/** Wrong wherever a whole number from 1 is meant. */
-const NO_COUNT = [0, -1, 1.5, '1', '3600', true, [600], {}, 1e30, Number.MAX_SAFE_INTEGER + 2, '1e999']
 const NO_BOOLEAN = ['true', 'false', 0, 1, [], {}]
 
 /** A new setting needs its row. */
@@ -46,68 +46,16 @@ const WRONG_POLICY = {
   auditRetentionRows: [...NO_COUNT, 999, 5_000_001],
 } satisfies Record<keyof Policy, unknown[]>
 
-const INVISIBLE = ['\u0000', '\n', '\t', '\u007f', '\u0085', '\u061c', '\u200e', '\u200f', '\u2028', '\u202a', '\u202e']
-const NO_NAME = [
-  ...[...INVISIBLE, '\u2066', '\u2069', '\ufeff', '\ud800', '\udfff'].map((mark) => `a${mark}b`),
-  ...['x'.repeat(101), '😀'.repeat(101), 'x'.repeat(16_000), 1, true, null, [], ['a'], { a: 1 }],
-]
 const NAMES = ['x'.repeat(100), '😀'.repeat(100), 'Zoë & Søn <b>"1"</b>', "'; DROP TABLE tenant; --", '名前', '\\u0000']
 
-const NO_SCOPES = [
-  [],
-  'usage:read',
-  ['*'],
-  ['usage:read', 'usage:read'],
-  ['USAGE:READ'],
-  [''],
-  [1],
-  {},
-  null,
-  ['admin'],
-]
-const NO_INSTANT = [
-  ...['', 'never', '2030-01-01', '2030-01-01T00:00:00', '2030-13-01T00:00:00Z', '2030-02-30T00:00:00Z', 1, {}, true],
-  ...['2030-01-01 00:00:00Z', '2020-01-01T00:00:00Z', '2030-01-01T24:00:00Z', '2030-01-01T00:00:00+24:00'],
-  ...['Tue, 01 Jan 2030 00:00:00 GMT', '+275760-09-13T00:00:00Z', 4e12],
-]
-const NO_OVERLAP = [-1, 604_801, 1.5, '60', null, true, [], 1e30]
-const NO_ID = [
-  '',
-  'A',
-  'Acme',
-  '-a',
-  '_a',
-  'a_b',
-  'a b',
-  'a/b',
-  'a.b',
-  'a:b',
-  'ä',
-  '\u0000',
-  'x'.repeat(33),
-  1,
-  null,
-  ['a'],
-]
-const NO_REGION = ['', 'WEUR', 'eu', 'europe', 1, null, ['weur']]
-const NO_STATUS = ['', 'deleting', 'creating', 'Active', 'deleted', true, null, 1]
-
-const each = (field: string, values: readonly unknown[]) => values.map((value) => ({ field, value }))
-
-/** What is wrong with a body of a route: a field and a value that may not be its. */
-const WRONG = {
-  turnKeyCreate: each('name', NO_NAME),
-  turnKeyUpdate: each('name', NO_NAME),
-  tenantCreate: [
-    ...each('name', [...NO_NAME, '', '  ', '\u3000']),
-    ...each('id', NO_ID),
-    ...each('region', NO_REGION),
-    ...each('policy', [null, [], 'x', 1]),
-  ],
-  tenantPatch: [...each('name', [...NO_NAME, '', ' ']), ...each('status', NO_STATUS), ...each('policy', [[], 'x', 1])],
-  apiTokenCreate: [...each('name', [...NO_NAME, '']), ...each('scopes', NO_SCOPES), ...each('expiresAt', NO_INSTANT)],
-  apiTokenRoll: each('overlapSeconds', NO_OVERLAP),
-} satisfies Record<Target['name'], { field: string; value: unknown }[]>
+/** What may not be left out, where anything may not. */
+const REQUIRED: Partial<Record<BodyRoute, string[]>> = {
+  clientTokenCreate: ['subject'],
+  subjectSearch: ['subject'],
+  banCreate: ['until'],
+  tenantCreate: ['id', 'name', 'region'],
+  apiTokenCreate: ['name', 'scopes'],
+}
 
 describe('a bad field', () => {
   it('is a 400 that names it', async () => {
@@ -133,14 +81,31 @@ describe('a bad field', () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {
-      if (target.name !== 'tenantCreate' && target.name !== 'apiTokenCreate') continue
-      for (const field of Object.keys(target.right)) {
+      for (const field of REQUIRED[target.name] ?? []) {
         const body = Object.entries(target.right).filter(([name]) => name !== field)
         const answer = await sendTo(broker, target, JSON.stringify(Object.fromEntries(body)))
         wrong.push(...notRefused(target, `no ${field}`, answer, 400))
       }
     }
     expect(wrong).toEqual([])
+  })
+
+  it('is also one that goes with no other, or with none, where one of several is chosen', async () => {
+    const broker = newBroker()
+    const wrong: string[] = []
+    const targets = await bodyTargets(broker)
+    const bans = (await broker.call('GET', '/v1/tenants/acme/bans', env.ADMIN_TOKEN)).text
+    await emulator.clearLog()
+    for (const target of targets) {
+      if (target.name !== 'revocationCreate' && target.name !== 'banCreate') continue
+      for (const body of WRONG_CHOICES[target.name]) {
+        const answer = await sendTo(broker, target, JSON.stringify(body))
+        wrong.push(...notRefused(target, JSON.stringify(body), answer, 400))
+      }
+    }
+    expect(wrong).toEqual([])
+    expect((await broker.call('GET', '/v1/tenants/acme/bans', env.ADMIN_TOKEN)).text).toBe(bans)
+    expect(await emulator.log()).toEqual([])
   })
 
   it('of the policy is a 400 that names it, at creation and in a patch, and changes nothing', async () => {

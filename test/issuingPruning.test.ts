@@ -117,6 +117,12 @@ describe('a ledger row', () => {
     await mint(acme, 600, 'cleo')
     expect(await sealed()).toEqual([null, expect.any(String), null])
   })
+
+  it('holds no password of a credential that is nobody’s: none can be given it again', async () => {
+    const acme = await newIssuer()
+    expectStatus(await acme.generate({ ttl: 600 }), 201)
+    expect((await credentialRows()).map(({ subject_id, sealed }) => [subject_id, sealed])).toEqual([[null, null]])
+  })
 })
 
 describe('one run', () => {

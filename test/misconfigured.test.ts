@@ -3,10 +3,12 @@ import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import { Account } from '../src/account/account.ts'
+import { ERRORS } from '../src/errors.ts'
 import { Tenant } from '../src/tenant/tenant.ts'
 import { type Answer, type Broker, keysPath, newBroker } from './support/broker.ts'
-import { furnish } from './support/callers.ts'
+import { furnish, furnishAll } from './support/callers.ts'
 import { outcomeOf, shown } from './support/contract.ts'
+import { APP, credentialsPath, iceServersPath, tenantPath } from './support/doors.ts'
 import { tenantStub } from './support/storage.ts'
 import { accountStub } from './support/tenantRows.ts'
 import { emulator } from './support/upstream.ts'
@@ -40,7 +42,17 @@ const BAD = {
   CLOUDFLARE_ACCOUNT_ID: [undefined, '', `../${CANARY}`, `${CANARY}/x`, `${CANARY}%2f`, CANARY.repeat(6), 42, null],
   CLOUDFLARE_API_URL: [...NO_URL, 42, null],
   CLOUDFLARE_RTC_URL: [...NO_URL, 42, null],
-  STUN_URLS: ['', CANARY, `turn:${CANARY}.test`, `stun:${CANARY}:x`, `stun:${CANARY},`, 'stun:', 42, null],
+  STUN_URLS: [
+    '',
+    CANARY,
+    `turn:${CANARY}.test`,
+    `stun:${CANARY}:x`,
+    `stun:${CANARY},`,
+    `stuns:${CANARY}.test`,
+    'stun:',
+    42,
+    null,
+  ],
   CACHE: NO_BINDING,
   TENANTS: NO_BINDING,
   ACCOUNT: NO_BINDING,
@@ -55,9 +67,13 @@ const isMisconfigured = (answer: Answer, name: string) =>
   answer.text.includes(`${name} is missing or malformed.`) &&
   !answer.text.toLowerCase().includes(CANARY)
 
+/** A page in a browser is told no name, whatever it is. */
+const isSilent = (answer: Answer) =>
+  outcomeOf(answer) === '500 misconfigured' && answer.json.detail === ERRORS.misconfigured.sentence
+
 describe('a misconfigured broker', () => {
   it('says which variable it is, and not what is in it', async () => {
-    const acme = await furnish(newBroker(), 'acme')
+    const { clientToken, ...acme } = await furnishAll(newBroker(), 'acme')
     await emulator.clearLog()
     const logged = (['log', 'info', 'warn', 'error', 'debug'] as const).map((level) => vi.spyOn(console, level))
     const wrong: string[] = []
@@ -68,12 +84,19 @@ describe('a misconfigured broker', () => {
         ['GET', keysPath('acme', acme.keyId), acme.token],
         ['POST', keysPath('acme'), acme.token],
         ['DELETE', keysPath('acme', acme.keyId), env.ADMIN_TOKEN],
+        ['POST', credentialsPath(acme.keyId, 'generate'), acme.token],
+        ['GET', tenantPath('acme', 'turn-rest?service=turn'), acme.token],
         ['GET', '/v1/admin/tenants', env.ADMIN_TOKEN],
         ['GET', '/v1/tenants/acme', undefined],
         ['GET', '/nowhere', undefined],
       ] as const) {
         const answer = await broker.call(method, path, token, method === 'POST' ? {} : undefined)
         if (!isMisconfigured(answer, name)) wrong.push(`${what}, ${method} ${path}: ${shown(answer)}`)
+      }
+      for (const method of ['POST', 'OPTIONS']) {
+        const headers = { origin: APP }
+        const answer = await broker.call(method, iceServersPath('acme'), clientToken, undefined, headers)
+        if (!isSilent(answer)) wrong.push(`${what}, ${method} ice-servers: ${shown(answer)}`)
       }
       wrong.push(...(await healthOf(broker)).map((it) => `${what}: ${it}`))
     }
@@ -90,20 +113,26 @@ describe('a misconfigured broker', () => {
     await emulator.clearLog()
     const caller = { kind: 'operator', name: 'token' } as const
     const call = { caller, requestId: 'r', uid: 'k'.repeat(32) }
+    const mint = { requestId: 'r', subject: null, ttl: null, keyId: null, origin: null, reuse: 'never' } as const
     for (const { name, value } of rows) {
       const broken = { ...env, [name]: value } as Env // broken on purpose
       const refused = { ok: false, failure: { code: 'misconfigured', detail: `${name} is missing or malformed.` } }
       const ofTenant = await runInDurableObject(tenantStub('acme'), async (_object: Tenant, state) => {
         const tenant = new Tenant(state, broken)
         await tenant.alarm()
-        return [await tenant.listTurnKeys(call), await tenant.lookUpTurnKey(call), await tenant.removeTurnKey(call)]
+        return [
+          ...[await tenant.listTurnKeys(call), await tenant.lookUpTurnKey(call), await tenant.removeTurnKey(call)],
+          await tenant.issue({ ...mint, asker: { kind: 'server', caller } }),
+          await tenant.revokeByUsername({ ...call, username: 'u' }),
+          await tenant.createClientToken({ ...call, input: { subject: 'ann', ttl: 60 } }),
+        ]
       })
       const ofAccount = await runInDurableObject(accountStub(), async (_object: Account, state) => {
         const account = new Account(state, broken)
         await account.alarm()
         return [await account.isTenant('acme'), await account.listTenants({ before: null, limit: 1 })]
       })
-      expect([...ofTenant, ...ofAccount], name).toEqual(Array(5).fill(refused))
+      expect([...ofTenant, ...ofAccount], name).toEqual(Array(8).fill(refused))
     }
     expect(await emulator.log()).toEqual([])
   })

@@ -4,12 +4,13 @@
  */
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
 import { type IssuerPair, pairOf } from '../contract/issuers.ts'
-import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
+import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { paged } from '../storage/paging.ts'
 import { claimIssuers, keepIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 
@@ -47,8 +48,7 @@ export function listTenants(
       page.limit + 1,
     )
     .toArray()
-  const items = rows.slice(0, page.limit)
-  return { items: items.map(summaryOf), next: rows.length > page.limit ? (items.at(-1)?.seq ?? null) : null }
+  return paged(rows, page.limit, summaryOf)
 }
 
 export interface TenantCreation extends Request {
@@ -67,7 +67,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
     throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
   }
   const chosen = mergePolicy({}, tenant.policy ?? {})
-  checkPolicy(chosen)
+  requireSoundPolicy(chosen)
   if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
 
   parts.transact(() => {
@@ -145,14 +145,6 @@ export function buryTenant(parts: AccountParts, id: string): void {
     keepIssuers(parts, id, [])
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
-}
-
-function checkPolicy(chosen: PolicyPatch): void {
-  try {
-    effectivePolicy(chosen)
-  } catch {
-    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
-  }
 }
 
 const find = (parts: AccountParts, id: string): TenantRow | undefined =>

@@ -57,5 +57,5 @@ export type CredentialView = {
   origin: string | null
 }
 
-/** draft-uberti-behave-turn-rest-00 §2.2, as Janus, Nextcloud Talk and others read it. */
+/** draft-uberti-behave-turn-rest-00 §2.2, for servers that ask for TURN credentials in that dialect. */
 export type TurnRestAnswer = { username: string; password: string; ttl: number; uris: string[] }

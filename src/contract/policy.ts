@@ -3,6 +3,7 @@
  * so that a better default reaches every tenant that did not choose.
  */
 import * as z from 'zod'
+import { BrokerError } from '../errors.ts'
 import { isLoopbackHost } from './hosts.ts'
 import { TenantIssuers } from './issuers.ts'
 import { TurnKeyUid } from './values.ts'
@@ -92,6 +93,15 @@ export function mergePolicy(chosen: PolicyPatch, patch: PolicyPatch | null): Pol
 export function effectivePolicy(chosen: PolicyPatch): Policy {
   const urls = { ...DEFAULT_POLICY.urls, ...withoutNulls(chosen.urls ?? {}) }
   return Policy.parse({ ...DEFAULT_POLICY, ...withoutNulls(chosen), urls })
+}
+
+/** Refuses choices that contradict each other; each by itself has passed its schema. */
+export function requireSoundPolicy(chosen: PolicyPatch): void {
+  try {
+    effectivePolicy(chosen)
+  } catch {
+    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
+  }
 }
 
 const withoutNulls = (values: object) =>

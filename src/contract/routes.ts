@@ -16,6 +16,8 @@ export interface Route {
   /** How errors are written: `application/problem+json`, or Cloudflare's envelope. */
   readonly dialect: 'native' | 'cloudflare'
   readonly deadlineMs: number
+  /** Done twice it does no harm: a caller who was not answered in time may simply ask again. */
+  readonly repeatable?: true
 }
 
 const KEYS = '/client/v4/accounts/:account_id/calls/turn_keys'
@@ -51,7 +53,7 @@ const twin = (method: Route['method'], path: string, scope: Scope): Route => ({
   deadlineMs: method === 'POST' ? DEADLINE_MS.create : DEADLINE_MS.plain,
 })
 
-const minting = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint })
+const minting = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint, repeatable: true })
 /** The browser door is the only one that browsers may ask across origins. */
 const browser = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'public'): Route => ({
   method,
@@ -59,6 +61,7 @@ const browser = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'public'):
   access,
   dialect: 'native',
   deadlineMs: DEADLINE_MS.mint,
+  repeatable: true,
 })
 
 export const ROUTES = {

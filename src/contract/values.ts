@@ -30,8 +30,14 @@ export const Name = z
 /** As `Name`, but something must be there. */
 export const NonEmptyName = Name.refine((text) => text.trim().length > 0, 'must not be empty')
 
+/** 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for a year. */
+const LATEST_INSTANT_MS = 253_402_300_799_999
+
 /** An instant as RFC 3339 with a zone; kept as milliseconds since 1970. */
-export const Instant = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text))
+export const Instant = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .refine((ms) => ms <= LATEST_INSTANT_MS, 'must not be after the year 9999')
 
 /** Milliseconds since 1970 as the RFC 3339 text of an answer. */
 export const instant = (ms: number): string => new Date(ms).toISOString()

@@ -42,7 +42,9 @@ export async function readOrigin(c: Ctx, tenant: string): Promise<string | null>
 /** Decides what `readOrigin` could not, by asking the Tenant: only for a caller who has shown a good token. */
 export async function settleOrigin(c: Ctx, tenant: string, origin: string | null): Promise<void> {
   if (origin === null || c.get('originAllowed')) return
-  decide(c, await askedSnapshot(c, tenant), origin)
+  const snapshot = await askedSnapshot(c, tenant)
+  // A tenant that is no more says itself what a token of it is worth.
+  if (snapshot) decide(c, snapshot, origin)
 }
 
 export async function answerPreflight(c: Ctx): Promise<Response> {
@@ -51,9 +53,9 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
   const origin = await readOrigin(c, tenant.data)
   if (origin === null) throw new BrokerError('origin_not_allowed')
   if (!c.get('originAllowed')) {
-    // A tenant that does not exist has no origins.
-    if (!(await tenantExists(c, tenant.data))) throw new BrokerError('origin_not_allowed')
-    await settleOrigin(c, tenant.data, origin)
+    if (await tenantExists(c, tenant.data)) await settleOrigin(c, tenant.data, origin)
+    // A tenant that does not exist, or not any more, has no origins.
+    if (!c.get('originAllowed')) throw refused(c)
   }
   c.header('Access-Control-Allow-Methods', 'POST')
   c.header('Access-Control-Allow-Headers', 'Authorization, Content-Type')
@@ -62,13 +64,16 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
 }
 
 function decide(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
-  if (!snapshot.allowedOrigins.includes(origin)) {
-    c.header('Access-Control-Allow-Origin', undefined)
-    c.header('Access-Control-Expose-Headers', undefined)
-    throw new BrokerError('origin_not_allowed')
-  }
+  if (!snapshot.allowedOrigins.includes(origin)) throw refused(c)
   c.set('originAllowed', true)
   welcome(c, origin)
+}
+
+/** Takes back the welcome of an older snapshot. */
+function refused(c: Ctx): BrokerError {
+  c.header('Access-Control-Allow-Origin', undefined)
+  c.header('Access-Control-Expose-Headers', undefined)
+  return new BrokerError('origin_not_allowed')
 }
 
 function welcome(c: Ctx, origin: string): void {

@@ -31,6 +31,6 @@ async function within(route: Route, work: Promise<Response>): Promise<Response> 
 }
 
 const lateError = (route: Route) =>
-  route.method === 'GET'
+  route.method === 'GET' || route.repeatable
     ? new BrokerError('upstream_timeout')
     : new BrokerError('outcome_unknown', { doNotRepeat: true })

@@ -1,5 +1,6 @@
 /** The tenant's snapshot as the browser door needs it: from this isolate, from KV, or from the Tenant itself. */
 import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
+import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
 import { ask, tenantExists, tenantObject } from './reach.ts'
 
@@ -20,9 +21,14 @@ export async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnaps
   return entry
 }
 
-/** As the Tenant says it now. Only for a tenant that is known to exist. */
-export async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot> {
-  const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
-  c.get('edge').snapshots.set(tenant, snapshot)
-  return snapshot
+/** As the Tenant says it now; `undefined` when it is being deleted. Only for a tenant that is known to exist. */
+export async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  try {
+    const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
+    c.get('edge').snapshots.set(tenant, snapshot)
+    return snapshot
+  } catch (error) {
+    if (error instanceof BrokerError && error.failure.code === 'not_found') return
+    throw error
+  }
 }

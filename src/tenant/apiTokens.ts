@@ -8,6 +8,7 @@ import {
 } from '../contract/apiTokens.ts'
 import { BrokerError } from '../errors.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { paged } from '../storage/paging.ts'
 import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from './apiTokenRows.ts'
 import { publish, recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
@@ -25,11 +26,7 @@ export function listApiTokens(
       page.limit + 1,
     )
     .toArray()
-  const items = rows.slice(0, page.limit)
-  return {
-    items: items.map((row) => viewOf(row, parts.now())),
-    next: rows.length > page.limit ? (items.at(-1)?.seq ?? null) : null,
-  }
+  return paged(rows, page.limit, (row) => viewOf(row, parts.now()))
 }
 
 const CREATE_ROUTE = 'api-tokens'

@@ -8,7 +8,7 @@ import { type ChosenUrls, chooseUrls } from '../cloudflare/iceUrls.ts'
 import { newId } from '../crypto/ids.ts'
 import { keyedDigest } from '../crypto/mac.ts'
 import { seal } from '../crypto/seal.ts'
-import { BrokerError, ERRORS, errorOf, type Failure } from '../errors.ts'
+import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
 import { mintUpstream, type OpenedKey, openKey } from './minting.ts'
@@ -50,8 +50,16 @@ export async function issue(parts: TenantParts, request: IssueRequest): Promise<
   try {
     return await reuseOrMint(parts, request).catch((error: unknown) => insteadOfMint(parts, request, error))
   } catch (error) {
-    recordRefusal(parts, request, error instanceof BrokerError ? error.failure.code : 'internal')
+    // A refusal at the commit has its row already, with what had been minted by then.
+    const known = error instanceof RefusedAtCommit
+    if (!known) recordRefusal(parts, request, error instanceof BrokerError ? error.failure.code : 'internal')
     throw error
+  }
+}
+
+class RefusedAtCommit extends BrokerError {
+  constructor({ code, ...rest }: Failure) {
+    super(code, rest)
   }
 }
 
@@ -150,7 +158,7 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   const id = newId('cr')
   const expiresAt = begunAt + ttl * 1_000
   const [sealed, digest] = await Promise.all([
-    grounds.policy.reuse
+    grounds.policy.reuse && flight.subjectId !== null
       ? seal(rootKeys, { purpose: 'ice-password', tenant, record: id, version: 1 }, minted.credential)
       : null,
     keyedDigest(rootKeys, tenant, minted.username),
@@ -199,7 +207,7 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   }
   live.minted(begunAt)
   it.release()
-  if (refusal) throw errorOf(refusal)
+  if (refusal) throw new RefusedAtCommit(refusal)
   live.add(expiresAt)
   return {
     source: 'minted',

@@ -2,6 +2,7 @@
 import type { AuditEventView, AuditFilter } from '../contract/auditEvents.ts'
 import type { CredentialView } from '../contract/credentials.ts'
 import { instant } from '../contract/values.ts'
+import { paged } from '../storage/paging.ts'
 import { authorize } from './authority.ts'
 import { type CredentialRow, viewOfCredential } from './credentialRows.ts'
 import type { Call, Page, TenantParts } from './parts.ts'
@@ -82,13 +83,4 @@ export function listAuditEvents(
     origin: row.origin,
     digest: row.digest,
   }))
-}
-
-function paged<R extends { seq: number }, V>(
-  rows: R[],
-  limit: number,
-  view: (row: R) => V,
-): { items: V[]; next: number | null } {
-  const items = rows.slice(0, limit)
-  return { items: items.map(view), next: rows.length > limit ? (items.at(-1)?.seq ?? null) : null }
 }

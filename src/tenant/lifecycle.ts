@@ -1,6 +1,6 @@
 /** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
 import { type IssuerPair, pairOf } from '../contract/issuers.ts'
-import { effectivePolicy, mergePolicy, type PolicyPatch } from '../contract/policy.ts'
+import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
 import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
@@ -109,11 +109,7 @@ async function claimIssuers(parts: TenantParts, wanted: readonly IssuerPair[]): 
 }
 
 function checkPolicy(parts: TenantParts, chosen: PolicyPatch): void {
-  try {
-    effectivePolicy(chosen)
-  } catch {
-    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
-  }
+  requireSoundPolicy(chosen)
   if (chosen.defaultKeyId && !activeKey(parts.sql, chosen.defaultKeyId)) {
     throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
   }

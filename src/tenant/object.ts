@@ -26,6 +26,7 @@ import { RefusalMemory, refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
+import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
 import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
@@ -85,14 +86,19 @@ export abstract class TenantObject extends DurableObject<Env> {
   }
 
   /** `by`: who asks, where that may be a tenant's own token. Of a tenant that is no more, no token is valid. */
-  protected answer<T>(operation: (parts: TenantParts) => T | Promise<T>, by?: Call): Promise<Result<T>> {
+  protected answer<T>(operation: (parts: TenantParts) => T | Promise<T>, by?: Call | IssueRequest): Promise<Result<T>> {
     return answering(this.#parts, (parts) => {
-      if (!this.#setUp && by?.caller.kind === 'api-token') throw new BrokerError('invalid_token')
+      if (!this.#setUp && by && isOwnToken(by)) throw new BrokerError('invalid_token')
       if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
       parts.jobs.arm()
       return operation(parts)
     })
   }
+}
+
+function isOwnToken(by: Call | IssueRequest): boolean {
+  if (!('asker' in by)) return by.caller.kind === 'api-token'
+  return !('caller' in by.asker) || by.asker.caller.kind === 'api-token'
 }
 
 function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly misconfigured: string } {

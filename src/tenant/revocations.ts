@@ -6,6 +6,7 @@ import { newId } from '../crypto/ids.ts'
 import { BrokerError } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
+import { paged } from '../storage/paging.ts'
 import { findApiToken } from './apiTokenRows.ts'
 import { authorize } from './authority.ts'
 import type { Call, Page, TenantParts } from './parts.ts'
@@ -35,7 +36,7 @@ export function createRevocation(
     if (earlier) return viewOf(existing(parts, earlier.target))
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
-      insertBan(parts, { subject: input.subject, until: input.banUntil })
+      insertBan(parts, { subject: input.subject, until: input.banUntil }, 'banUntil')
     }
     const { shown, selection } = select(parts, input)
     const { seq } = parts.sql
@@ -111,8 +112,7 @@ export function listBans(parts: TenantParts, call: Call & Page): { items: BanVie
       call.limit + 1,
     )
     .toArray()
-  const items = rows.slice(0, call.limit)
-  return { items: items.map(viewOfBan), next: rows.length > call.limit ? (items.at(-1)?.seq ?? null) : null }
+  return paged(rows, call.limit, viewOfBan)
 }
 
 /** Idempotent: a ban that was lifted stays lifted since then. */
@@ -131,9 +131,13 @@ export function liftBan(parts: TenantParts, call: Call & { readonly id: string }
 }
 
 /** Inside a transaction. Raises the epoch: a mint in flight reads the bans again before it commits. */
-function insertBan(parts: TenantParts, ban: { subject?: string; tokenId?: string; until: number }): BanRow {
+function insertBan(
+  parts: TenantParts,
+  ban: { subject?: string; tokenId?: string; until: number },
+  untilField = 'until',
+): BanRow {
   const now = parts.now()
-  if (ban.until <= now) throw new BrokerError('invalid_request', { detail: 'until: must be in the future' })
+  if (ban.until <= now) throw new BrokerError('invalid_request', { detail: `${untilField}: must be in the future` })
   if (ban.tokenId !== undefined && !findApiToken(parts.sql, ban.tokenId)) {
     throw new BrokerError('not_found', { detail: 'No such API token.' })
   }

@@ -34,7 +34,8 @@ import {
 } from './revocations.ts'
 import { revokeByUsername } from './revokingByName.ts'
 import type { IssueRequest } from './standing.ts'
-import { createTurnKey, type TurnKeyCreation } from './turnKeyCreation.ts'
+import type { TurnKeyCreation } from './turnKeyAnswer.ts'
+import { createTurnKey } from './turnKeyCreation.ts'
 import { type LookedUp, listTurnKeys, lookUpTurnKey } from './turnKeyLookup.ts'
 import { removeTurnKey } from './turnKeyRemoval.ts'
 import { renameTurnKey } from './turnKeyRenaming.ts'
@@ -124,9 +125,7 @@ export class Tenant extends TenantObject {
   }
 
   issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    const { asker, requestId } = request
-    const by = asker.kind === 'server' ? { caller: asker.caller, requestId } : undefined
-    return this.answer((parts) => issue(parts, request), by)
+    return this.answer((parts) => issue(parts, request), request)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {

@@ -2,36 +2,28 @@
  * Creating a TURN key so that nothing is lost. Cloudflare shows the secret once, knows no idempotency key and accepts
  * duplicate names, so the intent is stored first, the call is made once, and any doubt is settled by a job.
  */
-import { actorOf } from '../auth/caller.ts'
 import { failureOf } from '../cloudflare/failures.ts'
 import type { CreatedKey } from '../cloudflare/turnKeys.ts'
 import type { CreatedTurnKey } from '../contract/turnKeys.ts'
 import { base62, randomBytes } from '../crypto/encoding.ts'
-import { open, seal } from '../crypto/seal.ts'
+import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
-import { audit } from '../storage/audit.ts'
-import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import type { EarlierRequest } from '../storage/idempotency.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
+import { answer, inDoubt, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { scheduleRemoval } from './turnKeyRemoval.ts'
-import { countTakenPlaces, forgetOldKeys, keyByIntent, moveKey, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
+import { countTakenPlaces, forgetOldKeys, keyByIntent, moveKey, type TurnKeyRow } from './turnKeyRows.ts'
 import { CREATE_ROUTE, failCreation, SETTLE_JOB } from './turnKeySettling.ts'
-import { isVisible, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000
-/** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
-const SECRET_REPEATED_MS = 600_000
 const INTENT_BYTES = 12
 const INTENT_CHARACTERS = 17
 const FIRST_SECRET_VERSION = 1
-
-export interface TurnKeyCreation extends Call {
-  readonly name: string
-  readonly idempotency: IdempotencyKey | undefined
-}
 
 /**
  * 1. Refuse or replay what can be refused or replayed. 2. Take one call out of the budget. 3. Store the intent and its
@@ -118,12 +110,6 @@ class Refused extends Error {
   }
 }
 
-const inDoubt = () =>
-  new BrokerError('outcome_unknown', {
-    doNotRepeat: true,
-    detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
-  })
-
 /** Seals, then stores key, audit and answer in one commit, unless what the creation rests on was taken away meanwhile. */
 async function storeKey(
   parts: TenantParts,
@@ -208,47 +194,4 @@ function refusedUpstream(
     record(parts, creation, { target: row.intent, outcome: 'failed', code: final.code })
   })
   return errorOf(final)
-}
-
-/** A repeat with the same `Idempotency-Key`: what became of the first request. */
-async function replay(parts: TenantParts, creation: TurnKeyCreation, earlier: EarlierRequest): Promise<CreatedTurnKey> {
-  const row = keyByIntent(parts.sql, earlier.target)
-  if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (row?.state === 'unknown') throw inDoubt()
-  if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
-  return answer(parts, creation, earlier.target)
-}
-
-async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
-  const row = keyByIntent(parts.sql, intent)
-  if (!row || !isVisible(row.state)) {
-    throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
-  }
-  const key = await secretOf(parts, creation, row)
-  return { ...viewOf(row), ...(key === undefined ? {} : { key }) }
-}
-
-/** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
-async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow): Promise<string | undefined> {
-  const { reveals } = authorize(parts, creation.caller, 'turn_keys:write')
-  if (!reveals || row.uid === null || row.sealed === null || parts.now() - row.begun_at > SECRET_REPEATED_MS) return
-  if (row.revealed === 0) {
-    parts.transact(() => {
-      parts.sql.exec('UPDATE turn_keys SET revealed = 1 WHERE seq = ?', row.seq)
-      record(parts, creation, { target: row.uid ?? '', outcome: 'done' }, 'turn_key.reveal')
-    })
-  }
-  const { id: tenant } = tenantRecord(parts)
-  const place = { purpose: 'turn-key-secret', tenant, record: row.uid, version: row.secret_version } as const
-  return open(parts.config.rootKeys, place, row.sealed)
-}
-
-function record(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
-  action = 'turn_key.create',
-): void {
-  const { caller, requestId } = creation
-  audit(parts.sql, parts.now(), { actor: actorOf(caller), action, requestId, ...what })
 }

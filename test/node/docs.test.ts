@@ -2,15 +2,29 @@
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { AUDIT_FILTERS } from '../../src/contract/auditEvents.ts'
 import { DEFAULT_POLICY } from '../../src/contract/policy.ts'
 import { ROUTES, type Route } from '../../src/contract/routes.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import { ERRORS } from '../../src/errors.ts'
-import { filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
+import { fencesOf, filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
 
 const sources = filesLike('src/**/*.ts')
 const sourceText = sources.map(textOf).join('\n')
 const unique = (list: string[]) => [...new Set(list)].sort()
+
+/** What stands in the files of an object's folder, with the object's name behind it. */
+const inObjects = (pattern: RegExp) =>
+  unique(
+    ['Account', 'Tenant'].flatMap((object) =>
+      matches(filesLike(`src/${object.toLowerCase()}/*.ts`).map(textOf).join('\n'), pattern).map(
+        (found) => `${found} ${object}`,
+      ),
+    ),
+  )
+
+/** The string literals of a union, written in one line of src. */
+const stringsOf = (line: RegExp) => matches(line.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
 const firstCells = (rows: string[][]) => rows.map(([cell = '']) => cell).sort()
 
 describe('docs/errors.md', () => {
@@ -35,14 +49,12 @@ describe('docs/errors.md', () => {
     expect(linksOf(document).map((link) => link.replace(/^#/, ''))).toEqual(expect.arrayContaining(Object.keys(ERRORS)))
   })
 
-  it('marks as not answered yet exactly what no part of src answers', () => {
+  it('has no code that no part of src answers', () => {
     const elsewhere = sources
       .filter((file) => file !== 'src/errors.ts')
       .map(textOf)
       .join('\n')
-    const silent = Object.keys(ERRORS).filter((code) => !elsewhere.includes(`'${code}'`))
-    const marked = documented.filter((code) => sectionOf(document, code).includes('**Not answered yet.**'))
-    expect(marked).toEqual(silent)
+    expect(Object.keys(ERRORS).filter((code) => !elsewhere.includes(`'${code}'`))).toEqual([])
   })
 
   it('is what the type of a problem links to', () => {
@@ -70,22 +82,25 @@ describe('docs/storage.md', () => {
   })
 
   it('has every audit action of src, and its object', () => {
-    const inFolder = (folder: string) =>
-      matches(
-        filesLike(`src/${folder}/*.ts`).map(textOf).join('\n'),
-        /'((?:tenant|api_token|turn_key|account)\.[a-z_]+)'/g,
-      )
-    const used = [
-      ...inFolder('account').map((action) => `${action} Account`),
-      ...inFolder('tenant').map((action) => `${action} Tenant`),
-    ]
     const documented = tableOf(document, 'action').map(([action, object]) => `${action} ${object}`)
-    expect(unique(documented)).toEqual(unique(used))
+    const used = inObjects(/'([a-z_]+\.[a-z_]+)'/g)
+    expect(used.length).toBeGreaterThan(20)
+    expect(unique(documented)).toEqual(used)
   })
 
-  it('has every kind of job', () => {
-    const documented = firstCells(tableOf(document, 'kind'))
-    expect(documented).toEqual(unique(matches(sourceText, /_JOB = '([a-z-]+)'/g)))
+  it('has every kind of job, and its object', () => {
+    const documented = tableOf(document, 'kind').map(([kind, object]) => `${kind} ${object}`)
+    expect(unique(documented)).toEqual(inObjects(/_JOB = '([a-z-]+)'/g))
+  })
+
+  it('has every outcome of an audit row, and every state of a credential', () => {
+    const outcomes = stringsOf(/readonly outcome: ('.+)/)
+    const states = stringsOf(/type CredentialState = (.+)/)
+    expect([outcomes.length, states.length]).toEqual([5, 3])
+    const tell = (table: string, column: string) =>
+      tableOf(sectionOf(document, table), 'column').find(([name]) => name === column)?.[1] ?? ''
+    for (const outcome of outcomes) expect(tell('audit_events', 'outcome')).toContain(outcome)
+    for (const state of states) expect(tell('credentials', 'state')).toContain(state)
   })
 
   it('has every KV key with its fields', async () => {
@@ -104,11 +119,21 @@ describe('docs/storage.md', () => {
   })
 
   it('has every purpose and every idempotency scope', () => {
-    const purposes = matches(/type Purpose =(.+)/.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
+    const purposes = [...stringsOf(/type Purpose = (.+)/), ...stringsOf(/type MacPurpose = (.+)/)]
     const scopes = matches(sourceText, /\b(?:CREATE_)?ROUTE = '([a-z-]+)'/g)
-    expect(purposes.length).toBeGreaterThan(0)
-    expect(scopes.length).toBeGreaterThan(0)
+    expect([purposes.length, scopes.length]).toEqual([5, 4])
     for (const name of [...purposes, ...scopes]) expect(document).toContain(`\`${name}\``)
+  })
+
+  it('says of every table what bounds it', async () => {
+    const tables = [
+      ...Object.keys(await tablesOf('src/tenant/schema.ts')),
+      ...Object.keys(await tablesOf('src/account/schema.ts')),
+    ]
+    const bounded = tableOf(sectionOf(document, 'Growth'), 'table').flatMap(([names = '']) =>
+      names.split(', ').map((name) => name.replace(/ of .+/, '')),
+    )
+    expect(unique(bounded)).toEqual(unique(tables))
   })
 })
 
@@ -150,6 +175,64 @@ describe('docs/configuration.md', () => {
   })
 })
 
+describe('docs/browser.md', () => {
+  const document = textOf('docs/browser.md')
+
+  it('names every header a page can read, and every field of the answer and of the form', () => {
+    const exposed = (/EXPOSED = '(.+)'/.exec(sourceText)?.[1] ?? '').split(', ')
+    expect(exposed).toHaveLength(3)
+    for (const header of exposed) expect(sectionOf(document, 'CORS')).toContain(`\`${header}\``)
+    const answer = /type IceServersAnswer = \{([\s\S]*?)\n\}/.exec(sourceText)?.[1] ?? ''
+    expect(firstCells(tableOf(document, 'field'))).toEqual(matches(answer, /^ {2}(\w+):/gm).sort())
+    for (const source of stringsOf(/^ {2}source: ('minted.+)/m)) expect(document).toContain(`\`${source}\``)
+    for (const field of matches(sourceText, /name !== '(\w+)'/g)) expect(document).toContain(`\`${field}\``)
+  })
+
+  it('says what to do about every error of the browser door', () => {
+    const told = tableOf(sectionOf(document, 'Errors'), 'codes').flatMap(([codes = '']) => codes.split(', '))
+    for (const code of told) expect(Object.keys(ERRORS)).toContain(code)
+    const doors = ['body', 'cors', 'frame', 'iceServers', 'mount', 'rates', 'reach'].map(
+      (name) => `src/http/${name}.ts`,
+    )
+    const issuing = ['gate', 'issuing', 'minting', 'record', 'standing'].map((name) => `src/tenant/${name}.ts`)
+    const below = ['src/cloudflare/failures.ts', 'src/storage/object.ts']
+    const thrown = matches([...doors, ...issuing, ...below].map(textOf).join('\n'), /(?:BrokerError\(|code: )'(\w+)'/g)
+    // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of whoever runs the broker.
+    const elsewhere = ['conflict', 'https_required', 'internal', 'misconfigured', 'not_found']
+    // An outcome in doubt is only told where a repeat may do harm.
+    const iceServers: Route = ROUTES.iceServers
+    if (iceServers.repeatable) elsewhere.push('outcome_unknown')
+    expect(thrown.length).toBeGreaterThan(10)
+    expect(unique(thrown).filter((code) => !elsewhere.includes(code) && !told.includes(code))).toEqual([])
+  })
+})
+
+describe('ARCHITECTURE.md', () => {
+  const document = textOf('ARCHITECTURE.md')
+
+  it('shows every folder and every entry of src', () => {
+    const [layout = ''] = fencesOf(sectionOf(document, 'Where what lives')).map(({ code }) => code)
+    const shown = matches(layout, /^ {0,2}([\w.]+\/?) /gm)
+    const inSrc = unique(
+      sources.map((file) => file.split('/').slice(1, 3)).map(([name = '', inner]) => (inner ? `${name}/` : name)),
+    )
+    expect(shown).toEqual(expect.arrayContaining(inSrc))
+    const folders = unique(
+      filesLike('{bench,docs,emulator,examples,scripts,test}/**/*.*').map((file) => `${file.split('/')[0]}/`),
+    )
+    expect(unique([...inSrc, ...folders, 'src/'])).toEqual(unique([...shown, 'src/']))
+  })
+
+  it('names only files of src that there are', () => {
+    const named = matches(document, /`((?:tenant|http|cloudflare|contract|auth|storage|cache|account)\/\w+\.ts)`/g)
+    expect(named.length).toBeGreaterThan(5)
+    expect(named.filter((file) => !sources.includes(`src/${file}`))).toEqual([])
+    const ofTenant = ['Issuing', 'Revoking'].flatMap((part) => matches(sectionOf(document, part), /`(\w+\.ts)`/g))
+    expect(ofTenant.length).toBeGreaterThan(4)
+    expect(ofTenant.filter((file) => !sources.includes(`src/tenant/${file}`))).toEqual([])
+  })
+})
+
 describe('README.md', () => {
   const document = textOf('README.md')
 
@@ -161,6 +244,15 @@ describe('README.md', () => {
 
   it('lists every scope', () => {
     for (const scope of SCOPES) expect(document).toContain(`\`${scope}\``)
+    const used = Object.values(ROUTES).flatMap(({ access }: Route) =>
+      typeof access === 'object' ? [access.scope] : [],
+    )
+    const idle = SCOPES.filter((scope) => !used.includes(scope) && scope !== 'turn_keys:reveal')
+    expect(matches(document.replaceAll(/\s+/g, ' '), /Nothing asks for `(\S+)` yet/g)).toEqual(idle)
+  })
+
+  it('lists every filter of the audit trail', () => {
+    expect(document).toContain(`?${AUDIT_FILTERS.map((name) => `${name}=`).join('&')}`)
   })
 
   it('names only scripts that package.json has', () => {
@@ -184,6 +276,7 @@ const pathOf = ({ path }: Route) => path.replaceAll(/:([a-z_]+)/g, '{$1}')
 
 function whoOf({ access }: Route): string {
   if (access === 'public') return 'anyone'
+  if (access === 'client-token') return 'client token'
   return access === 'admin' ? 'admin' : `scope ${access.scope}`
 }
 

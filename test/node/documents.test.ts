@@ -16,6 +16,17 @@ describe('docs/guarantees.md', () => {
       expect(silent).toEqual([])
     },
   )
+
+  it('links every test that bears the number of a promise', () => {
+    const linked = tableOf(sectionOf(document, 'Today'), 'number').flatMap(([number = '', , by = '']) =>
+      matches(by, /\[(.+?)\]/g).map((file) => `${number} ${file}`),
+    )
+    const bearing = filesLike('test/**/*.test.ts').flatMap((file) =>
+      matches(textOf(file), /['"`](G\d+): /g).map((number) => `${number} ${file}`),
+    )
+    expect([...new Set(bearing)].filter((test) => !linked.includes(test))).toEqual([])
+    expect(bearing.length).toBeGreaterThan(10)
+  })
 })
 
 describe('docs/decisions', () => {

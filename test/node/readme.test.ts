@@ -1,13 +1,16 @@
 // The README, executed: its shell lines run word by word in bash against `npm run dev`, and what they print is compared with
-// the answers it shows. Only the address and the state folder are exchanged, so that no developer's own broker is disturbed.
+// the answers it shows; likewise its JavaScript, and that of docs/browser.md. Only the address and the state folder are
+// exchanged, so that no developer's own broker is disturbed.
 import { execFile } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { request } from 'node:http'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { turnServerIsInstalled } from '../../emulator/turnServer.ts'
+import type { IceServersAnswer, TurnRestAnswer } from '../../src/contract/credentials.ts'
 import { type DevPlace, DevServer, listens, newPlace, removePlace, runningProcesses, terminal } from './devServer.ts'
-import { fencesOf, root, sectionOf, textOf } from './repository.ts'
+import { fencesOf, root, sectionOf, tableOf, textOf } from './repository.ts'
 
 const run = promisify(execFile)
 
@@ -17,7 +20,9 @@ const COMMANDS = 'Two commands'
 const DEPLOY = 'Deploy'
 const walk = fencesOf(sectionOf(readme, WALK))
 const scripts = walk.filter(({ language }) => language === 'sh')
-const [example, once] = walk.filter(({ language }) => language === 'js').map(({ code }) => code)
+const [inPage, example, once] = walk.filter(({ language }) => language === 'js').map(({ code }) => code)
+/** The page's own modules, as docs/browser.md shows them. */
+const ofBrowsers = fencesOf(textOf('docs/browser.md')).map(({ code }) => code)
 const BETWEEN = '----- next block -----'
 
 let place: DevPlace
@@ -26,6 +31,7 @@ let server: DevServer
 let printed: string[]
 /** Made by the walk. */
 let token: string
+let clientToken: string
 let uid: string
 
 const brokerUrl = () => `http://127.0.0.1:${place.port}`
@@ -56,11 +62,11 @@ describe('the README', () => {
   it('leads through the doors as written', async () => {
     const lines = scripts.map(({ code }) => code).join(`\necho '${BETWEEN}'\n`)
     const script = substitute(substitute(lines, 'BROKER', brokerUrl()), 'STATE', place.state)
-    const ours = `\necho '${BETWEEN}'\necho "$TOKEN $KEY"`
+    const ours = `\necho '${BETWEEN}'\necho "$TOKEN $CLIENT_TOKEN $KEY"`
     const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script + ours], { cwd: root, env: terminal() })
     printed = stdout.split(`${BETWEEN}\n`)
     expect(printed).toHaveLength(scripts.length + 1)
-    ;[token = '', uid = ''] = (printed.pop() ?? '').trim().split(' ')
+    ;[token = '', clientToken = '', uid = ''] = (printed.pop() ?? '').trim().split(' ')
     expect(uid).toMatch(/^[\w-]{32}$/)
   })
 
@@ -75,6 +81,18 @@ describe('the README', () => {
     },
   )
 
+  it('has a page ask for ICE servers without a preflight, and give the answer to a connection as it is', async () => {
+    const connect = (token: string) =>
+      evaluate(`${inPage}\nreturn peer`, { clientToken: token, fetch: fetchOfPage, RTCPeerConnection: FakePeer })
+    const { configuration } = (await connect(clientToken)) as FakePeer // what the snippet makes
+    expect(configuration).toMatchObject({ ttl: expect.any(Number), source: 'minted' })
+    expect(configuration.iceServers.map((server) => Object.keys(server))).toEqual([
+      ['urls'],
+      ['urls', 'username', 'credential'],
+    ])
+    await expect(connect('x')).rejects.toThrow('invalid_token')
+  })
+
   it('runs the example with the official SDK', () => {
     expect(printed.at(-1)).toMatch(/^[\w-]{32} from the SDK\n$/)
     const file = textOf('examples/sdk.mjs').replaceAll(/^\/\/.*\n/gm, '')
@@ -83,12 +101,10 @@ describe('the README', () => {
 
   it('makes one key of a creation that is repeated with its Idempotency-Key', async () => {
     const client = example?.slice(0, example.indexOf('const created'))
-    for (const _ of ['first', 'repeat']) {
-      await run('node', ['--input-type=module', '--eval', `${client}\n${once}`], {
-        cwd: root,
-        env: terminal({ TURN_BROKER_URL: brokerUrl(), TURN_BROKER_TOKEN: demoToken() }),
-      })
-    }
+    await run('node', ['--input-type=module', '--eval', `${client}\n${once}\n${once}`], {
+      cwd: root,
+      env: terminal({ TURN_BROKER_URL: brokerUrl(), TURN_BROKER_TOKEN: demoToken() }),
+    })
     const { result } = await ask(keysUrl('demo'), demoToken())
     expect(result.filter(({ name }) => name === 'once')).toHaveLength(1)
   })
@@ -100,22 +116,72 @@ describe('the README', () => {
   })
 })
 
+describe('docs/browser.md', () => {
+  const code = `${ofBrowsers.join('\n').replaceAll(/^export /gm, '')}\nreturn { askIceServers, keepRelay }`
+  const page = async () => (await evaluate(code, { fetch: fetchOfPage })) as Page // what the page defines
+
+  it('asks for ICE servers as written, and learns why it is refused', async () => {
+    const { askIceServers } = await page()
+    const url = 'https://turn.example.com/v1/tenants/acme/ice-servers'
+    const answer = await askIceServers(url, async () => clientToken)
+    const fields = tableOf(textOf('docs/browser.md'), 'field').map(([name]) => name)
+    expect(Object.keys(answer)).toEqual(fields)
+    await expect(askIceServers(url, async () => 'x')).rejects.toThrow('invalid_token')
+  })
+
+  it('moves a connection to each new credential, keeps it through an outage, and ends with it', async () => {
+    const { keepRelay } = await page()
+    const peer = new FakePeer(answerWith('first'))
+    const answers = [answerWith('first'), undefined, answerWith('second'), answerWith('third')]
+    const ask = async () => {
+      const next = answers.shift()
+      if (answers.length === 0) peer.connectionState = 'closed'
+      if (!next) throw Object.assign(new Error('upstream_failed'), { retryAfter: 0.001 })
+      return next
+    }
+    await keepRelay(peer, ask, answerWith('first'))
+    expect(answers).toEqual([])
+    expect(peer.restarts).toBe(1)
+    expect(peer.configuration).toEqual({ ...answerWith('first'), iceServers: answerWith('second').iceServers })
+  })
+})
+
 describe('npm run dev', () => {
-  it('prints lines to copy that work, and no secret', async () => {
-    const lines = server.output.split('\n').map((line) => line.trim())
+  it.concurrent('prints lines to copy that work, and no secret', async () => {
+    const lines = server.output
+      .replaceAll(/\\\n\s*/g, '')
+      .split('\n')
+      .map((line) => line.trim())
     const commands = lines.filter((line) => /^(?:[A-Z_]+=|curl |npm run example)/.test(line))
-    expect(commands.length).toBeGreaterThanOrEqual(6)
+    expect(commands.length).toBeGreaterThanOrEqual(11)
     const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', commands.join('\n')], {
       cwd: root,
       env: terminal(),
     })
     expect(stdout).toContain('"success":true')
     expect(stdout).toMatch(/[\w-]{32} from the SDK/)
-    expect(stdout).not.toContain('"success":false')
+    expect(stdout).not.toMatch(/"success":false|"code":/)
+    expect(stdout).toContain('"source":"minted"')
+    expect(stdout.match(/"iceServers":/g)).toHaveLength(2)
+    expect(stdout).toContain('"matched":2')
 
     const secrets = [...readFileSync(path.join(root, '.dev.vars'), 'utf8').matchAll(/="(.+)"/g)].map(([, it]) => it)
     expect(secrets.length).toBeGreaterThanOrEqual(3)
     for (const secret of [...secrets, demoToken()]) expect(server.output).not.toContain(secret)
+  })
+
+  it.concurrent('says whether coturn runs beside it, and what it hands out then relays', async () => {
+    if (!turnServerIsInstalled()) {
+      expect(server.output).toContain('coturn is not installed')
+      return
+    }
+    const rest = `${brokerUrl()}/v1/tenants/demo/turn-rest?service=turn`
+    const response = await fetch(rest, { headers: { authorization: `Bearer ${demoToken()}` } })
+    const { username, password, uris } = (await response.json()) as TurnRestAnswer // the contract is checked elsewhere
+    expect(server.output).toContain(`coturn relays at ${uris[0]}`)
+    const port = /:(\d+)\?/.exec(uris[0] ?? '')?.[1] ?? ''
+    const client = ['-u', username, '-w', password, '-p', port, '-y', '-c', '-n', '1', '-m', '1', '127.0.0.1']
+    await run('turnutils_uclient', client, { timeout: 10_000 })
   })
 
   it('keeps its secrets in files that only their owner can read', () => {
@@ -167,18 +233,83 @@ function substitute(script: string, name: string, value: string): string {
 const summaryOf = (script: string): string => /"(\$\w+[^"]*)".*/.exec(script)?.[1] ?? script
 
 /** What differs from run to run, by its form; all else must be as the README says. */
-function unvarying(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(unvarying)
+function unvarying(value: unknown, name = ''): unknown {
+  if (Array.isArray(value))
+    return name === 'urls' || name === 'uris' ? relaysOf(value) : value.map((it) => unvarying(it))
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, unvarying(inner)]))
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unvarying(inner, key)]))
   }
+  // Seconds that are left: a few of them pass on the way.
+  if (typeof value === 'number' && /^(?:ttl|refreshAfter)$/.test(name)) return Math.ceil(value / 10) * 10
   if (typeof value !== 'string') return value
+  if (/^(?:username|credential|password)$/.test(name) && value.length > 8) return `(${name})`
   if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value)) return '(time)'
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value)) return '(request id)'
   if (/^[\w-]{32}$/.test(value)) return '(uid)'
   if (/^[0-9A-Za-z]{12}$/.test(value)) return '(token id)'
-  return value.replace(/^tb_acme_[0-9A-Za-z]{12}_.+$/, '(token)')
+  if (/^eyJ[\w-]+(?:…|(?:\.[\w-]+){2})$/.test(value)) return '(client token)'
+  return value.replace(/^tb_acme_[0-9A-Za-z]{12}_.+$/, '(token)').replace(/^(su|rv)_[0-9A-Za-z]{22}$/, '($1)')
 }
+
+/** Where coturn runs it is on this machine, on a port of its own, and without TLS; the README shows Cloudflare's URLs. */
+function relaysOf(urls: string[]): string[] {
+  if (!turnServerIsInstalled()) return urls
+  return urls.filter((url) => !url.startsWith('turns:')).map((url) => url.replace(/:[\w.]+:\d+/, ':(host)'))
+}
+
+/** As a page of the policy's origin asks: refuses what would need a preflight, and hides what CORS does not allow. */
+async function fetchOfPage(url: string, init: RequestInit): Promise<Response> {
+  const { method, headers } = new Request(url, init)
+  expect([method, ...headers]).toEqual([
+    'POST',
+    ['content-type', expect.stringMatching(/^application\/x-www-form-url/)],
+  ])
+  const origin = 'https://app.example.com'
+  const response = await fetch(brokerUrl() + new URL(url).pathname, { ...init, headers: { origin } })
+  expect(response.headers.get('access-control-allow-origin')).toBe(origin)
+  return response
+}
+
+interface Page {
+  askIceServers: (url: string, newToken: () => Promise<string>) => Promise<IceServersAnswer>
+  keepRelay: (peer: FakePeer, ask: () => Promise<IceServersAnswer>, answer: IceServersAnswer) => Promise<void>
+}
+
+/** Runs a document's JavaScript with what it takes from around it. */
+function evaluate(code: string, given: Record<string, unknown>): Promise<unknown> {
+  const AsyncFunction = (async () => undefined).constructor as new (
+    ...source: string[]
+  ) => (...args: unknown[]) => Promise<unknown> // as the language has it
+  return new AsyncFunction(...Object.keys(given), code)(...Object.values(given))
+}
+
+/** As much of a connection as the documents use. */
+class FakePeer {
+  configuration: IceServersAnswer
+  connectionState = 'connected'
+  restarts = 0
+  constructor(configuration: IceServersAnswer) {
+    this.configuration = configuration
+  }
+  getConfiguration(): IceServersAnswer {
+    return this.configuration
+  }
+  setConfiguration(configuration: IceServersAnswer): void {
+    if (this.connectionState === 'closed') throw new Error('InvalidStateError')
+    this.configuration = configuration
+  }
+  restartIce(): void {
+    this.restarts++
+  }
+}
+
+const answerWith = (username: string): IceServersAnswer => ({
+  iceServers: [{ urls: ['stun:a'] }, { urls: ['turn:a'], username, credential: 'c' }],
+  ttl: 1,
+  expiresAt: '',
+  refreshAfter: 0.001,
+  source: 'minted',
+})
 
 async function ask(url: string, bearer: string) {
   const response = await fetch(url, { headers: { authorization: `Bearer ${bearer}` } })

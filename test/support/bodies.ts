@@ -1,13 +1,21 @@
 /** The routes that take a body, each with a right one and who may send it. */
 import { env } from 'cloudflare:workers'
 import { ROUTES, type Route, type RouteName } from '../../src/contract/routes.ts'
-import type { Answer, Broker } from './broker.ts'
-import { furnish, pathOf } from './callers.ts'
+import { type Answer, type Broker, expectStatus } from './broker.ts'
+import { furnishAll, pathOf, SUBJECT } from './callers.ts'
 import { outcomeOf, shown } from './contract.ts'
+import { APP } from './doors.ts'
 
 const RIGHT_BODIES = {
   turnKeyCreate: { name: 'new' },
   turnKeyUpdate: { name: 'other' },
+  iceServers: { ttl: 600 },
+  credentialGenerateIceServers: { ttl: 600, customIdentifier: 'ann' },
+  credentialGenerate: { ttl: 600, customIdentifier: 'bob' },
+  clientTokenCreate: { subject: 'ann', ttl: 60, credentialTtl: 600, origin: APP },
+  subjectSearch: { subject: SUBJECT },
+  revocationCreate: { subject: 'nobody' },
+  banCreate: { subject: 'nobody', until: '2100-01-01T00:00:00Z' },
   tenantCreate: { id: 'fresh', name: 'Fresh', region: 'weur' },
   tenantPatch: { name: 'Patched' },
   apiTokenCreate: { name: 'second', scopes: ['usage:read'] },
@@ -15,6 +23,8 @@ const RIGHT_BODIES = {
 } satisfies Partial<Record<RouteName, object>>
 
 export type BodyRoute = keyof typeof RIGHT_BODIES
+/** Of those whose method could have a body, the routes that read none. */
+export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift']
 
 export interface Target {
   readonly name: BodyRoute
@@ -26,13 +36,16 @@ export interface Target {
 }
 
 export async function bodyTargets(broker: Broker): Promise<Target[]> {
-  const acme = await furnish(broker, 'acme')
+  const acme = await furnishAll(broker, 'acme')
+  // Enough room for what is right.
+  expectStatus(await broker.admin('PATCH', '/tenants/acme', { policy: { maxLiveCredentialsPerSubject: 1_000 } }), 200)
   return (Object.keys(RIGHT_BODIES) as BodyRoute[]).map((name) => {
     const route: Route = ROUTES[name]
     const isNative = route.dialect === 'native'
-    const path = pathOf(route, { tenant: 'acme', keyId: acme.keyId, tokenId: acme.tokenId })
     // The tenant's own token is used where it may be; a roll would end it.
-    return { name, route, path, token: isNative ? env.ADMIN_TOKEN : acme.token, right: RIGHT_BODIES[name], isNative }
+    const server = isNative ? env.ADMIN_TOKEN : acme.token
+    const token = route.access === 'client-token' ? acme.clientToken : server
+    return { name, route, path: pathOf(route, acme), token, right: RIGHT_BODIES[name], isNative }
   })
 }
 

@@ -5,7 +5,8 @@ import { ROUTES, type Route, type RouteName } from '../../src/contract/routes.ts
 import { SCOPES, type Scope } from '../../src/contract/scopes.ts'
 import { CLIENT_SCRIPT } from '../../src/http/clientScript.ts'
 import { type Broker, expectStatus, newTenant, newToken, newTurnKey } from './broker.ts'
-import { MINUTE_MS, passTime, SECOND_MS } from './clock.ts'
+import { DAY_MS, MINUTE_MS, passTime, SECOND_MS } from './clock.ts'
+import { APP, tenantPath } from './doors.ts'
 import { runJobs } from './storage.ts'
 
 /** What the parameters of a path stand for. */
@@ -13,26 +14,83 @@ export interface Things {
   readonly tenant: string
   readonly keyId: string
   readonly tokenId: string
+  readonly username: string
+  readonly subjectId: string
+  readonly revocationId: string
+  readonly banId: string
+}
+
+/** What could be, and is nobody's. */
+export const NOBODYS: Things = {
+  tenant: 'never-was',
+  keyId: 'k'.repeat(32),
+  tokenId: 't'.repeat(12),
+  username: 'u'.repeat(64),
+  subjectId: `su_${'s'.repeat(22)}`,
+  revocationId: `rv_${'r'.repeat(22)}`,
+  banId: `bn_${'b'.repeat(22)}`,
+}
+
+const PARAMETERS: Readonly<Record<string, keyof Things>> = {
+  account_id: 'tenant',
+  tenant: 'tenant',
+  key_id: 'keyId',
+  token_id: 'tokenId',
+  username: 'username',
+  subject_id: 'subjectId',
+  revocation_id: 'revocationId',
+  ban_id: 'banId',
 }
 
 export const routes = Object.entries(ROUTES) as [RouteName, Route][] // Object.entries forgets the names
 
-export const pathOf = (route: Route, { tenant, keyId, tokenId }: Things): string =>
-  route.path
-    .replace(/:(account_id|tenant)/, tenant)
-    .replace(':key_id', keyId)
-    .replace(':token_id', tokenId)
-    .replace(':version', `${CLIENT_SCRIPT.version}.js`)
+/** What is not given is nobody's. */
+export const pathOf = (route: Pick<Route, 'path'>, things: Partial<Things>): string =>
+  route.path.replace(/:([a-z_]+)/g, (_, parameter: string) => {
+    if (parameter === 'version') return `${CLIENT_SCRIPT.version}.js`
+    const name = PARAMETERS[parameter]
+    if (name === undefined) throw new Error(`nothing stands for :${parameter}`)
+    return things[name] ?? NOBODYS[name]
+  })
 
 /** A tenant with a TURN key and an API token that has these scopes, all by default. */
 export async function furnish(broker: Broker, id: string, scopes: readonly Scope[] = SCOPES) {
-  const { token, tokenId } = await newTenant(broker, id, { scopes: [...scopes], policy: { maxTurnKeys: 100 } })
-  return { id, token, tokenId, keyId: await newTurnKey(broker, { id, token }) }
+  const policy = { maxTurnKeys: 100, allowedOrigins: [APP] }
+  const { token, tokenId } = await newTenant(broker, id, { scopes: [...scopes], policy })
+  return { id, tenant: id, token, tokenId, keyId: await newTurnKey(broker, { id, token }) }
+}
+
+/** Whom the credential of a furnished tenant is for: alike in all of them. */
+export const SUBJECT = 'ann'
+
+/** A tenant with something of everything there is: also a client token, a credential, its subject, a revocation, a ban. */
+export async function furnishAll(broker: Broker, id: string) {
+  const tenant = await furnish(broker, id)
+  const as = async (method: string, path: string, status: number, body?: unknown, token = tenant.token) => {
+    const answer = await broker.call(method, tenantPath(id, path), token, body)
+    expectStatus(answer, status)
+    return answer.json
+  }
+  const { token: clientToken } = await as('POST', 'client-tokens', 201, { subject: SUBJECT, ttl: 3_600 })
+  const { iceServers } = await as('POST', 'ice-servers', 201, undefined, clientToken)
+  const { items } = await as('GET', 'credentials', 200)
+  const revocation = await as('POST', 'revocations', 202, { subject: 'nobody' })
+  const until = new Date(Date.now() + DAY_MS).toISOString()
+  const ban = await as('POST', 'bans', 201, { subject: 'banned', until })
+  return {
+    ...tenant,
+    clientToken: String(clientToken),
+    username: String(iceServers.at(-1).username),
+    credentialId: String(items[0].id),
+    subjectId: String(items[0].subjectId),
+    revocationId: String(revocation.id),
+    banId: String(ban.id),
+  }
 }
 
 /** A tenant that was, its token and its key. Moves the clock. */
 export async function furnishDeleted(broker: Broker, id: string) {
-  const gone = await furnish(broker, id)
+  const gone = await furnishAll(broker, id)
   expectStatus(await broker.admin('DELETE', `/tenants/${id}?cascade=true`), 202)
   for (let round = 0; round < 2; round++) {
     passTime(MINUTE_MS)

@@ -4,6 +4,7 @@ import { onTestFinished, vi } from 'vitest'
 export const SECOND_MS = 1_000
 export const MINUTE_MS = 60_000
 export const HOUR_MS = 3_600_000
+export const DAY_MS = 86_400_000
 
 /**
  * Sets the clock forward to a point in time; from then on it stands still until it is moved again. A minute at least

@@ -5,7 +5,9 @@ import { expect } from 'vitest'
 import type { LogEntry, ShownState } from '../../emulator/client.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import { type Answer, type Broker, expectStatus, newBroker, newTenant, newTurnKey } from './broker.ts'
+import { passTime } from './clock.ts'
 import { outcomeOf, shown } from './contract.ts'
+import { runJobs } from './storage.ts'
 import { accountSql, tenantSql } from './tenantRows.ts'
 import { emulator } from './upstream.ts'
 
@@ -94,10 +96,25 @@ export async function whileMinting(ask: () => Promise<Answer>, happens: () => Pr
   return asked
 }
 
-/** Ends every object where it stands. The Account is started again: what does not run escapes the reset between tests. */
+/** Nothing was handed out, and what was minted is taken back once the jobs have run. Moves the clock. */
+export async function expectTakenBack(answer: Answer, older: readonly string[] = []): Promise<void> {
+  expect(usernameIn(answer), answer.text).toBeUndefined()
+  const mine = (await credentialRows()).filter(({ username }) => !older.includes(String(username)))
+  expect(mine).toMatchObject([{ state: 'revoking', sealed: null }])
+  passTime(120_000)
+  await runJobs('acme')
+  expect(await usable()).toEqual(older)
+  const [{ username } = {}] = mine
+  expect(await credentialRows()).toContainEqual(expect.objectContaining({ username, state: 'revoked', sealed: null }))
+}
+
+/** An object that does not run, aborted or idle for ten seconds, escapes the reset between tests. */
+export const wakeAccount = () => accountSql('SELECT 1')
+
+/** Ends every object where it stands. */
 export async function killObjects(): Promise<void> {
   await abortAllDurableObjects()
-  await accountSql('SELECT 1')
+  await wakeAccount()
 }
 
 /** Bindings that count what the Worker asks of the objects and of KV. */

@@ -41,12 +41,22 @@ export interface Secret {
   readonly value: string
 }
 
+/** What is searched for: the forms in lower case, as lists are searched many times. */
+const lowered = new Map<string, [how: string, form: string][]>()
+function loweredForms(value: string): [how: string, form: string][] {
+  const known = lowered.get(value)
+  if (known) return known
+  const forms = Object.entries(formsOf(value)).map(([how, form]): [string, string] => [how, form.toLowerCase()])
+  lowered.set(value, forms)
+  return forms
+}
+
 /** Which secrets are in the text, and how; empty when it is clean. Case counts nowhere. */
 export function leaks(text: string, secrets: readonly Secret[]): string[] {
   const searched = text.toLowerCase()
   return secrets.flatMap(({ name, value }) =>
-    Object.entries(formsOf(value))
-      .filter(([, form]) => searched.includes(form.toLowerCase()))
+    loweredForms(value)
+      .filter(([, form]) => searched.includes(form))
       .map(([how]) => `${name}, ${how}`),
   )
 }

@@ -22,11 +22,14 @@ export const rowsOf = (stub: DurableObjectStub): Promise<Record<string, unknown[
 const bytesAsHex = (_name: string, value: unknown) =>
   value instanceof ArrayBuffer || value instanceof Uint8Array ? new Uint8Array(value).toHex() : value
 
-/** Everything the objects and KV keep, as one text; bytes as hex. */
-export async function everythingStored(): Promise<string> {
+/** Everything the objects and KV keep, but for a table, as one text; bytes as hex. */
+export async function everythingStored(without?: string): Promise<string> {
   const stored: unknown[] = []
   for (const namespace of [env.TENANTS, env.ACCOUNT] as DurableObjectNamespace[]) {
-    for (const id of await listDurableObjectIds(namespace)) stored.push(await rowsOf(namespace.get(id)))
+    for (const id of await listDurableObjectIds(namespace)) {
+      const tables = Object.entries(await rowsOf(namespace.get(id)))
+      stored.push(tables.filter(([table]) => table !== without))
+    }
   }
   const { keys } = await env.CACHE.list()
   for (const { name, metadata } of keys) stored.push(name, metadata, await env.CACHE.get(name))

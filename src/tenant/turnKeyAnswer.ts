@@ -1,0 +1,75 @@
+/** What a creation is, and how it is answered: the first time, and to a repeat with the same `Idempotency-Key`. */
+import { actorOf } from '../auth/caller.ts'
+import type { CreatedTurnKey } from '../contract/turnKeys.ts'
+import { open } from '../crypto/seal.ts'
+import { BrokerError, errorOf, type Failure } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import { authorize } from './authority.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
+import { isVisible } from './turnKeyStates.ts'
+
+/** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
+const SECRET_REPEATED_MS = 600_000
+
+export interface TurnKeyCreation extends Call {
+  readonly name: string
+  readonly idempotency: IdempotencyKey | undefined
+}
+
+/** Nobody knows what upstream did. */
+export const inDoubt = () =>
+  new BrokerError('outcome_unknown', {
+    doNotRepeat: true,
+    detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
+  })
+
+/** A repeat with the same `Idempotency-Key`: what became of the first request. */
+export async function replay(
+  parts: TenantParts,
+  creation: TurnKeyCreation,
+  earlier: EarlierRequest,
+): Promise<CreatedTurnKey> {
+  const row = keyByIntent(parts.sql, earlier.target)
+  if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
+  if (row?.state === 'unknown') throw inDoubt()
+  if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
+  return answer(parts, creation, earlier.target)
+}
+
+export async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+  const row = keyByIntent(parts.sql, intent)
+  if (!row || !isVisible(row.state)) {
+    throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
+  }
+  const key = await secretOf(parts, creation, row)
+  return { ...viewOf(row), ...(key === undefined ? {} : { key }) }
+}
+
+/** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
+async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow): Promise<string | undefined> {
+  const { reveals } = authorize(parts, creation.caller, 'turn_keys:write')
+  if (!reveals || row.uid === null || row.sealed === null || parts.now() - row.begun_at > SECRET_REPEATED_MS) return
+  if (row.revealed === 0) {
+    parts.transact(() => {
+      parts.sql.exec('UPDATE turn_keys SET revealed = 1 WHERE seq = ?', row.seq)
+      record(parts, creation, { target: row.uid ?? '', outcome: 'done' }, 'turn_key.reveal')
+    })
+  }
+  const { id: tenant } = tenantRecord(parts)
+  const place = { purpose: 'turn-key-secret', tenant, record: row.uid, version: row.secret_version } as const
+  return open(parts.config.rootKeys, place, row.sealed)
+}
+
+/** One row of the creation on the audit trail. Inside a transaction. */
+export function record(
+  parts: TenantParts,
+  creation: TurnKeyCreation,
+  what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
+  action = 'turn_key.create',
+): void {
+  const { caller, requestId } = creation
+  audit(parts.sql, parts.now(), { actor: actorOf(caller), action, requestId, ...what })
+}
