@@ -43,7 +43,8 @@ describe('a renewal that fails', () => {
     }
     expect(world.told.error).toEqual([])
 
-    await world.pass(list.expiresAt - Date.now())
+    // An attempt without an answer may be under way at the end of the list: its ten seconds are left to it.
+    await world.pass(list.expiresAt - Date.now() + (code === 'network' ? 10 * SECOND_MS : 0))
     expect(world.told.error).toMatchObject([{ code, name: 'IceServersError' }])
     await expect(world.client.get()).rejects.toMatchObject({ code })
     await world.pass(30 * MINUTE_MS)

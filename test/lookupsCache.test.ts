@@ -1,7 +1,7 @@
 /** Look-ups and KV: fresh entries spare the objects, stale ones are bounded by a minute, poisoned ones are misses. */
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { snapshotKey, turnKeyEntryKey } from '../src/cache/entries.ts'
+import { FORMAT, snapshotKey, turnKeyEntryKey } from '../src/cache/entries.ts'
 import { brokenCache, countedObjects, staleCache } from './support/bindings.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newToken, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS, setClock } from './support/clock.ts'
@@ -160,8 +160,8 @@ describe('a poisoned entry is a miss:', () => {
     ['no JSON', () => undefined],
     ['null', () => null],
     ['an array', (entry) => [entry]],
-    ['an older format', (entry) => ({ ...entry, v: 0 })],
-    ['a newer format', (entry) => ({ ...entry, v: 2 })],
+    ['an older format', (entry) => ({ ...entry, v: FORMAT - 1 })],
+    ['a newer format', (entry) => ({ ...entry, v: FORMAT + 1 })],
     ['another tenant', (entry) => ({ ...entry, tenant: 'beta' })],
     ['no tenant', ({ tenant: _, ...entry }) => entry],
     ['another key', (entry) => ({ ...entry, uid: 'b'.repeat(32) })],
