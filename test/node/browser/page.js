@@ -1,4 +1,5 @@
-// What the browser test drives: two peers on this page, kept current by the client library, and counters of what happened.
+// What the browser test opens: two peers on this page, kept current by the client library, and counters of what happened.
+// With a door in its address (#…) nobody drives the page: it tries that door and reports to its own server.
 let call
 
 window.app = {
@@ -9,17 +10,19 @@ window.app = {
   pair: () => call.pair(),
   username: () => call.username(),
   /** Whether the whole answer does as a configuration: how many servers a connection took from it. */
-  asItComes: async (url) =>
-    new RTCPeerConnection(JSON.parse(await fetchText(url))).getConfiguration().iceServers.length,
-  fetchText: (url) => fetchText(url).catch(() => 'nothing'),
+  asItComes: async ({ url, subject }) =>
+    new RTCPeerConnection(JSON.parse(await fetchText({ url, subject }))).getConfiguration().iceServers.length,
+  fetchText: (from) => fetchText(from).catch(() => 'nothing'),
 }
 
-async function fetchText(url) {
-  const body = new URLSearchParams({ access_token: await window.clientToken() })
+const tokenOf = async (subject) => (await fetch('/turn-token', { method: 'POST', body: subject })).text()
+
+async function fetchText({ url, subject }) {
+  const body = new URLSearchParams({ access_token: await tokenOf(subject) })
   return (await fetch(url, { method: 'POST', body })).text()
 }
 
-async function open({ broker, url, ttl, policy }) {
+async function open({ broker, url, subject, ttl, policy }) {
   const { createIceServers } = await import(`${broker}/client.js`)
   const told = []
   const tell = (what) => (it) => {
@@ -27,7 +30,7 @@ async function open({ broker, url, ttl, policy }) {
   }
   const ice = createIceServers({
     url,
-    getToken: () => window.clientToken(),
+    getToken: () => tokenOf(subject),
     ttl,
     onUpdate: tell('update'),
     onDegraded: tell('degraded'),
@@ -72,13 +75,29 @@ async function open({ broker, url, ttl, policy }) {
   }
 }
 
+/** Browsers differ in how they point at the pair in use (w3c/webrtc-stats: `selectedCandidatePairId`; Firefox: `selected`). */
 async function selectedPair(pc) {
-  const stats = await pc.getStats()
-  for (const { type, selectedCandidatePairId } of stats.values()) {
-    const pair = type === 'transport' ? stats.get(selectedCandidatePairId) : undefined
-    if (!pair) continue
-    const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)]
-    return { local: local?.candidateType, remote: remote?.candidateType, localPort: local?.port }
-  }
-  return undefined
+  const stats = new Map()
+  for (const [id, stat] of await pc.getStats()) stats.set(id, stat)
+  const transport = [...stats.values()].find(({ selectedCandidatePairId }) => selectedCandidatePairId)
+  const pair =
+    stats.get(transport?.selectedCandidatePairId) ??
+    [...stats.values()].find(({ type, selected }) => type === 'candidate-pair' && selected)
+  if (!pair) return undefined
+  const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)]
+  return { local: local?.candidateType, remote: remote?.candidateType }
 }
+
+async function report(options) {
+  const told = { servers: await window.app.asItComes(options).catch(String) }
+  try {
+    call = await open({ ...options, policy: 'relay' })
+    while (call.state().received < 3) await new Promise((resolve) => setTimeout(resolve, 50))
+    Object.assign(told, { pair: await call.pair(), missed: call.state().missed })
+  } catch (error) {
+    told.error = String(error)
+  }
+  await fetch('/report', { method: 'POST', body: JSON.stringify(told) })
+}
+
+if (location.hash) await report(JSON.parse(decodeURIComponent(location.hash.slice(1))))
