@@ -13,13 +13,14 @@ const READY = 'turn-broker is ready'
 export interface DevPlace {
   port: number
   emulatorPort: number
+  demoPort: number
   state: string
 }
 
 export async function newPlace(): Promise<DevPlace> {
-  const [port, emulatorPort] = await freePorts(2)
-  if (port === undefined || emulatorPort === undefined) throw new Error('no free ports')
-  return { port, emulatorPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
+  const [port, emulatorPort, demoPort] = await freePorts(3)
+  if (port === undefined || emulatorPort === undefined || demoPort === undefined) throw new Error('no free ports')
+  return { port, emulatorPort, demoPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
 }
 
 export const removePlace = ({ state }: DevPlace): void => rmSync(state, { recursive: true, force: true })
@@ -36,9 +37,9 @@ export class DevServer {
   readonly #child: ChildProcess
   readonly #ended: Promise<number | null>
 
-  private constructor({ port, emulatorPort, state }: DevPlace) {
-    const options = ['--port', String(port), '--emulator-port', String(emulatorPort), '--state', state]
-    this.#child = spawn('npm', ['run', 'dev', '--', ...options], {
+  private constructor({ port, emulatorPort, demoPort, state }: DevPlace) {
+    const ports = ['--port', port, '--emulator-port', emulatorPort, '--demo-port', demoPort].map(String)
+    this.#child = spawn('npm', ['run', 'dev', '--', ...ports, '--state', state], {
       cwd: root,
       env: terminal(),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -68,7 +68,7 @@ function onUpdate(answer) {
         return item
       }),
   )
-  if (turn) state('good', 'ICE servers are current.', `${seconds} s left; renewed well before.`)
+  if (turn) state('good', 'ICE servers are current.', 'They are renewed long before they end, and the call goes on.')
   note(turn ? `List ${answer.source}, ends in ${seconds} s.` : 'List without a relay.')
 }
 
@@ -92,6 +92,7 @@ function tick() {
   const renewal = list.renewsAt - Date.now()
   at('life').style.width = `${(100 * left) / life}%`
   at('life').classList.toggle('late', renewal <= 0)
+  at('renewal').hidden = false
   at('renewal').style.left = `${(100 * (list.expiresAt - list.renewsAt)) / life}%`
   show('renews', renewal > 0 ? `Renews in ${Math.ceil(renewal / 1000)} s.` : 'Renewal is due.')
   show('ends', left > 0 ? `The list ends in ${Math.ceil(left / 1000)} s.` : 'The list has ended.')
@@ -151,14 +152,15 @@ function connect(caller, callee) {
 }
 
 async function pathOf(pc) {
-  const stats = await pc.getStats()
-  for (const { type, selectedCandidatePairId } of stats.values()) {
-    const pair = type === 'transport' && stats.get(selectedCandidatePairId)
-    if (!pair) continue
-    const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)]
-    return `${local?.candidateType} ↔ ${remote?.candidateType}`
-  }
-  return 'none yet'
+  const stats = new Map()
+  for (const [id, stat] of await pc.getStats()) stats.set(id, stat)
+  const all = [...stats.values()]
+  const selected = all.find(({ selectedCandidatePairId }) => selectedCandidatePairId)?.selectedCandidatePairId
+  // Firefox marks the pair itself.
+  const pair = stats.get(selected) ?? all.find(({ type, selected }) => type === 'candidate-pair' && selected)
+  if (!pair) return 'none yet'
+  const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)]
+  return `${local?.candidateType} ↔ ${remote?.candidateType}`
 }
 
 async function call(ice) {
@@ -206,7 +208,6 @@ try {
     onDegraded,
     onError,
   })
-  window.demo = { ice }
   setInterval(tick, 250)
   for (;;) {
     try {
