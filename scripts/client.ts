@@ -1,6 +1,6 @@
 // `npm run client:build`: the browser library as one minified ES module, for the package (dist/client) and for the Worker
 // (src/http/clientScript.ts), and its digest where pages are shown how to pin it. With --check it writes nothing, and exits
-// 1 when what is committed is out of date.
+// 1 when what is committed is out of date; with --package, as npm runs it after an install, it writes the package's only.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -32,7 +32,8 @@ if (process.argv.includes('--check')) {
   for (const [file] of stale) console.error(`${file} is out of date: npm run client:build`)
   if (stale.length > 0) process.exitCode = 1
 } else {
-  for (const [file, text] of stale) writeFileSync(path.join(root, file), text)
+  const isInstall = process.argv.includes('--package')
+  if (!isInstall) for (const [file, text] of stale) writeFileSync(path.join(root, file), text)
   mkdirSync(folder, { recursive: true })
   writeFileSync(path.join(folder, 'iceServers.js'), text)
   writeTypes()

@@ -1,7 +1,8 @@
 // The browser library as it is handed out: its bundle in a runtime without a page, its document, and its examples, executed
 // word by word.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -77,6 +78,13 @@ describe('the bundle', () => {
     expect(answered).toBeGreaterThan(10)
     client.stop()
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is what the package gives, with its types', () => {
+    const entry = createRequire(import.meta.url).resolve('turn-broker/client')
+    expect(readFileSync(entry, 'utf8')).toBe(text)
+    const types = readFileSync(entry.replace(/\.js$/, '.d.ts'), 'utf8')
+    expect(types).toContain('export declare function createIceServers(')
   })
 
   it('is up to date', async () => {
