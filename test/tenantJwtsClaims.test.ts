@@ -89,6 +89,8 @@ describe("a JWT of a tenant's user", () => {
       '24 h and a second': { exp: now + 86_401 },
       '25 h': { exp: now + 90_000 },
       '25 h, long begun': { iat: now - 90_000, exp: now + 90_000 },
+      'a year, in its last hour': { iat: now - 31_532_400, exp: now + 3_600 },
+      '24 h and a second, in its last hour': { iat: now - 82_801, exp: now + 3_600 },
       milliseconds: { exp: (now + 600) * 1_000 },
       'issued in the future': { iat: now + 31 },
       'issued in a year': { iat: now + 31_536_000 },
@@ -120,7 +122,9 @@ describe("a JWT of a tenant's user", () => {
     expect(await notRefused(broker, rows)).toEqual([])
     const right: Rows = {
       'over within the skew': await jwtOf(key, { exp: now - 29 }),
-      '24 h': await jwtOf(key, { exp: now + 86_400 }),
+      '24 h': await jwtOf(key, { iat: now, exp: now + 86_400 }),
+      '24 h, in its last hour': await jwtOf(key, { iat: now - 82_800, exp: now + 3_600 }),
+      'no iat, 24 h': await jwtOf(key, { iat: undefined, exp: now + 86_400 }),
       'no iat': await jwtOf(key, { iat: undefined }),
       'a clock 30 s ahead': await jwtOf(key, { iat: now + 30, nbf: now + 30 }),
     }

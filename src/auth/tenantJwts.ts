@@ -67,7 +67,9 @@ export async function readTenantJwt(trust: Trust, token: string, now: number): P
     })
     const { exp, iat } = Times.parse(payload)
     const seconds = now / 1_000
-    if (exp > seconds + MAX_LIFE_SECONDS || (iat !== undefined && iat > seconds + CLOCK_SKEW_SECONDS)) return
+    // Without a time of issue it counts as issued now.
+    if (exp > seconds + MAX_LIFE_SECONDS) return
+    if (iat !== undefined && (exp - iat > MAX_LIFE_SECONDS || iat > seconds + CLOCK_SKEW_SECONDS)) return
     if (!Object.entries(issuer.requiredClaims).every(([name, value]) => holds(own(payload, name), value))) return
     const subject = Subject.safeParse(own(payload, issuer.subjectClaim))
     return subject.success ? { issuer: pairOf(issuer), subject: subject.data } : undefined

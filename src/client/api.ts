@@ -39,7 +39,7 @@ export interface IceServersError extends Error {
 export interface IceServersOptions {
   /** The broker's browser door: `https://turn.example.com/v1/tenants/acme/ice-servers`. */
   url: string
-  /** A token for the door, from your own back end. Asked before every request, and once more after a 401. */
+  /** A token for the door: a client token from your own back end, or your identity provider's JWT. Asked before every request, and once more after a 401. */
   getToken: () => string | Promise<string>
   /** Seconds a credential should live; the tenant's default when absent. */
   ttl?: number
