@@ -78,12 +78,8 @@ describe('the official SDK', () => {
       expect(error).toBeInstanceOf(Cloudflare.NotFoundError)
       expect(error).toMatchObject({ status: 404, errors: [{ code: 20008 }] })
     }
-    for (const call of [
-      client.calls.turn.update(foreign.uid, account),
-      client.calls.turn.delete(foreign.uid, account),
-    ]) {
-      expect(await errorOf(call)).toBeInstanceOf(Cloudflare.NotFoundError)
-    }
+    expect(await errorOf(client.calls.turn.update(foreign.uid, account))).toBeInstanceOf(Cloudflare.NotFoundError)
+    expect(await errorOf(client.calls.turn.delete(foreign.uid, account))).toBeInstanceOf(Cloudflare.NotFoundError)
   })
 
   it('gets AuthenticationError for a wrong token and PermissionDeniedError for what a token may not do', async () => {
