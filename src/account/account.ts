@@ -5,7 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { IssuerPair } from '../contract/issuers.ts'
-import type { TenantSummary, TenantView } from '../contract/tenants.ts'
+import type { RestoredTenant, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS, type Result } from '../errors.ts'
 import { Idempotency } from '../storage/idempotency.ts'
@@ -25,6 +25,7 @@ import {
 } from './directory.ts'
 import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
+import { bringBack, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
 import { MIGRATIONS } from './schema.ts'
 import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
 
@@ -66,6 +67,10 @@ export class Account extends DurableObject<Env> {
 
   createTenant(creation: TenantCreation): Promise<Result<TenantView>> {
     return this.#answer((parts) => createTenant(parts, creation))
+  }
+
+  restoreTenant(call: Restoration): Promise<Result<RestoredTenant>> {
+    return this.#answer((parts) => restoreTenant(parts, call))
   }
 
   mirrorTenant(report: Parameters<typeof mirrorTenant>[1]): Promise<Result<void>> {
@@ -120,6 +125,10 @@ export class Account extends DurableObject<Env> {
     await parts.jobs.run({
       [CREATION_JOB]: async ({ key }) => {
         await finishCreation(parts, key)
+        return 'done'
+      },
+      [RESTORE_JOB]: async ({ key }) => {
+        await bringBack(parts, key, { caller: BROKER, requestId: 'restore' })
         return 'done'
       },
     })

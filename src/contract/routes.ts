@@ -101,6 +101,7 @@ export const ROUTES = {
   tenantGet: admin('GET', ADMIN_TENANT),
   tenantPatch: admin('PATCH', ADMIN_TENANT),
   tenantDelete: admin('DELETE', ADMIN_TENANT),
+  tenantRestore: { ...admin('POST', `${ADMIN_TENANT}/restore`), deadlineMs: DEADLINE_MS.create },
   apiTokenList: admin('GET', `${ADMIN_TENANT}/api-tokens`),
   apiTokenCreate: admin('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: admin('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),

@@ -26,6 +26,7 @@ import { RefusalMemory, refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
+import { SET_BACK_JOB } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
@@ -62,6 +63,7 @@ export abstract class TenantObject extends DurableObject<Env> {
       [RENAME_JOB]: (job) => renamingJob(parts, job),
       [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
       [MIRROR_JOB]: () => mirror(parts),
+      [SET_BACK_JOB]: async () => 'done',
       [DELETION_JOB]: () =>
         deletionJob(parts, () => {
           buried = true

@@ -33,6 +33,7 @@ import {
   searchSubject,
 } from './revocations.ts'
 import { revokeByUsername } from './revokingByName.ts'
+import { type Bookmarks, bookmarksAt, type ComingBack, comeBack, orderSetBack } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
 import type { TurnKeyCreation } from './turnKeyAnswer.ts'
 import { createTurnKey } from './turnKeyCreation.ts'
@@ -59,6 +60,21 @@ export class Tenant extends TenantObject {
 
   beginDeletion(call: Call & { cascade: boolean }): Promise<Result<void>> {
     return this.answer((parts) => beginDeletion(parts, call))
+  }
+
+  bookmarksAt(at: number): Promise<Result<Bookmarks>> {
+    return this.answer((parts) => bookmarksAt(parts, at))
+  }
+
+  /** Ends this object, so that the next one finds the storage as it was: there is an answer only if it failed. */
+  async setBack(to: string): Promise<Result<void>> {
+    const ordered = await this.answer((parts) => orderSetBack(parts, to))
+    if (ordered.ok) this.ctx.abort('set back in time')
+    return ordered
+  }
+
+  comeBack(call: ComingBack): Promise<Result<TenantView>> {
+    return this.answer((parts) => comeBack(parts, call))
   }
 
   listApiTokens(page: Page): Promise<Result<{ items: ApiTokenView[]; next: number | null }>> {
