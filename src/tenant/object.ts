@@ -28,9 +28,10 @@ import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
-import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
-import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
+import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
+import { removalJob } from './turnKeyRemoval.ts'
+import { renamingJob } from './turnKeyRenaming.ts'
+import { settleCreation } from './turnKeySettling.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000

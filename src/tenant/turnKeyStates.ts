@@ -24,7 +24,7 @@ const MOVES: Record<TurnKeyState, readonly TurnKeyState[]> = {
   unknown: ['failed'],
   active: ['retiring', 'deleting', 'missing'],
   retiring: ['deleting', 'missing'],
-  missing: ['active', 'deleting'],
+  missing: ['active', 'retiring', 'deleting'],
   deleting: ['deleted'],
   deleted: [],
   failed: [],
