@@ -40,7 +40,7 @@ function listOddly(): void {
     if (init?.method !== 'GET' || !String(input).endsWith('/turn_keys')) return response
     const answer = (await response.json()) as { result: { uid: string; name: string }[] }
     const odd = answer.result.map(({ uid, name }, n) => (n === 0 ? { uid, name } : { uid, name, created: 'soon' }))
-    return Response.json({ ...answer, result: [...odd, { uid: 'x'.repeat(32), name: null }] }, response)
+    return Response.json({ ...answer, result: [...odd, { uid: 'x'.repeat(32), name: null }] })
   })
 }
 
