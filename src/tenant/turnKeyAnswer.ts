@@ -8,6 +8,7 @@ import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
+import { IN_DOUBT } from './turnKeyMachine.ts'
 import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 
@@ -19,13 +20,6 @@ export interface TurnKeyCreation extends Call {
   readonly idempotency: IdempotencyKey | undefined
 }
 
-/** Nobody knows what upstream did. */
-export const inDoubt = () =>
-  new BrokerError('outcome_unknown', {
-    doNotRepeat: true,
-    detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
-  })
-
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
 export async function replay(
   parts: TenantParts,
@@ -34,7 +28,7 @@ export async function replay(
 ): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, earlier.target)
   if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (row?.state === 'unknown') throw inDoubt()
+  if (row?.state === 'unknown') throw errorOf(IN_DOUBT)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
   return answer(parts, creation, earlier.target)
 }
