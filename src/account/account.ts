@@ -128,7 +128,7 @@ export class Account extends DurableObject<Env> {
         return 'done'
       },
       [RESTORE_JOB]: async ({ key }) => {
-        await bringBack(parts, key, { caller: BROKER, requestId: 'restore' })
+        await bringBack(parts, key)
         return 'done'
       },
     })

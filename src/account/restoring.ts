@@ -36,9 +36,9 @@ export async function restoreTenant(parts: AccountParts, call: Restoration): Pro
 }
 
 /** The end of it, also where a crash interrupted. */
-export async function bringBack(parts: AccountParts, tenant: string, call: Call): Promise<TenantView> {
+export async function bringBack(parts: AccountParts, tenant: string, by?: Call): Promise<TenantView> {
   const { version } = requireRestorable(parts, tenant)
-  const back = await objectOf(parts, tenant).comeBack({ ...call, version })
+  const back = await objectOf(parts, tenant).comeBack({ by, version })
   const outcome = back.ok ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: back.failure.code }
   parts.transact(() => {
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.restore', target: tenant, ...outcome })
@@ -60,7 +60,8 @@ async function setBack(parts: AccountParts, tenant: string, to: string): Promise
 
 async function requireLost(parts: AccountParts, tenant: string): Promise<void> {
   const there = await objectOf(parts, tenant).edgeSnapshot()
-  if (there.ok) throw new BrokerError('conflict', { detail: 'The storage is there: say to which time it is to be set back.' })
+  if (there.ok)
+    throw new BrokerError('conflict', { detail: 'The storage is there: say to which time it is to be set back.' })
   if (there.failure.code !== 'not_found') unwrap(there)
 }
 

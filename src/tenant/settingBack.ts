@@ -21,7 +21,8 @@ export interface Bookmarks {
 }
 
 /** Throws `storage_failed` where there is no such time: before the object, longer ago than is kept, or not kept at all. */
-export async function bookmarksAt({ storage }: TenantParts, at: number): Promise<Bookmarks> {
+export async function bookmarksAt({ storage, now }: TenantParts, at: number): Promise<Bookmarks> {
+  if (at > now()) throw new BrokerError('invalid_request', { detail: 'at: must not be in the future' })
   try {
     const to = await storage.getBookmarkForTime(at)
     return { to, undo: await storage.getCurrentBookmark() }
@@ -38,7 +39,9 @@ export async function orderSetBack(parts: TenantParts, to: string): Promise<void
   await parts.storage.onNextSessionRestoreBookmark(to)
 }
 
-export interface ComingBack extends Call {
+export interface ComingBack {
+  /** Absent: the broker itself, after a crash. */
+  readonly by?: Call | undefined
   /** The last version that others have heard of. */
   readonly version: number
 }
@@ -47,12 +50,12 @@ export interface ComingBack extends Call {
  * Raises the version above all that others know, so that they hear of the tenant again. Throws `storage_failed` where the
  * mark is still there: nothing was set back then.
  */
-export async function comeBack(parts: TenantParts, call: ComingBack): Promise<TenantView> {
+export async function comeBack(parts: TenantParts, { by, version }: ComingBack): Promise<TenantView> {
   const isBack = parts.transact(() => {
     if (parts.jobs.remove(SET_BACK_JOB, '')) return false
-    parts.sql.exec('UPDATE tenant SET version = max(version, ?)', call.version)
+    parts.sql.exec('UPDATE tenant SET version = max(version, ?)', version)
     parts.sql.exec("UPDATE tenant SET status = 'suspended' WHERE status = 'active'")
-    recordChange(parts, call, 'tenant.restore')
+    recordChange(parts, by, 'tenant.restore')
     return true
   })
   if (!isBack) throw new BrokerError('storage_failed', { detail: 'The storage was not set back.' })

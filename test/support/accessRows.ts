@@ -11,7 +11,7 @@ import { emulator } from './upstream.ts'
 
 export interface Row {
   /** What the right caller is answered. */
-  readonly right: number
+  readonly right: number | string
   readonly body?: unknown
   readonly query?: string
   readonly headers?: Record<string, string>
@@ -59,6 +59,8 @@ const ROWS = {
   tenantCreate: { right: 201, body: { id: 'intruder', name: 'Intruder', region: 'weur' } },
   tenantGet: { right: 200 },
   tenantPatch: { right: 200, body: { status: 'suspended' } },
+  // Nothing was lost, and the local runtime cannot set anything back.
+  tenantRestore: { right: '409 conflict', body: {} },
   tenantDelete: { right: 202, query: '?cascade=true' },
   apiTokenList: { right: 200 },
   apiTokenCreate: { right: 201, body: { name: 'new', scopes: ['usage:read'] } },

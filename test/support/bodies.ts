@@ -18,6 +18,7 @@ const RIGHT_BODIES = {
   banCreate: { subject: 'nobody', until: '2100-01-01T00:00:00Z' },
   tenantCreate: { id: 'fresh', name: 'Fresh', region: 'weur' },
   tenantPatch: { name: 'Patched' },
+  tenantRestore: {},
   apiTokenCreate: { name: 'second', scopes: ['usage:read'] },
   apiTokenRoll: { overlapSeconds: 60 },
 } satisfies Partial<Record<RouteName, object>>

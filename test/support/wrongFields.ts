@@ -102,6 +102,11 @@ export const WRONG = {
     ...each('policy', [null, [], 'x', 1]),
   ],
   tenantPatch: [...each('name', [...NO_NAME, '', ' ']), ...each('status', NO_STATUS), ...each('policy', [[], 'x', 1])],
+  // Any time that was is one, if the storage has it; one that will be is not.
+  tenantRestore: each('at', [
+    ...NO_INSTANT.filter((value) => !String(value).startsWith('2020')),
+    '2100-01-01T00:00:00Z',
+  ]),
   apiTokenCreate: [...each('name', [...NO_NAME, '']), ...each('scopes', NO_SCOPES), ...each('expiresAt', NO_INSTANT)],
   apiTokenRoll: each('overlapSeconds', NO_OVERLAP),
   iceServers: each('ttl', NO_TTL),
