@@ -28,6 +28,7 @@ import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
+import { IMPORT_JOB, importJob } from './turnKeyImport.ts'
 import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
 import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
 import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
@@ -60,6 +61,7 @@ export abstract class TenantObject extends DurableObject<Env> {
       [SETTLE_JOB]: (job) => settleCreation(parts, job),
       [REMOVE_JOB]: (job) => removalJob(parts, job),
       [RENAME_JOB]: (job) => renamingJob(parts, job),
+      [IMPORT_JOB]: (job) => importJob(parts, job),
       [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
       [MIRROR_JOB]: () => mirror(parts),
       [DELETION_JOB]: () =>

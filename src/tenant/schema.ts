@@ -53,4 +53,9 @@ export const MIGRATIONS = [
      day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
      revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
    ) WITHOUT ROWID;`,
+  `ALTER TABLE turn_keys ADD COLUMN replaces INTEGER;
+   ALTER TABLE turn_keys ADD COLUMN successor INTEGER;
+   ALTER TABLE turn_keys ADD COLUMN retire_revokes INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
+   CREATE INDEX turn_keys_successor ON turn_keys (successor);`,
 ] as const

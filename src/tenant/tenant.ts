@@ -36,6 +36,7 @@ import { revokeByUsername } from './revokingByName.ts'
 import type { IssueRequest } from './standing.ts'
 import type { TurnKeyCreation } from './turnKeyAnswer.ts'
 import { createTurnKey } from './turnKeyCreation.ts'
+import { importTurnKey, type TurnKeyImportCall } from './turnKeyImport.ts'
 import { type LookedUp, listTurnKeys, lookUpTurnKey } from './turnKeyLookup.ts'
 import { removeTurnKey } from './turnKeyRemoval.ts'
 import { renameTurnKey } from './turnKeyRenaming.ts'
@@ -98,6 +99,14 @@ export class Tenant extends TenantObject {
       parts.waitUntil(work.catch(() => undefined))
       return work
     }, creation)
+  }
+
+  importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {
+    return this.answer((parts) => {
+      const work = importTurnKey(parts, call)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, call)
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {

@@ -17,12 +17,10 @@ import { publishKey } from './turnKeyCache.ts'
 import { scheduleRemoval } from './turnKeyRemoval.ts'
 import { countTakenPlaces, forgetOldKeys, keyByIntent, moveKey, type TurnKeyRow } from './turnKeyRows.ts'
 import { CREATE_ROUTE, failCreation, SETTLE_JOB } from './turnKeySettling.ts'
-import { LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { INTENT_BYTES, INTENT_CHARACTERS, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000
-const INTENT_BYTES = 12
-const INTENT_CHARACTERS = 17
 const FIRST_SECRET_VERSION = 1
 
 /**
