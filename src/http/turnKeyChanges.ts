@@ -1,13 +1,23 @@
 /** What Cloudflare has no call for: rotating a TURN key, and importing one with its secret. */
-import { TurnKeyImport } from '../contract/turnKeys.ts'
+import { TurnKeyImport, TurnKeyRotate } from '../contract/turnKeys.ts'
+import { TurnKeyUid } from '../contract/values.ts'
+import { noSuchTurnKey } from '../errors.ts'
 import { readJson } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'
 import type { App } from './context.ts'
 import { idempotencyOf } from './idempotencyKey.ts'
 import { mount } from './mount.ts'
-import { ask, tenantObject } from './reach.ts'
+import { ask, askOnce, tenantObject } from './reach.ts'
 
 export function turnKeyChangesDoor(app: App): void {
+  mount(app, 'turnKeyRotate', async (c) => {
+    const uid = TurnKeyUid.safeParse(c.req.param('key_id'))
+    if (!uid.success) throw noSuchTurnKey()
+    const { value, hash } = await readJson(c, TurnKeyRotate)
+    const rotation = { ...callOf(c), uid: uid.data, revoke: value.revoke, idempotency: idempotencyOf(c, hash) }
+    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).rotateTurnKey(rotation)), 201)
+  })
+
   mount(app, 'turnKeyImport', async (c) => {
     const { value: input, hash } = await readJson(c, TurnKeyImport)
     const call = { ...callOf(c), input, idempotency: idempotencyOf(c, hash) }

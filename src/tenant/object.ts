@@ -29,9 +29,13 @@ import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { IMPORT_JOB, importJob } from './turnKeyImport.ts'
-import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
-import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
-import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
+import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
+import { removalJob } from './turnKeyRemoval.ts'
+import { renamingJob } from './turnKeyRenaming.ts'
+import { retiringJob } from './turnKeyRetiring.ts'
+import { settleCreation } from './turnKeySettling.ts'
+import { RETIRE_JOB, ROTATE_JOB } from './turnKeySuccession.ts'
+import { rotationJob } from './turnKeySwitch.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
@@ -61,6 +65,8 @@ export abstract class TenantObject extends DurableObject<Env> {
       [SETTLE_JOB]: (job) => settleCreation(parts, job),
       [REMOVE_JOB]: (job) => removalJob(parts, job),
       [RENAME_JOB]: (job) => renamingJob(parts, job),
+      [ROTATE_JOB]: (job) => rotationJob(parts, job),
+      [RETIRE_JOB]: (job) => retiringJob(parts, job),
       [IMPORT_JOB]: (job) => importJob(parts, job),
       [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
       [MIRROR_JOB]: () => mirror(parts),

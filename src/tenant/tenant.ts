@@ -10,7 +10,7 @@ import type { CredentialView } from '../contract/credentials.ts'
 import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
 import type { Scope } from '../contract/scopes.ts'
 import type { TenantView } from '../contract/tenants.ts'
-import type { CreatedTurnKey, DeletedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
+import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
@@ -40,6 +40,7 @@ import { importTurnKey, type TurnKeyImportCall } from './turnKeyImport.ts'
 import { type LookedUp, listTurnKeys, lookUpTurnKey } from './turnKeyLookup.ts'
 import { removeTurnKey } from './turnKeyRemoval.ts'
 import { renameTurnKey } from './turnKeyRenaming.ts'
+import { rotateTurnKey, type TurnKeyRotation } from './turnKeyRotation.ts'
 
 export class Tenant extends TenantObject {
   /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */
@@ -99,6 +100,14 @@ export class Tenant extends TenantObject {
       parts.waitUntil(work.catch(() => undefined))
       return work
     }, creation)
+  }
+
+  rotateTurnKey(rotation: TurnKeyRotation): Promise<Result<RotatedTurnKey>> {
+    return this.answer((parts) => {
+      const work = rotateTurnKey(parts, rotation)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, rotation)
   }
 
   importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {

@@ -8,6 +8,7 @@ import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
+import { IN_DOUBT } from './turnKeyMachine.ts'
 import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 
@@ -19,27 +20,16 @@ export interface TurnKeyCreation extends Call {
   readonly idempotency: IdempotencyKey | undefined
 }
 
-/** Nobody knows what upstream did. */
-export const inDoubt = () =>
-  new BrokerError('outcome_unknown', {
-    doNotRepeat: true,
-    detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
-  })
-
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
-export async function replay(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  earlier: EarlierRequest,
-): Promise<CreatedTurnKey> {
+export async function replay(parts: TenantParts, creation: Call, earlier: EarlierRequest): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, earlier.target)
   if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (row?.state === 'unknown') throw inDoubt()
+  if (row?.state === 'unknown') throw errorOf(IN_DOUBT)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
   return answer(parts, creation, earlier.target)
 }
 
-export async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+export async function answer(parts: TenantParts, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, intent)
   if (!row || !isVisible(row.state)) {
     throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
@@ -49,7 +39,7 @@ export async function answer(parts: TenantParts, creation: TurnKeyCreation, inte
 }
 
 /** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
-async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow): Promise<string | undefined> {
+async function secretOf(parts: TenantParts, creation: Call, row: TurnKeyRow): Promise<string | undefined> {
   const { reveals } = authorize(parts, creation.caller, 'turn_keys:write')
   if (!reveals || row.uid === null || row.sealed === null || parts.now() - row.begun_at > SECRET_REPEATED_MS) return
   if (row.revealed === 0) {
@@ -66,7 +56,7 @@ async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: Turn
 /** One row of the creation on the audit trail. Inside a transaction. */
 export function record(
   parts: TenantParts,
-  creation: TurnKeyCreation,
+  creation: Call,
   what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
   action = 'turn_key.create',
 ): void {

@@ -1,8 +1,8 @@
 /** The rows an import writes, inside its transaction. */
-import { base62, randomBytes } from '../crypto/encoding.ts'
 import type { TenantParts } from './parts.ts'
-import { moveKey, type NamedTurnKeyRow } from './turnKeyRows.ts'
-import { INTENT_BYTES, INTENT_CHARACTERS } from './turnKeyStates.ts'
+import { newIntent } from './turnKeyCreation.ts'
+import type { NamedTurnKeyRow } from './turnKeyRows.ts'
+import { applyWithin } from './turnKeySteps.ts'
 
 export interface ImportedRow {
   readonly uid: string
@@ -30,7 +30,7 @@ export function insertImported(parts: TenantParts, it: ImportedRow): void {
   parts.sql.exec(
     `INSERT INTO turn_keys (intent, uid, state, name, sealed, secret_version, revealed, created, modified, begun_at, state_at, checked_at)
      VALUES (?, ?, 'active', ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
-    it.intent ?? base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS),
+    it.intent ?? newIntent(),
     it.uid,
     it.name,
     it.sealed,
@@ -46,12 +46,10 @@ export function insertImported(parts: TenantParts, it: ImportedRow): void {
 /** The tenant has the key: only its secret is another. */
 export function renewSecret(parts: TenantParts, row: NamedTurnKeyRow, it: ImportedRow): void {
   parts.sql.exec(
-    'UPDATE turn_keys SET sealed = ?, secret_version = ?, revealed = 1, modified = ?, checked_at = ? WHERE seq = ?',
+    'UPDATE turn_keys SET sealed = ?, secret_version = ?, revealed = 1 WHERE seq = ?',
     it.sealed,
     it.version,
-    it.modified,
-    parts.now(),
     row.seq,
   )
-  if (row.state === 'missing') moveKey(parts.sql, row, row.successor === null ? 'active' : 'retiring', parts.now())
+  applyWithin(parts, row, { kind: 'checked', reply: { kind: 'ok', modified: it.modified } })
 }

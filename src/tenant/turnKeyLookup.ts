@@ -1,13 +1,12 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
 import type { TurnKeyView } from '../contract/turnKeys.ts'
-import { audit } from '../storage/audit.ts'
 import { authorize } from './authority.ts'
 import { publish } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { markMissing, visibleKey } from './turnKeyRenaming.ts'
-import { moveKey, viewOf, visibleKeys } from './turnKeyRows.ts'
+import { viewOf, visibleKey, visibleKeys } from './turnKeyRows.ts'
+import { apply, said } from './turnKeySteps.ts'
 
 const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
@@ -66,13 +65,5 @@ async function check(parts: TenantParts, uid: string): Promise<void> {
   const reply = await parts.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
   parts.checks.delete(uid)
-  parts.transact(() => {
-    if (reply.kind === 'gone') return markMissing(parts, uid)
-    const row = visibleKey(parts, uid)
-    const { modified } = reply.value
-    parts.sql.exec('UPDATE turn_keys SET modified = ?, checked_at = ? WHERE uid = ?', modified, parts.now(), uid)
-    if (row.state !== 'missing') return
-    moveKey(parts.sql, row, 'active', parts.now())
-    audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.found', target: uid, outcome: 'done' })
-  })
+  apply(parts, visibleKey(parts, uid), { kind: 'checked', reply: said(reply) })
 }
