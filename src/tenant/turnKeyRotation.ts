@@ -143,6 +143,5 @@ function replacedBy(parts: TenantParts, intent: string): RotatedTurnKey['replace
   if (!old || old.uid === null) throw new BrokerError('internal')
   const { uid, state } = old
   if (state === 'deleting' || state === 'deleted' || state === 'missing') return { uid, state, retiresAt: null }
-  const last = lastExpiryOf(parts, uid) ?? parts.now()
-  return { uid, state: 'retiring', retiresAt: instant(last) }
+  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(parts, uid) ?? old.state_at) }
 }
