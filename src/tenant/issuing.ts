@@ -12,7 +12,7 @@ import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import { REPLACED, takenBack, unusable } from './atCommit.ts'
 import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
-import { MINT_DEADLINE_MS, mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import { KeyRefused, MINT_DEADLINE_MS, mintUpstream, type OpenedKey, openKey } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
@@ -22,6 +22,7 @@ import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
 import { grantedTtl, type IssueRequest, type Standing, standing } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
+import { sharedCheck } from './turnKeyLookup.ts'
 import { countUsage } from './usage.ts'
 
 /** What was issued, before any door gives it its shape. */
@@ -48,7 +49,10 @@ export interface StunOnly {
  */
 export async function issue(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly> {
   try {
-    return await reuseOrMint(parts, request).catch((error: unknown) => insteadOfMint(parts, request, error))
+    return await reuseOrMint(parts, request).catch((error: unknown) => {
+      if (error instanceof KeyRefused) parts.waitUntil(sharedCheck(parts, error.uid).catch(() => undefined))
+      return insteadOfMint(parts, request, error)
+    })
   } catch (error) {
     // A refusal at the commit has its row already, with what had been minted by then.
     const known = error instanceof RefusedAtCommit

@@ -14,6 +14,7 @@ import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
+import { accountCalls } from './accountCalls.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { Gate } from './gate.ts'
@@ -122,6 +123,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   }
   const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
   const transact = transaction(ctx.storage, jobs)
+  const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
   return {
     sql,
     storage: ctx.storage,
@@ -129,7 +131,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     config: parsed.config,
     jobs,
     idempotency: new Idempotency(sql, now),
-    account: () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)),
+    account: () => account,
     turnKeys: turnKeysApi(parsed.config, upstream),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),

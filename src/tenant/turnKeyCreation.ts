@@ -15,7 +15,7 @@ import { answer, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts
 import { publishKey } from './turnKeyCache.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
 import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
-import { INTENT_BYTES, INTENT_CHARACTERS, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { INTENT_BYTES, INTENT_CHARACTERS, isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
 import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
@@ -115,7 +115,7 @@ async function post(parts: TenantParts, { intent, name: own }: TurnKeyRow): Prom
   if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }
   // An answer about a key of another name is no answer to what was asked.
   const { uid, key, name, created, modified } = reply.value
-  if (name !== '' && !name.startsWith(marker(deployment, intent))) return { kind: 'doubted' }
+  if (!isMarked(name, marker(deployment, intent))) return { kind: 'doubted' }
   if (!unwrap(await parts.account().claimTurnKey(uid, tenant))) return { kind: 'doubted' }
   const place = { purpose: 'turn-key-secret', tenant, record: uid, version: FIRST_SECRET_VERSION } as const
   const sealed = await seal(parts.config.rootKeys, place, key)

@@ -24,8 +24,9 @@ export const IMPORT_JOB = 'import-turn-key'
 const ROUTE = 'turn-key-import'
 /** The job takes over when the request is surely gone. */
 const TAKEOVER_MS = 30_000
-const GET_DEADLINE_MS = 4_000
-const PROOF_MS = 4_000
+const GET_DEADLINE_MS = 3_000
+/** Of the route's 12 s; leaves time for the commit and the way back. */
+const REQUEST_MS = 10_000
 
 export interface TurnKeyImportCall extends Call {
   readonly input: TurnKeyImport
@@ -38,13 +39,14 @@ export interface TurnKeyImportCall extends Call {
  */
 export async function importTurnKey(parts: TenantParts, call: TurnKeyImportCall): Promise<TurnKeyView> {
   const { uid } = call.input
+  const until = parts.now() + REQUEST_MS
   const earlier = parts.transact(() => replayable(parts, call) ?? begin(parts, call))
   if (earlier?.answer) return JSON.parse(earlier.answer) as TurnKeyView // stored by `store`
   if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
   return parts.serial.run(uid, async () => {
     try {
       const known = await claimed(parts, call)
-      const proof = await proven(parts, call)
+      const proof = await proven(parts, call, until)
       const view = await store(parts, call, { known, proof })
       await publishKey(parts, uid)
       return view
@@ -97,12 +99,8 @@ async function claimed(parts: TenantParts, { input }: TurnKeyImportCall): Promis
   return reply.value
 }
 
-async function proven(parts: TenantParts, { input: { uid, key } }: TurnKeyImportCall): Promise<Proof> {
-  const reply = await askForProof(
-    parts,
-    { uid, secret: key },
-    { until: parts.now() + PROOF_MS, makesSense: ({ kind }) => kind === 'doubtful' },
-  )
+async function proven(parts: TenantParts, { input: { uid, key } }: TurnKeyImportCall, until: number): Promise<Proof> {
+  const reply = await askForProof(parts, { uid, secret: key }, { until, makesSense: ({ kind }) => kind === 'doubtful' })
   if (reply.kind === 'ok') return reply.value
   if (reply.kind === 'refused' || reply.kind === 'gone') throw conflict('This secret does not mint for this TURN key.')
   throw errorOf(failureOf(reply))

@@ -44,7 +44,8 @@ export async function lookUpTurnKey(parts: TenantParts, call: Call & { readonly 
 const isDue = (parts: TenantParts, checkedAt: number | null): boolean =>
   checkedAt === null || parts.now() - checkedAt > CHECKED_FOR_MS
 
-function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
+/** However many ask, upstream is asked once, and after an answer that said nothing not again for a minute. */
+export function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
   const known = parts.checks.get(uid)
   if (known && parts.now() - known.begunAt < CHECK_COOL_DOWN_MS) return known.done
   const done = check(parts, uid)
@@ -57,11 +58,8 @@ async function check(parts: TenantParts, uid: string): Promise<void> {
   const { id: tenant, policy } = tenantRecord(parts)
   const spending = { tenant, limit: policy.maxApiCallsPer5Min, purpose: 'tenant' } as const
   // The Account out of reach is no reason to refuse a look-up: the copy must do.
-  const granted = await parts
-    .account()
-    .spend(spending)
-    .catch(() => undefined)
-  if (!granted?.ok) return
+  const granted = await parts.account().spend(spending)
+  if (!granted.ok) return
   const reply = await parts.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
   parts.checks.delete(uid)

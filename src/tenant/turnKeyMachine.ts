@@ -270,6 +270,8 @@ function checked(key: KeyFacts, reply: Said, now: number): Step {
   return {
     to: 'missing',
     set: { checked_at: now },
+    // Perhaps it never was, and upstream has one with its marker under another uid.
+    jobs: [{ kind: SETTLE_JOB, at: now }],
     demote: true,
     audit: { action: 'turn_key.missing', outcome: 'done' },
   }

@@ -9,13 +9,14 @@ import type { Job, JobOutcome } from '../storage/jobs.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
-import { pendingOfKey, revokeOfKey } from './revoking.ts'
+import { type NotRevoked, pendingOfKey, revokeOfKey } from './revoking.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { TAKEOVER_MS } from './turnKeyMachine.ts'
 import { keyByUid } from './turnKeyRows.ts'
 import { apply } from './turnKeySteps.ts'
 
 const REMOVE_DEADLINE_MS = 6_000
+const CHECK_DEADLINE_MS = 3_000
 /** What of the request's time may go into revoking what the key had minted. */
 const REVOKING_MS = 2_000
 
@@ -52,12 +53,30 @@ function carryOn(parts: TenantParts, uid: string, purpose: Spending['purpose']):
     const row = keyByUid(parts.sql, uid)
     if (row?.state !== 'deleting') return
     // Revoking needs the key: what was minted with it is taken back first, here or by its own job.
-    await revokeOfKey(parts, uid, parts.now() + REVOKING_MS)
-    const waiting = apply(parts, row, { kind: 'taken-back', pending: pendingOfKey(parts, uid), possible: true })
+    const failed = await revokeOfKey(parts, uid, parts.now() + REVOKING_MS)
+    const pending = pendingOfKey(parts, uid)
+    const possible = pending > 0 && !(await isHopeless(parts, uid, failed, purpose))
+    const waiting = apply(parts, row, { kind: 'taken-back', pending, possible })
     if (waiting.failure) return waiting.failure
-    const { id: tenant, policy } = tenantRecord(parts)
-    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+    await spend(parts, purpose)
     const reply = await parts.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
     return apply(parts, row, { kind: 'removed', reply }).failure
   })
+}
+
+/** Whether what the key minted can never be taken back: its secret is lost here, or the key is lost upstream. */
+async function isHopeless(
+  parts: TenantParts,
+  uid: string,
+  failed: NotRevoked | undefined,
+  purpose: Spending['purpose'],
+): Promise<boolean> {
+  if (failed?.why !== 'refused') return failed?.why === 'unreadable'
+  await spend(parts, purpose)
+  return (await parts.turnKeys.get(uid, CHECK_DEADLINE_MS)).kind === 'gone'
+}
+
+async function spend(parts: TenantParts, purpose: Spending['purpose']): Promise<void> {
+  const { id: tenant, policy } = tenantRecord(parts)
+  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
 }
