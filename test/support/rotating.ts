@@ -35,7 +35,8 @@ export const unfinished = async (): Promise<unknown[]> =>
 export async function settle({ forMs = 30 * MINUTE_MS, until = 0 } = {}): Promise<void> {
   for (let passed = 0; passed < forMs && (await unfinished()).length > until; passed += MINUTE_MS) {
     passTime(MINUTE_MS)
-    await runJobs('acme')
+    // An alarm that came by itself may still run: it is given the time.
+    if (!(await runJobs('acme'))) await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
