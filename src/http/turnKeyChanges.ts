@@ -2,6 +2,7 @@
 import { TurnKeyImport, TurnKeyRotate } from '../contract/turnKeys.ts'
 import { TurnKeyUid } from '../contract/values.ts'
 import { noSuchTurnKey } from '../errors.ts'
+import { attemptOf, confirmAnswer } from './attempts.ts'
 import { readJson } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'
 import type { App } from './context.ts'
@@ -14,8 +15,13 @@ export function turnKeyChangesDoor(app: App): void {
     const uid = TurnKeyUid.safeParse(c.req.param('key_id'))
     if (!uid.success) throw noSuchTurnKey()
     const { value, hash } = await readJson(c, TurnKeyRotate)
-    const rotation = { ...callOf(c), uid: uid.data, revoke: value.revoke, idempotency: idempotencyOf(c, hash) }
-    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).rotateTurnKey(rotation)), 201)
+    const repeats = { idempotency: idempotencyOf(c, hash), attempt: attemptOf(c, hash) }
+    const rotation = { ...callOf(c), uid: uid.data, revoke: value.revoke, ...repeats }
+    return async () => {
+      const rotated = await askOnce(tenantObject(c, tenantOf(c)).rotateTurnKey(rotation))
+      if (repeats.attempt) confirmAnswer(c, tenantOf(c))
+      return c.json(rotated, 201)
+    }
   })
 
   mount(app, 'turnKeyImport', async (c) => {

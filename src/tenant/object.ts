@@ -136,6 +136,8 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
+    attempts: new Map(),
+    creations: new Set(),
     checks: new Map(),
     mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),

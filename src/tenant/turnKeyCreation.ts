@@ -8,10 +8,11 @@ import { base62, randomBytes } from '../crypto/encoding.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
 import type { EarlierRequest } from '../storage/idempotency.ts'
+import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
-import { answer, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts'
+import { answer, record, replay, replayAttempt, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
 import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
@@ -28,6 +29,26 @@ const FIRST_SECRET_VERSION = 1
  * commit. 7. Answer. Any doubt between 4 and 6 leaves the intent to its job.
  */
 export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreation): Promise<CreatedTurnKey> {
+  const intent = newIntent()
+  const { attempt } = creation
+  if (!attempt) return createOnce(parts, creation, intent)
+  authorize(parts, creation.caller, 'turn_keys:write')
+  return attempted(
+    parts,
+    { ...creation, attempt },
+    {
+      route: CREATE_ROUTE,
+      intent,
+      admit: () => void admit(parts, creation),
+      anew: (mine) => createOnce(parts, creation, mine),
+      // Without an intent the first attempt came to nothing before it was stored.
+      again: (first) =>
+        keyByIntent(parts.sql, first) ? replayAttempt(parts, creation, first) : createOnce(parts, creation, first),
+    },
+  )
+}
+
+async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
   const earlier = admit(parts, creation)
   if (earlier) return replay(parts, creation, earlier)
 
@@ -36,13 +57,16 @@ export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreatio
   unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
-  const intent = newIntent()
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))
   if (meanwhile) return replay(parts, creation, meanwhile)
-  await parts.storage.sync()
-
-  const failure = await makeKey(parts, creation, { intent, requireGrounds: () => requireGrounds(parts, creation) })
-  if (failure) throw errorOf(failure)
+  parts.creations.add(intent)
+  try {
+    await parts.storage.sync()
+    const failure = await makeKey(parts, creation, { intent, requireGrounds: () => requireGrounds(parts, creation) })
+    if (failure) throw errorOf(failure)
+  } finally {
+    parts.creations.delete(intent)
+  }
   await publishKey(parts, keyByIntent(parts.sql, intent)?.uid ?? '')
   try {
     return await answer(parts, creation, intent)

@@ -112,7 +112,7 @@ export const IN_DOUBT: Failure = {
 }
 
 /** What a caller is told who asks again after the doubt was settled. */
-const SETTLED: Failure = {
+export const SETTLED: Failure = {
   code: 'upstream_failed',
   detail: 'The creation was in doubt and has been undone: there is no TURN key from it.',
   doNotRepeat: true,

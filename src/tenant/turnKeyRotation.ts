@@ -2,14 +2,15 @@
  * Rotating a TURN key. The new key is created as every key is, stored, and proven by one mint; only then, in one commit,
  * does it stand for the old one. Until that commit the old key mints, from it on the new one does: at no moment none.
  */
-import type { RotatedTurnKey } from '../contract/turnKeys.ts'
+import type { CreatedTurnKey, RotatedTurnKey } from '../contract/turnKeys.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
 import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import { type Attempt, attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from './record.ts'
-import { record, replay } from './turnKeyAnswer.ts'
+import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
 import { makeKey, newIntent } from './turnKeyCreation.ts'
 import { SETTLE_JOB } from './turnKeyMachine.ts'
 import { lastExpiryOf } from './turnKeyRetiring.ts'
@@ -18,6 +19,7 @@ import {
   forgetOldKeys,
   keyByIntent,
   keyBySeq,
+  keyByUid,
   type NamedTurnKeyRow,
   visibleKey,
 } from './turnKeyRows.ts'
@@ -34,6 +36,8 @@ export interface TurnKeyRotation extends Call {
   /** Whether the old key and what it minted end at once. */
   readonly revoke: boolean
   readonly idempotency: IdempotencyKey | undefined
+  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
+  readonly attempt: Attempt | undefined
 }
 
 /**
@@ -41,29 +45,55 @@ export interface TurnKeyRotation extends Call {
  * and switch. Doubt in 4 is settled as a creation's: the rotation comes to nothing. From the commit of 4 on its job carries it on.
  */
 export async function rotateTurnKey(parts: TenantParts, rotation: TurnKeyRotation): Promise<RotatedTurnKey> {
+  const intent = newIntent()
+  const { attempt } = rotation
+  if (!attempt) return rotateOnce(parts, rotation, intent)
+  authorize(parts, rotation.caller, 'turn_keys:write')
+  return attempted(
+    parts,
+    { ...rotation, attempt },
+    {
+      route: rotateRoute(rotation.uid),
+      intent,
+      admit: () => void admit(parts, rotation),
+      anew: (mine) => rotateOnce(parts, rotation, mine),
+      again: (first) =>
+        keyByIntent(parts.sql, first)
+          ? told(parts, first, () => replayAttempt(parts, rotation, first))
+          : rotateOnce(parts, rotation, first),
+    },
+  )
+}
+
+async function rotateOnce(parts: TenantParts, rotation: TurnKeyRotation, intent: string): Promise<RotatedTurnKey> {
   const until = parts.now() + REQUEST_MS
   const earlier = admit(parts, rotation)
-  if (earlier) return replayed(parts, rotation, earlier)
+  if (earlier) return told(parts, earlier.target, () => replay(parts, rotation, earlier))
 
   const { id: tenant, policy } = tenantRecord(parts)
   const purpose = rotation.caller.kind === 'operator' ? 'operator' : 'tenant'
   unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
 
-  const intent = newIntent()
   const meanwhile = parts.transact(() => admit(parts, rotation) ?? storeIntent(parts, rotation, intent))
-  if (meanwhile) return replayed(parts, rotation, meanwhile)
-  await parts.storage.sync()
-
-  const requireGrounds = () => {
-    requireTenant(parts, rotation)
-    authorize(parts, rotation.caller, 'turn_keys:write')
-    if (!mayBeReplaced(visibleOrNone(parts, rotation.uid))) throw errorOf(NOTHING_TO_REPLACE)
+  if (meanwhile) return told(parts, meanwhile.target, () => replay(parts, rotation, meanwhile))
+  parts.creations.add(intent)
+  try {
+    await parts.storage.sync()
+    const failure =
+      (await makeKey(parts, rotation, { intent, requireGrounds: () => requireGrounds(parts, rotation) })) ??
+      (await carryOnRotation(parts, { intent, until, by: rotation }))
+    if (failure) throw errorOf(failure)
+  } finally {
+    parts.creations.delete(intent)
   }
-  const failure =
-    (await makeKey(parts, rotation, { intent, requireGrounds })) ??
-    (await carryOnRotation(parts, { intent, until, by: rotation }))
-  if (failure) throw errorOf(failure)
-  return replayed(parts, rotation, { target: intent, answer: null })
+  return told(parts, intent, () => answer(parts, rotation, intent))
+}
+
+/** Read again when the new key is there: who asked may have lost the right, or the old key be gone. */
+function requireGrounds(parts: TenantParts, rotation: TurnKeyRotation): void {
+  requireTenant(parts, rotation)
+  authorize(parts, rotation.caller, 'turn_keys:write')
+  if (!mayBeReplaced(keyByUid(parts.sql, rotation.uid))) throw errorOf(NOTHING_TO_REPLACE)
 }
 
 /** A leaked key must be replaceable also while its tenant is suspended: by an operator. */
@@ -94,14 +124,6 @@ const conflict = (detail: string) => new BrokerError('conflict', { doNotRepeat: 
 const isUnderWay = (parts: TenantParts, { seq }: NamedTurnKeyRow): boolean =>
   parts.sql.exec("SELECT 1 FROM turn_keys WHERE replaces = ? AND state = 'creating' LIMIT 1", seq).toArray().length > 0
 
-function visibleOrNone(parts: TenantParts, uid: string): NamedTurnKeyRow | undefined {
-  try {
-    return visibleKey(parts, uid)
-  } catch {
-    return
-  }
-}
-
 function storeIntent(parts: TenantParts, rotation: TurnKeyRotation, intent: string): undefined {
   const now = parts.now()
   const old = visibleKey(parts, rotation.uid)
@@ -121,15 +143,10 @@ function storeIntent(parts: TenantParts, rotation: TurnKeyRotation, intent: stri
   parts.jobs.put(SETTLE_JOB, intent, now + LOOK_AFTER_MS[0])
 }
 
-/** The answer of a rotation, the first time and to a repeat with the same `Idempotency-Key`. */
-async function replayed(
-  parts: TenantParts,
-  rotation: TurnKeyRotation,
-  earlier: EarlierRequest,
-): Promise<RotatedTurnKey> {
+/** The answer of a rotation, the first time and to its repeats. */
+async function told(parts: TenantParts, intent: string, key: () => Promise<CreatedTurnKey>): Promise<RotatedTurnKey> {
   try {
-    const key = await replay(parts, rotation, earlier)
-    return { key, replaced: replacedBy(parts, earlier.target) }
+    return { key: await key(), replaced: replacedBy(parts, intent) }
   } catch (error) {
     // The work is done or goes on: whatever fails now must not have the caller rotate again.
     const failure: Failure = error instanceof BrokerError ? error.failure : { code: 'internal' }
