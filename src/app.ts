@@ -14,6 +14,7 @@ import { healthDoor } from './http/health.ts'
 import { iceServersDoor } from './http/iceServers.ts'
 import { revocationDoor } from './http/revocations.ts'
 import { tenantDoor } from './http/tenants.ts'
+import { turnKeyChangesDoor } from './http/turnKeyChanges.ts'
 import { turnKeyDoor } from './http/turnKeys.ts'
 
 export function createApp(): App {
@@ -27,6 +28,7 @@ export function createApp(): App {
   iceServersDoor(app)
   credentialTwins(app)
   turnKeyDoor(app)
+  turnKeyChangesDoor(app)
   clientTokenDoor(app)
   credentialDoor(app)
   revocationDoor(app)

@@ -27,7 +27,7 @@ import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 import { bringBack, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
 import { MIGRATIONS } from './schema.ts'
-import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
+import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #parts: AccountParts | { readonly misconfigured: string }
@@ -95,6 +95,10 @@ export class Account extends DurableObject<Env> {
   /** `false`: the uid belongs to another tenant. */
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>> {
     return this.#answer((parts) => claimTurnKey(parts, uid, tenant))
+  }
+
+  releaseTurnKey(uid: string, tenant: string): Promise<Result<void>> {
+    return this.#answer((parts) => releaseTurnKey(parts, uid, tenant))
   }
 
   /** The tenant that owns a TURN key; `null`: none here does. */

@@ -23,6 +23,13 @@ export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): 
   })
 }
 
+/** Gives a uid up again, if it was this tenant's. */
+export function releaseTurnKey(parts: AccountParts, uid: string, tenant: string): void {
+  parts.transact(() => {
+    parts.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
+  })
+}
+
 export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null {
   const [row] = parts.sql.exec<{ tenant: string }>('SELECT tenant FROM turn_key_owners WHERE uid = ?', uid).toArray()
   return row?.tenant ?? null

@@ -94,6 +94,10 @@ export const ROUTES = {
   banList: server('GET', `${TENANT}/bans`, 'credentials:revoke'),
   banCreate: server('POST', `${TENANT}/bans`, 'credentials:revoke'),
   banLift: server('POST', `${TENANT}/bans/:ban_id/lift`, 'credentials:revoke'),
+  turnKeyRotate: {
+    ...server('POST', `${TENANT}/turn-keys/:key_id/rotate`, 'turn_keys:write'),
+    deadlineMs: DEADLINE_MS.create,
+  },
   auditList: server('GET', `${TENANT}/audit-events`, 'audit:read'),
 
   tenantList: admin('GET', '/v1/admin/tenants'),
@@ -105,6 +109,11 @@ export const ROUTES = {
   apiTokenList: admin('GET', `${ADMIN_TENANT}/api-tokens`),
   apiTokenCreate: admin('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: admin('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),
+  turnKeyImport: {
+    ...admin('POST', `${ADMIN_TENANT}/turn-keys/import`),
+    deadlineMs: DEADLINE_MS.create,
+    repeatable: true,
+  },
   apiTokenRoll: admin('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
 } as const satisfies Record<string, Route>
 

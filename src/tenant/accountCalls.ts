@@ -10,6 +10,7 @@ import * as log from '../storage/log.ts'
 const DEADLINES_MS = {
   spend: 2_500,
   claimTurnKey: 2_500,
+  releaseTurnKey: 2_500,
   claimIssuers: 2_500,
   mirrorTenant: 5_000,
   buryTenant: 5_000,
@@ -29,6 +30,7 @@ export function accountCalls(stub: () => DurableObjectStub<Account>): AccountCal
   return {
     spend: bounded('spend', (spending) => stub().spend(spending)),
     claimTurnKey: bounded('claimTurnKey', (uid, tenant) => stub().claimTurnKey(uid, tenant)),
+    releaseTurnKey: bounded('releaseTurnKey', (uid, tenant) => stub().releaseTurnKey(uid, tenant)),
     claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),
     mirrorTenant: bounded('mirrorTenant', (report) => stub().mirrorTenant(report)),
     buryTenant: bounded('buryTenant', (id) => stub().buryTenant(id)),

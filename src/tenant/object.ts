@@ -30,10 +30,14 @@ import { Serial } from './serial.ts'
 import { SET_BACK_JOB } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
+import { IMPORT_JOB, importJob } from './turnKeyImport.ts'
 import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
 import { removalJob } from './turnKeyRemoval.ts'
 import { renamingJob } from './turnKeyRenaming.ts'
+import { retiringJob } from './turnKeyRetiring.ts'
 import { settleCreation } from './turnKeySettling.ts'
+import { RETIRE_JOB, ROTATE_JOB } from './turnKeySuccession.ts'
+import { rotationJob } from './turnKeySwitch.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
@@ -63,6 +67,9 @@ export abstract class TenantObject extends DurableObject<Env> {
       [SETTLE_JOB]: (job) => settleCreation(parts, job),
       [REMOVE_JOB]: (job) => removalJob(parts, job),
       [RENAME_JOB]: (job) => renamingJob(parts, job),
+      [ROTATE_JOB]: (job) => rotationJob(parts, job),
+      [RETIRE_JOB]: (job) => retiringJob(parts, job),
+      [IMPORT_JOB]: (job) => importJob(parts, job),
       [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
       [MIRROR_JOB]: () => mirror(parts),
       [SET_BACK_JOB]: async () => 'done',
@@ -131,6 +138,8 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
+    attempts: new Map(),
+    creations: new Set(),
     checks: new Map(),
     mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),

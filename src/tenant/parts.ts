@@ -26,6 +26,10 @@ export interface TenantParts {
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
   readonly serial: Serial
+  /** Requests that a client may repeat by itself, by request id, while they run. */
+  readonly attempts: Map<string, Promise<unknown>>
+  /** Intents that a request in this object is carrying out. One of another object's has only its job. */
+  readonly creations: Set<string>
   /** Look-ups of one key share one question upstream. */
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
   readonly mints: {
@@ -52,6 +56,8 @@ export interface MintInFlight {
   readonly subjectId: string | null
   readonly keyUid: string
   revoked: boolean
+  /** Its key was replaced: what it becomes is taken back, and the successor asked in its place. */
+  replaced: boolean
 }
 
 /** `before`: the last sequence number of the page before. */

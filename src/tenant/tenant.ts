@@ -10,10 +10,11 @@ import type { CredentialView } from '../contract/credentials.ts'
 import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
 import type { Scope } from '../contract/scopes.ts'
 import type { TenantView } from '../contract/tenants.ts'
-import type { CreatedTurnKey, DeletedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
+import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
+import { noteAnswered } from './attempts.ts'
 import { authorize } from './authority.ts'
 import { publish, snapshot } from './changes.ts'
 import { createClientToken } from './clientTokens.ts'
@@ -37,9 +38,11 @@ import { type Bookmarks, bookmarksAt, type ComingBack, comeBack, orderSetBack } 
 import type { IssueRequest } from './standing.ts'
 import type { TurnKeyCreation } from './turnKeyAnswer.ts'
 import { createTurnKey } from './turnKeyCreation.ts'
+import { importTurnKey, type TurnKeyImportCall } from './turnKeyImport.ts'
 import { type LookedUp, listTurnKeys, lookUpTurnKey } from './turnKeyLookup.ts'
 import { removeTurnKey } from './turnKeyRemoval.ts'
 import { renameTurnKey } from './turnKeyRenaming.ts'
+import { rotateTurnKey, type TurnKeyRotation } from './turnKeyRotation.ts'
 
 export class Tenant extends TenantObject {
   /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */
@@ -114,6 +117,27 @@ export class Tenant extends TenantObject {
       parts.waitUntil(work.catch(() => undefined))
       return work
     }, creation)
+  }
+
+  rotateTurnKey(rotation: TurnKeyRotation): Promise<Result<RotatedTurnKey>> {
+    return this.answer((parts) => {
+      const work = rotateTurnKey(parts, rotation)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, rotation)
+  }
+
+  importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {
+    return this.answer((parts) => {
+      const work = importTurnKey(parts, call)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, call)
+  }
+
+  /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
+  answered(requestId: string): Promise<Result<void>> {
+    return this.answer((parts) => noteAnswered(parts, requestId))
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {

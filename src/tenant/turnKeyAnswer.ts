@@ -5,12 +5,14 @@ import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import type { Attempt } from './attempts.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
-import { IN_DOUBT } from './turnKeyMachine.ts'
+import { IN_DOUBT, SETTLED } from './turnKeyMachine.ts'
 import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
+import { apply } from './turnKeySteps.ts'
 
 /** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
 const SECRET_REPEATED_MS = 600_000
@@ -18,22 +20,35 @@ const SECRET_REPEATED_MS = 600_000
 export interface TurnKeyCreation extends Call {
   readonly name: string
   readonly idempotency: IdempotencyKey | undefined
+  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
+  readonly attempt?: Attempt | undefined
 }
 
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
-export async function replay(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  earlier: EarlierRequest,
-): Promise<CreatedTurnKey> {
+export async function replay(parts: TenantParts, creation: Call, earlier: EarlierRequest): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, earlier.target)
-  if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (row?.state === 'unknown') throw errorOf(IN_DOUBT)
+  if (row?.state === 'creating' && parts.creations.has(row.intent))
+    throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
+  refuseDoubtful(parts, creation, row)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
   return answer(parts, creation, earlier.target)
 }
 
-export async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+/** A repeat of the client's own, without a key: the first attempt is over, or its object is. */
+export function replayAttempt(parts: TenantParts, creation: Call, intent: string): Promise<CreatedTurnKey> {
+  const row = keyByIntent(parts.sql, intent)
+  refuseDoubtful(parts, creation, row)
+  if (row?.state === 'failed') throw errorOf(SETTLED)
+  return answer(parts, creation, intent)
+}
+
+/** One that is still being created when nobody here is at it was left behind by an object that died. */
+function refuseDoubtful(parts: TenantParts, creation: Call, row: TurnKeyRow | undefined): void {
+  const failure = row?.state === 'creating' ? apply(parts, row, { kind: 'doubted' }, creation).failure : undefined
+  if (failure || row?.state === 'unknown') throw errorOf(failure ?? IN_DOUBT)
+}
+
+export async function answer(parts: TenantParts, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, intent)
   if (!row || !isVisible(row.state)) {
     throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
@@ -43,7 +58,7 @@ export async function answer(parts: TenantParts, creation: TurnKeyCreation, inte
 }
 
 /** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
-async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow): Promise<string | undefined> {
+async function secretOf(parts: TenantParts, creation: Call, row: TurnKeyRow): Promise<string | undefined> {
   const { reveals } = authorize(parts, creation.caller, 'turn_keys:write')
   if (!reveals || row.uid === null || row.sealed === null || parts.now() - row.begun_at > SECRET_REPEATED_MS) return
   if (row.revealed === 0) {
@@ -60,7 +75,7 @@ async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: Turn
 /** One row of the creation on the audit trail. Inside a transaction. */
 export function record(
   parts: TenantParts,
-  creation: TurnKeyCreation,
+  creation: Call,
   what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
   action = 'turn_key.create',
 ): void {

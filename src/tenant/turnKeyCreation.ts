@@ -8,20 +8,19 @@ import { base62, randomBytes } from '../crypto/encoding.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
 import type { EarlierRequest } from '../storage/idempotency.ts'
+import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
-import type { TenantParts } from './parts.ts'
+import type { Call, TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
-import { answer, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts'
+import { answer, record, replay, replayAttempt, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
-import { countTakenPlaces, forgetOldKeys, keyByIntent } from './turnKeyRows.ts'
-import { isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
+import { INTENT_BYTES, INTENT_CHARACTERS, isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
 import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000
-const INTENT_BYTES = 12
-const INTENT_CHARACTERS = 17
 const FIRST_SECRET_VERSION = 1
 
 /**
@@ -30,6 +29,26 @@ const FIRST_SECRET_VERSION = 1
  * commit. 7. Answer. Any doubt between 4 and 6 leaves the intent to its job.
  */
 export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreation): Promise<CreatedTurnKey> {
+  const intent = newIntent()
+  const { attempt } = creation
+  if (!attempt) return createOnce(parts, creation, intent)
+  authorize(parts, creation.caller, 'turn_keys:write')
+  return attempted(
+    parts,
+    { ...creation, attempt },
+    {
+      route: CREATE_ROUTE,
+      intent,
+      admit: () => void admit(parts, creation),
+      anew: (mine) => createOnce(parts, creation, mine),
+      // Without an intent the first attempt came to nothing before it was stored.
+      again: (first) =>
+        keyByIntent(parts.sql, first) ? replayAttempt(parts, creation, first) : createOnce(parts, creation, first),
+    },
+  )
+}
+
+async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
   const earlier = admit(parts, creation)
   if (earlier) return replay(parts, creation, earlier)
 
@@ -38,13 +57,16 @@ export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreatio
   unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
-  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))
   if (meanwhile) return replay(parts, creation, meanwhile)
-  await parts.storage.sync()
-
-  const failure = await makeKey(parts, creation, intent)
-  if (failure) throw errorOf(failure)
+  parts.creations.add(intent)
+  try {
+    await parts.storage.sync()
+    const failure = await makeKey(parts, creation, { intent, requireGrounds: () => requireGrounds(parts, creation) })
+    if (failure) throw errorOf(failure)
+  } finally {
+    parts.creations.delete(intent)
+  }
   await publishKey(parts, keyByIntent(parts.sql, intent)?.uid ?? '')
   try {
     return await answer(parts, creation, intent)
@@ -83,19 +105,23 @@ function storeIntent(parts: TenantParts, creation: TurnKeyCreation, intent: stri
 }
 
 /** From the one POST to the commit. Whatever is not clearly a yes or a no leaves the intent to its job. */
-async function makeKey(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<Failure | undefined> {
+export async function makeKey(
+  parts: TenantParts,
+  call: Call,
+  { intent, requireGrounds }: { readonly intent: string; readonly requireGrounds: () => void },
+): Promise<Failure | undefined> {
   const row = keyByIntent(parts.sql, intent)
   if (!row) return IN_DOUBT
   try {
-    const event = await post(parts, creation, intent)
+    const event = await post(parts, row)
     // What the creation rests on is read in the transaction that ends it.
     return parts.transact(() => {
-      const it = event.kind === 'created' ? { ...event, refusal: refusalNow(parts, creation) } : event
-      return applyWithin(parts, row, it, creation).failure
+      const it = event.kind === 'created' ? { ...event, refusal: refusalBy(requireGrounds) } : event
+      return applyWithin(parts, row, it, call).failure
     })
   } catch {
     try {
-      return apply(parts, row, { kind: 'doubted' }, creation).failure
+      return apply(parts, row, { kind: 'doubted' }, call).failure
     } catch {
       // Storage takes nothing: the intent stays `creating`, and its job finds it so.
       return IN_DOUBT
@@ -104,10 +130,10 @@ async function makeKey(parts: TenantParts, creation: TurnKeyCreation, intent: st
 }
 
 /** The one POST, and what the machine is to make of its answer. Seals what is to be stored. */
-async function post(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<KeyEvent> {
+async function post(parts: TenantParts, { intent, name: own }: TurnKeyRow): Promise<KeyEvent> {
   const { deployment } = parts.config
   const { id: tenant } = tenantRecord(parts)
-  const reply = await parts.turnKeys.create(markedName(deployment, intent, creation.name), POST_DEADLINE_MS)
+  const reply = await parts.turnKeys.create(markedName(deployment, intent, own), POST_DEADLINE_MS)
   // "No such key" is no answer to a creation.
   if (reply.kind === 'doubtful' || reply.kind === 'gone') return { kind: 'doubted' }
   if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }
@@ -122,13 +148,20 @@ async function post(parts: TenantParts, creation: TurnKeyCreation, intent: strin
 }
 
 /** What the creation rests on, read again: the tenant suspended or the token deleted since is a refusal. */
-function refusalNow(parts: TenantParts, creation: TurnKeyCreation): Failure | undefined {
+function requireGrounds(parts: TenantParts, creation: TurnKeyCreation): void {
+  requireActive(parts)
+  authorize(parts, creation.caller, 'turn_keys:write')
+}
+
+function refusalBy(requireGrounds: () => void): Failure | undefined {
   try {
-    requireActive(parts)
-    authorize(parts, creation.caller, 'turn_keys:write')
+    requireGrounds()
     return
   } catch (error) {
     if (error instanceof BrokerError) return { ...error.failure, doNotRepeat: true }
     throw error
   }
 }
+
+/** An intent is part of the marker in the key's name upstream. */
+export const newIntent = (): string => base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)

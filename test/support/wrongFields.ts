@@ -68,6 +68,18 @@ const NO_SUBJECT = [
   ...[1, true, null, [], ['ann'], { a: 1 }],
 ]
 const NO_UID = ['', 'x', 'k'.repeat(31), 'k'.repeat(33), `${'k'.repeat(31)}/`, 1, null, [], {}, true]
+const NO_SECRET = [
+  '',
+  's'.repeat(63),
+  's'.repeat(65),
+  `${'s'.repeat(63)} `,
+  `${'s'.repeat(63)}é`,
+  1,
+  null,
+  [],
+  {},
+  true,
+]
 const NO_ORIGIN = [
   '',
   'null',
@@ -109,6 +121,8 @@ export const WRONG = {
   ]),
   apiTokenCreate: [...each('name', [...NO_NAME, '']), ...each('scopes', NO_SCOPES), ...each('expiresAt', NO_INSTANT)],
   apiTokenRoll: each('overlapSeconds', NO_OVERLAP),
+  turnKeyRotate: each('revoke', ['true', 'false', '', 0, 1, null, [], {}]),
+  turnKeyImport: [...each('uid', NO_UID), ...each('key', NO_SECRET), ...each('name', NO_NAME)],
   iceServers: each('ttl', NO_TTL),
   credentialGenerateIceServers: [...each('ttl', NO_TTL), ...each('customIdentifier', NO_SUBJECT)],
   credentialGenerate: [...each('ttl', NO_TTL), ...each('customIdentifier', NO_SUBJECT)],
