@@ -111,7 +111,10 @@ export async function finishCreation(parts: AccountParts, id: string): Promise<T
   return view
 }
 
-/** What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing. */
+/**
+ * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
+ * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
+ */
 export function mirrorTenant(
   parts: AccountParts,
   report: {
@@ -121,8 +124,8 @@ export function mirrorTenant(
     readonly version: number
     readonly issuers: readonly IssuerPair[]
   },
-): void {
-  parts.transact(() => {
+): number {
+  return parts.transact(() => {
     if ((find(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
@@ -132,6 +135,7 @@ export function mirrorTenant(
       report.id,
       report.version,
     )
+    return find(parts, report.id)?.version ?? report.version
   })
 }
 

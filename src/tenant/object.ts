@@ -5,7 +5,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
-import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { type Observer, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { pairOf } from '../contract/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
@@ -16,6 +16,7 @@ import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
+import { examiningJobs } from './examining.ts'
 import { Gate } from './gate.ts'
 import { ISSUERS } from './lifecycle.ts'
 import { LiveCounts } from './liveCounts.ts'
@@ -66,6 +67,7 @@ export abstract class TenantObject extends DurableObject<Env> {
         deletionJob(parts, () => {
           buried = true
         }),
+      ...examiningJobs(parts),
       ...revokingJobs(parts),
       ...refusalJobs(parts),
       ...pruningJobs(parts),
@@ -108,6 +110,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   const now = () => Date.now()
   const jobs = new Jobs(ctx.storage, now)
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
+  const account = () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME))
   const retryPut = (key: string) => {
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
@@ -121,8 +124,8 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     config: parsed.config,
     jobs,
     idempotency: new Idempotency(sql, now),
-    account: () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)),
-    turnKeys: turnKeysApi(parsed.config, upstream),
+    account,
+    turnKeys: turnKeysApi(parsed.config, { ...upstream, observe: reporting(ctx, account) }),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
@@ -150,6 +153,17 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   }
 }
 
+/** The Account hears what every answer said of the limits that all tenants share. One that is lost is no harm. */
+function reporting(ctx: DurableObjectState, account: TenantParts['account']): Observer {
+  return async (observed) => {
+    const told = account()
+      .observe(observed)
+      .catch(() => undefined)
+    ctx.waitUntil(told)
+    await told
+  }
+}
+
 /** A put that failed is done again with what is true now. */
 async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
   const { id } = tenantRecord(parts)
@@ -161,6 +175,17 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
 const mirror = (parts: TenantParts): Promise<'done'> =>
   parts.serial.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(parts)
-    unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
+    const report = { id, name, status, version, issuers: policy.issuers.map(pairOf) }
+    const known = unwrap(await parts.account().mirrorTenant(report))
+    if (known > tenantRecord(parts).version) await catchUp(parts, known)
     return 'done'
   })
+
+/** The Account knows a later version than there is: this object was set back in time, and nobody would hear of it. */
+async function catchUp(parts: TenantParts, known: number): Promise<void> {
+  parts.transact(() => {
+    parts.sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', known + 1)
+    parts.jobs.put(MIRROR_JOB, '', parts.now())
+  })
+  await publish(parts)
+}

@@ -36,10 +36,10 @@ export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreatio
 
   const { id: tenant, policy } = tenantRecord(parts)
   const purpose = creation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
+  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
-  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))
   if (meanwhile) return replay(parts, creation, meanwhile)
   await parts.storage.sync()

@@ -64,6 +64,9 @@ const ROWS = {
   apiTokenCreate: { right: 201, body: { name: 'new', scopes: ['usage:read'] } },
   apiTokenDelete: { right: 204, foreignObject: nothing },
   apiTokenRoll: { right: 200, body: {}, foreignObject: nothing },
+  accountGet: { right: 200 },
+  accountSweep: { right: 202 },
+  accountAuditList: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)
