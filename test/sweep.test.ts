@@ -117,7 +117,13 @@ describe('G5: the sweep touches nothing', () => {
       const keys = await Promise.all(names.map((name) => emulator.plantKey({ account, name })))
       return keys.map((key) => key.uid).sort()
     }
-    const near = [`tb.test.${intent}x`, ` tb.test.${intent}`, `tb.test.${intent.slice(1)}`, `TB.test.${intent}`, `tb.tes.${intent}`]
+    const near = [
+      `tb.test.${intent}x`,
+      ` tb.test.${intent}`,
+      `tb.test.${intent.slice(1)}`,
+      `TB.test.${intent}`,
+      `tb.tes.${intent}`,
+    ]
     const expected = {
       foreign: await plant('', 'PAYROLL of Ann', 'tb.test', 'tb.test. x', ...near),
       lost: [lost],
@@ -227,7 +233,10 @@ describe('G5: that a key is not listed', () => {
     const acme = await served(broker)
     settle()
     await emulator.fault({ operation: 'list', fault: { kind: 'shape', shape: 'foreign-uid' } })
-    for (const fault of [{ kind: 'status', status: 500 }, { kind: 'status', status: 404, body: 'html' }] as const) {
+    for (const fault of [
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 404, body: 'html' },
+    ] as const) {
       await emulator.fault({ operation: 'get', fault })
       await sweepNow(broker, 'acme')
       expect(await states('acme')).toEqual(['active'])

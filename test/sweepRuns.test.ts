@@ -72,7 +72,10 @@ describe('a sweep', () => {
     passTime(11 * MINUTE_MS)
     const before = found(await sweepNow(broker))
     expect(Object.keys(before)).toEqual(['foreign', 'missing'])
-    for (const fault of [{ kind: 'status', status: 500 }, { kind: 'shape', shape: 'html' }] as const) {
+    for (const fault of [
+      { kind: 'status', status: 500 },
+      { kind: 'shape', shape: 'html' },
+    ] as const) {
       passTime(HOUR_MS)
       await emulator.fault({ operation: 'list', fault })
       const view = await sweepNow(broker)
@@ -94,7 +97,7 @@ describe('a sweep', () => {
     passTime(11 * MINUTE_MS)
     expect(found(await sweepNow(broker)).missing).toEqual([...uids].sort())
     await tenantSql('acme', 'ALTER TABLE turn_keys RENAME TO broken')
-    await tenantSql('other', "DELETE FROM turn_keys")
+    await tenantSql('other', 'DELETE FROM turn_keys')
     passTime(HOUR_MS)
     const view = await sweepNow(broker)
     expect(view.sweep).toMatchObject({ state: 'done', tenants: { asked: 2, failed: 1 } })
