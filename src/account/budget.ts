@@ -60,7 +60,13 @@ export function spend(sql: SqlStorage, now: number, spending: Spending): Failure
   )
   countCall(sql, upstream, now)
   if (spending.intent !== undefined) {
-    sql.exec('INSERT INTO creations (intent, tenant, at) VALUES (?, ?, ?)', spending.intent, spending.tenant, now)
+    // A repeat that nothing came of before begins with the same intent.
+    sql.exec(
+      'INSERT INTO creations (intent, tenant, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
+      spending.intent,
+      spending.tenant,
+      now,
+    )
   }
   return
 }

@@ -4,7 +4,7 @@
  * reported and never touched. A run is done in shares, so that it keeps no other work waiting.
  */
 import { actorOf } from '../auth/caller.ts'
-import type { UpstreamKey } from '../cloudflare/turnKeys.ts'
+import type { ListedKey as UpstreamKey } from '../cloudflare/turnKeys.ts'
 import type { FindingClass, SweepView } from '../contract/account.ts'
 import type { Result } from '../errors.ts'
 import { audit } from '../storage/audit.ts'

@@ -1,5 +1,5 @@
 /** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
-import type { UpstreamKey } from '../cloudflare/turnKeys.ts'
+import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
 import { spend } from './budget.ts'
 import type { AccountParts } from './parts.ts'
@@ -33,7 +33,7 @@ export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null 
 
 /** Upstream's keys as listed, and when they were asked for. */
 export interface Listed {
-  readonly keys: readonly UpstreamKey[]
+  readonly keys: readonly ListedKey[]
   readonly askedAt: number
 }
 

@@ -10,8 +10,8 @@ import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { check } from './turnKeyLookup.ts'
+import { SETTLE_JOB } from './turnKeyMachine.ts'
 import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeyRows.ts'
-import { SETTLE_JOB } from './turnKeySettling.ts'
 
 const UNDO_JOB = 'undo-upstream-key'
 const REMOVE_DEADLINE_MS = 8_000

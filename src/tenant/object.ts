@@ -14,6 +14,7 @@ import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
+import { type AccountCalls, accountCalls } from './accountCalls.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { examiningJobs } from './examining.ts'
@@ -29,9 +30,10 @@ import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
-import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
-import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
+import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
+import { removalJob } from './turnKeyRemoval.ts'
+import { renamingJob } from './turnKeyRenaming.ts'
+import { settleCreation } from './turnKeySettling.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
@@ -110,13 +112,13 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   const now = () => Date.now()
   const jobs = new Jobs(ctx.storage, now)
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
-  const account = () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME))
   const retryPut = (key: string) => {
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
   const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
   const transact = transaction(ctx.storage, jobs)
+  const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
   return {
     sql,
     storage: ctx.storage,
@@ -124,11 +126,13 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     config: parsed.config,
     jobs,
     idempotency: new Idempotency(sql, now),
-    account,
+    account: () => account,
     turnKeys: turnKeysApi(parsed.config, { ...upstream, observe: reporting(ctx, account) }),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
+    attempts: new Map(),
+    creations: new Set(),
     checks: new Map(),
     mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
@@ -154,11 +158,9 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
 }
 
 /** The Account hears what every answer said of the limits that all tenants share. One that is lost is no harm. */
-function reporting(ctx: DurableObjectState, account: TenantParts['account']): Observer {
+function reporting(ctx: DurableObjectState, account: AccountCalls): Observer {
   return async (observed) => {
-    const told = account()
-      .observe(observed)
-      .catch(() => undefined)
+    const told = account.observe(observed)
     ctx.waitUntil(told)
     await told
   }

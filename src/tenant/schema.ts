@@ -53,4 +53,10 @@ export const MIGRATIONS = [
      day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
      revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
    ) WITHOUT ROWID;`,
+  `CREATE TABLE attempts (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, route TEXT NOT NULL, caller TEXT NOT NULL,
+     body_hash TEXT NOT NULL, count INTEGER NOT NULL, intent TEXT NOT NULL, begun_at INTEGER NOT NULL,
+     answered_at INTEGER, failure TEXT, matched INTEGER NOT NULL DEFAULT 0
+   );
+   CREATE INDEX attempts_begun ON attempts (begun_at);`,
 ] as const
