@@ -1,5 +1,6 @@
 /** The table of contents: what surrounds a request, then the doors. Which routes there are is contract/routes.ts. */
 import { Hono } from 'hono'
+import { accountDoor } from './http/account.ts'
 import { apiTokenDoor } from './http/apiTokens.ts'
 import { auditDoor } from './http/auditEvents.ts'
 import { clientScriptDoor } from './http/client.ts'
@@ -35,6 +36,7 @@ export function createApp(): App {
   auditDoor(app)
   tenantDoor(app)
   apiTokenDoor(app)
+  accountDoor(app)
 
   app.onError(renderError)
   app.notFound(renderMissing)

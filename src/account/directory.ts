@@ -109,7 +109,10 @@ export async function setUpTenant(parts: AccountParts, id: string): Promise<Tena
   return unwrap(await object.init({ id, name: row.name, region: row.region, policy, createdAt: row.created_at }))
 }
 
-/** What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing. */
+/**
+ * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
+ * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
+ */
 export function mirrorTenant(
   parts: AccountParts,
   report: {
@@ -119,8 +122,8 @@ export function mirrorTenant(
     readonly version: number
     readonly issuers: readonly IssuerPair[]
   },
-): void {
-  parts.transact(() => {
+): number {
+  return parts.transact(() => {
     if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
@@ -130,6 +133,7 @@ export function mirrorTenant(
       report.id,
       report.version,
     )
+    return tenantRow(parts, report.id)?.version ?? report.version
   })
 }
 

@@ -115,6 +115,9 @@ export const ROUTES = {
     repeatable: true,
   },
   apiTokenRoll: admin('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
+  accountGet: admin('GET', '/v1/admin/account'),
+  accountSweep: { ...admin('POST', '/v1/admin/account/sweep'), repeatable: true },
+  accountAuditList: admin('GET', '/v1/admin/audit-events'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

@@ -15,6 +15,7 @@ const DEADLINES_MS = {
   mirrorTenant: 5_000,
   buryTenant: 5_000,
   markedTurnKeys: 10_000,
+  observe: 2_500,
 } as const satisfies Partial<Record<keyof Account, number>>
 
 type Name = keyof typeof DEADLINES_MS
@@ -34,6 +35,7 @@ export function accountCalls(stub: () => DurableObjectStub<Account>): AccountCal
     claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),
     mirrorTenant: bounded('mirrorTenant', (report) => stub().mirrorTenant(report)),
     buryTenant: bounded('buryTenant', (id) => stub().buryTenant(id)),
+    observe: bounded('observe', (observed) => stub().observe(observed)),
     markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
   }
 }

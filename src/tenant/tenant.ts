@@ -4,7 +4,7 @@
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/apiTokens.ts'
-import type { AuditEventView, AuditFilter } from '../contract/auditEvents.ts'
+import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/clientTokens.ts'
 import type { CredentialView } from '../contract/credentials.ts'
 import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
@@ -12,6 +12,7 @@ import type { Scope } from '../contract/scopes.ts'
 import type { TenantView } from '../contract/tenants.ts'
 import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
+import type { AuditPage } from '../storage/auditTrail.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
 import { noteAnswered } from './attempts.ts'
@@ -19,6 +20,7 @@ import { authorize } from './authority.ts'
 import { publish, snapshot } from './changes.ts'
 import { createClientToken } from './clientTokens.ts'
 import { beginDeletion } from './deletion.ts'
+import { type Examination, type Examined, examineKeys } from './examining.ts'
 import { type Issued, issue, type StunOnly } from './issuing.ts'
 import { listAuditEvents, listCredentials } from './ledger.ts'
 import { describeTenant, initTenant, patchTenant, type TenantPatchCall, type TenantSetUp } from './lifecycle.ts'
@@ -152,6 +154,11 @@ export class Tenant extends TenantObject {
     return this.answer((parts) => removeTurnKey(parts, call), call)
   }
 
+  /** The sweep asks, on nobody's behalf: what these keys of upstream's list are. */
+  examineKeys(examination: Examination): Promise<Result<Examined>> {
+    return this.answer((parts) => examineKeys(parts, examination))
+  }
+
   /** What the edge may know of the tenant; also written to KV. */
   edgeSnapshot(): Promise<Result<TenantSnapshot>> {
     return this.answer((parts) => {
@@ -208,9 +215,7 @@ export class Tenant extends TenantObject {
     return this.answer((parts) => eraseSubject(parts, call), call)
   }
 
-  listAuditEvents(
-    call: Call & Page & { filter: AuditFilter },
-  ): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
+  listAuditEvents(call: Call & AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
     return this.answer((parts) => listAuditEvents(parts, call), call)
   }
 }

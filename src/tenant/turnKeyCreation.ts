@@ -54,7 +54,7 @@ async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent:
 
   const { id: tenant, policy } = tenantRecord(parts)
   const purpose = creation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))

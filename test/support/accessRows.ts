@@ -69,6 +69,9 @@ const ROWS = {
   apiTokenDelete: { right: 204, foreignObject: nothing },
   turnKeyImport: { right: 201, body: plantedKey },
   apiTokenRoll: { right: 200, body: {}, foreignObject: nothing },
+  accountGet: { right: 200 },
+  accountSweep: { right: 202 },
+  accountAuditList: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)
