@@ -12,6 +12,7 @@ import { renderError, renderMissing } from './http/errors.ts'
 import { frame, requireConfig, requireHttps } from './http/frame.ts'
 import { healthDoor } from './http/health.ts'
 import { iceServersDoor } from './http/iceServers.ts'
+import { resealDoor } from './http/reseal.ts'
 import { revocationDoor } from './http/revocations.ts'
 import { tenantDoor } from './http/tenants.ts'
 import { turnKeyDoor } from './http/turnKeys.ts'
@@ -33,6 +34,7 @@ export function createApp(): App {
   auditDoor(app)
   tenantDoor(app)
   apiTokenDoor(app)
+  resealDoor(app)
 
   app.onError(renderError)
   app.notFound(renderMissing)

@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { IssuerPair } from '../contract/issuers.ts'
+import type { ResealView, RootKeyUse } from '../contract/reseal.ts'
 import type { TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS, type Result } from '../errors.ts'
@@ -25,6 +26,8 @@ import {
 } from './directory.ts'
 import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
+import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './resealing.ts'
+import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys.ts'
 import { MIGRATIONS } from './schema.ts'
 import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
 
@@ -41,6 +44,7 @@ export class Account extends DurableObject<Env> {
     }
     migrate(ctx.storage, MIGRATIONS)
     const now = () => Date.now()
+    noteFront(ctx.storage.sql, now(), parsed.config.rootKeys)
     const jobs = new Jobs(ctx.storage, now)
     this.#parts = {
       sql: ctx.storage.sql,
@@ -48,6 +52,7 @@ export class Account extends DurableObject<Env> {
       jobs,
       idempotency: new Idempotency(ctx.storage.sql, now),
       turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now }),
+      rootKeys: parsed.config.rootKeys,
       tenants: env.TENANTS,
       transact: transaction(ctx.storage, jobs),
     }
@@ -114,6 +119,25 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => this.#list.marked(parts, marker, since))
   }
 
+  /** Orders that every tenant's secrets move to the root key in front. */
+  orderReseal(call: ResealCall): Promise<Result<ResealView>> {
+    return this.#answer((parts) => orderReseal(parts, call))
+  }
+
+  resealProgress(): Promise<Result<ResealView>> {
+    return this.#answer(resealProgress)
+  }
+
+  /** Root keys that are configured or needed, with who needs them. */
+  rootKeysInUse(): Promise<Result<RootKeyUse[]>> {
+    return this.#answer(rootKeysInUse)
+  }
+
+  /** Ids only, cheaply: without one of these something cannot be opened. */
+  neededRootKeys(): Promise<Result<string[]>> {
+    return this.#answer(neededRootKeys)
+  }
+
   override async alarm(): Promise<void> {
     const parts = this.#parts
     if ('misconfigured' in parts) return
@@ -122,6 +146,7 @@ export class Account extends DurableObject<Env> {
         await finishCreation(parts, key)
         return 'done'
       },
+      [RESEAL_JOB]: (job) => resealJob(parts, job),
     })
   }
 

@@ -105,6 +105,8 @@ export const ROUTES = {
   apiTokenCreate: admin('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: admin('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),
   apiTokenRoll: admin('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
+  resealOrder: { ...admin('POST', '/v1/admin/reseal'), repeatable: true },
+  resealProgress: admin('GET', '/v1/admin/reseal'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

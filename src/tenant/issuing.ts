@@ -10,7 +10,7 @@ import { keyedDigest } from '../crypto/mac.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
-import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
+import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from './credentialRows.ts'
 import { mintUpstream, type OpenedKey, openKey } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
@@ -19,6 +19,7 @@ import { tenantRecord } from './record.ts'
 import { recordRefusal } from './refusals.ts'
 import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
+import { noteRootKey } from './sealing.ts'
 import { grantedTtl, type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { activeKey } from './turnKeyRows.ts'
@@ -159,7 +160,11 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   const expiresAt = begunAt + ttl * 1_000
   const [sealed, digest] = await Promise.all([
     grounds.policy.reuse && flight.subjectId !== null
-      ? seal(rootKeys, { purpose: 'ice-password', tenant, record: id, version: 1 }, minted.credential)
+      ? seal(
+          rootKeys,
+          { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION },
+          minted.credential,
+        )
       : null,
     keyedDigest(rootKeys, tenant, minted.username),
   ])
@@ -172,6 +177,7 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
       const refused = unusable(urls, expiresAt, now) ?? takenBack(parts, request, it)
       if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
         keepSubject(parts, request.subject, flight.subjectId)
+      if (!refused) noteRootKey(parts, sealed)
       insertCredential(parts.sql, {
         id,
         username: minted.username,

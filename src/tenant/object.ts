@@ -25,6 +25,7 @@ import { tenantRecord } from './record.ts'
 import { RefusalMemory, refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
+import { rootKeysInUse } from './sealing.ts'
 import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
@@ -112,7 +113,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
-  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
+  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts(), sealedWith: new Set() }
   const transact = transaction(ctx.storage, jobs)
   return {
     sql,
@@ -143,6 +144,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
         if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
         memory.pruning = false
         memory.live.forget()
+        memory.sealedWith.clear()
         throw error
       }
     },
@@ -161,6 +163,8 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
 const mirror = (parts: TenantParts): Promise<'done'> =>
   parts.serial.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(parts)
-    unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
+    const rootKeys = rootKeysInUse(parts)
+    const issuers = policy.issuers.map(pairOf)
+    unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers, rootKeys }))
     return 'done'
   })

@@ -39,7 +39,7 @@ export interface TenantParts {
   readonly live: () => LiveCounts
   readonly refusals: RefusalMemory
   /** What an object remembers and may forget. */
-  readonly memory: { pruning: boolean; readonly live: LiveCounts }
+  readonly memory: { pruning: boolean; readonly live: LiveCounts; readonly sealedWith: Set<string> }
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T
   /** Work that goes on after the answer. */

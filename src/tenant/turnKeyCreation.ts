@@ -12,6 +12,7 @@ import type { EarlierRequest } from '../storage/idempotency.ts'
 import { authorize } from './authority.ts'
 import type { TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
+import { noteRootKey } from './sealing.ts'
 import { answer, inDoubt, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { scheduleRemoval } from './turnKeyRemoval.ts'
@@ -136,6 +137,7 @@ async function storeKey(
       parts.now(),
       intent,
     )
+    noteRootKey(parts, sealed)
     moveKey(parts.sql, row, refused ? 'deleting' : 'active', parts.now())
     parts.jobs.remove(SETTLE_JOB, intent)
     if (refused) {

@@ -64,6 +64,8 @@ const ROWS = {
   apiTokenCreate: { right: 201, body: { name: 'new', scopes: ['usage:read'] } },
   apiTokenDelete: { right: 204, foreignObject: nothing },
   apiTokenRoll: { right: 200, body: {}, foreignObject: nothing },
+  resealOrder: { right: 202 },
+  resealProgress: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)

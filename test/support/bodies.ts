@@ -24,7 +24,7 @@ const RIGHT_BODIES = {
 
 export type BodyRoute = keyof typeof RIGHT_BODIES
 /** Of those whose method could have a body, the routes that read none. */
-export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift']
+export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift', 'resealOrder']
 
 export interface Target {
   readonly name: BodyRoute
