@@ -2,7 +2,7 @@
 
 import type { Minted } from '../cloudflare/credentials.ts'
 import { failureOf } from '../cloudflare/failures.ts'
-import type { NoReply } from '../cloudflare/reply.ts'
+import type { Reply } from '../cloudflare/reply.ts'
 import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf } from '../errors.ts'
 import * as log from '../storage/log.ts'
@@ -23,6 +23,11 @@ export interface OpenedKey {
   readonly secret: string
 }
 
+/** What asking for a credential needs of the Tenant. */
+type Minting = Pick<TenantParts, 'now' | 'credentials'> & {
+  readonly mints: Pick<TenantParts['mints'], 'gate' | 'breaker'>
+}
+
 export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise<OpenedKey> {
   const { id: tenant } = tenantRecord(parts)
   const place = { purpose: 'turn-key-secret', tenant, record: key.uid, version: key.secret_version } as const
@@ -36,23 +41,50 @@ export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise
 
 /** A mint may be repeated: a credential whose answer was lost is known to nobody. */
 export async function mintUpstream(
-  parts: TenantParts,
+  parts: Minting,
   key: OpenedKey,
   input: { readonly ttl: number; readonly customIdentifier: string | undefined },
 ): Promise<{ minted: Minted; begunAt: number }> {
   const until = parts.now() + MINT_DEADLINE_MS
+  refuseWhileOpen(parts)
   for (let retry = 0; ; retry++) {
-    let begunAt = 0
-    const reply = await parts.mints.gate.through(until - parts.now(), () => {
-      begunAt = parts.now()
-      return parts.credentials.mint(key, input, Math.max(1, Math.min(ATTEMPT_MS, until - begunAt)))
-    })
+    const { reply, begunAt } = await attempt(parts, key, input, until)
     if (reply.kind === 'ok') return { minted: reply.value, begunAt }
     const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
     if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))
     await new Promise((resolve) => setTimeout(resolve, pause))
+    // Enough have failed meanwhile: this mint fails with what it was told itself.
+    if (parts.mints.breaker.refuses(parts.now())) throw errorOf(failureOf(reply))
   }
 }
 
+/** One attempt, in its turn and with a deadline of its own. */
+function attempt(
+  parts: Minting,
+  key: OpenedKey,
+  input: { readonly ttl: number; readonly customIdentifier: string | undefined },
+  until: number,
+): Promise<{ reply: Reply<Minted>; begunAt: number }> {
+  const { gate, breaker } = parts.mints
+  return gate.through(until - parts.now(), async () => {
+    refuseWhileOpen(parts)
+    const ended = breaker.begin()
+    const begunAt = parts.now()
+    let failed = true
+    try {
+      const reply = await parts.credentials.mint(key, input, Math.max(1, Math.min(ATTEMPT_MS, until - begunAt)))
+      failed = isPassing(reply)
+      return { reply, begunAt }
+    } finally {
+      ended({ failed, at: parts.now() })
+    }
+  })
+}
+
+/** Nobody waits for a host that is gone: what helps in an outage helps at once. */
+function refuseWhileOpen({ mints, now }: Minting): void {
+  if (mints.breaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
+}
+
 /** A fault that may be over in a moment: not a refusal, and not an answer that was understood to be wrong. */
-const isPassing = (reply: NoReply): boolean => reply.kind === 'doubtful' && reply.reason !== 'malformed'
+const isPassing = (reply: Reply<Minted>): boolean => reply.kind === 'doubtful' && reply.reason !== 'malformed'

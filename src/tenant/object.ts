@@ -14,11 +14,13 @@ import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
+import { Breaker } from './breaker.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { Gate } from './gate.ts'
 import { ISSUERS } from './lifecycle.ts'
 import { LiveCounts } from './liveCounts.ts'
+import { oneAtATime } from './managing.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { pruningJobs } from './pruning.ts'
 import { tenantRecord } from './record.ts'
@@ -123,12 +125,17 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs,
     idempotency: new Idempotency(sql, now),
     account: () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)),
-    turnKeys: turnKeysApi(parsed.config, upstream),
+    turnKeys: oneAtATime(turnKeysApi(parsed.config, upstream), now),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
     checks: new Map(),
-    mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
+    mints: {
+      gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED),
+      breaker: new Breaker(),
+      inFlight: new Set(),
+      shared: new Map(),
+    },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
       memory.live.load(sql, now())

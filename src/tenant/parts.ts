@@ -7,6 +7,7 @@ import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { Config } from '../env.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
+import type { Breaker } from './breaker.ts'
 import type { Gate } from './gate.ts'
 import type { Issued } from './issuing.ts'
 import type { LiveCounts } from './liveCounts.ts'
@@ -30,6 +31,8 @@ export interface TenantParts {
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
   readonly mints: {
     readonly gate: Gate
+    /** Of the host that mints. */
+    readonly breaker: Breaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
     readonly shared: Map<string, Promise<Issued>>
