@@ -10,19 +10,16 @@ import { newBroker } from './broker.ts'
 
 type Method = (...given: unknown[]) => Promise<unknown>
 
-export function deploy(variables: object) {
+/** Called before and after every call of an object; what it does not resolve goes no further. */
+export type Step = (what: string) => Promise<void>
+
+export function deploy(variables: object, step: Step = () => Promise.resolve()) {
   const bindings = { ...env, ...variables } as Env // tests also pass broken environments
-  const tenants = namespace(env.TENANTS, (state) => new Tenant(state, bindings))
-  const account = namespace(env.ACCOUNT, (state) => new Account(state, bindings))
+  const tenants = namespace(env.TENANTS, (state) => new Tenant(state, bindings), step)
+  const account = namespace(env.ACCOUNT, (state) => new Account(state, bindings), step)
   Object.assign(bindings, { TENANTS: tenants.binding, ACCOUNT: account.binding })
   return {
     ...newBroker(bindings),
-    bindings,
-    /** The objects of this deployment die where they stand and start again when they are next asked. */
-    restart() {
-      tenants.instances.clear()
-      account.instances.clear()
-    },
     tenant: (id: string) => tenants.binding.get(tenants.binding.idFromName(id)),
     account: () => account.binding.get(account.binding.idFromName('account')),
     /** Runs what is due, of a tenant or of the Account. */
@@ -34,22 +31,26 @@ export function deploy(variables: object) {
 function namespace<T extends Tenant | Account>(
   real: DurableObjectNamespace<T>,
   build: (state: DurableObjectState) => Tenant | Account,
+  step: Step,
 ) {
   const instances = new Map<string, Tenant | Account>()
-  const call = (stub: DurableObjectStub, method: string, given: unknown[]) =>
-    runInDurableObject(stub, async (_, state) => {
+  const call = async (stub: DurableObjectStub, method: string, given: unknown[]) => {
+    await step(`${method} asked`)
+    const answer = await runInDurableObject(stub, async (_, state) => {
       const id = String(state.id)
       const object = instances.get(id) ?? build(state)
       instances.set(id, object)
       // Called by its name, as RPC does.
       return (object as unknown as Record<string, Method>)[method]?.(...given)
     })
-  const get = (id: DurableObjectId) => {
-    const stub = real.get(id)
-    return new Proxy(stub, {
-      get: (_, method) => (method === 'then' ? undefined : (...given: unknown[]) => call(stub, String(method), given)),
-    })
+    await step(`${method} answered`)
+    return answer
   }
+  const get = (id: DurableObjectId) =>
+    new Proxy(real.get(id), {
+      get: (stub, method) =>
+        method === 'then' ? undefined : (...given: unknown[]) => call(stub, String(method), given),
+    })
   const binding = { idFromName: (name: string) => real.idFromName(name), get } as unknown as typeof real // all that is used of one
-  return { instances, binding, alarm: (name: string) => call(real.get(real.idFromName(name)), 'alarm', []) }
+  return { binding, alarm: (name: string) => call(real.get(real.idFromName(name)), 'alarm', []) }
 }
