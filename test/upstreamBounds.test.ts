@@ -81,7 +81,8 @@ describe('G10: upstream', () => {
     { kind: 'shape', shape: 'deep' },
   ]
   it.each(operations)('that answers %s with megabytes, or 100,000 levels, is no answer', async (operation, ask) => {
-    for (const fault of bombs) {
+    // What comes with a 204 has no body, however deep it was meant.
+    for (const fault of operation === 'revoke' ? bombs.slice(0, 2) : bombs) {
       const it = await world()
       await emulator.fault({ operation, fault })
       expect(await ask(it, 2_000), JSON.stringify(fault)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
