@@ -11,11 +11,22 @@ import type { RunningTurnServer } from '../../emulator/turnServer.ts'
 import { Broker } from '../../scripts/dev/broker.ts'
 import type { Scope } from '../../src/contract/scopes.ts'
 
+const UP_DEADLINE_MS = 60_000
+
+// biome-ignore lint/suspicious/noExplicitAny: the shape of an answer is what tests assert
+type Answer = any
+
 export interface RunningBroker {
   url: string
   emulator: EmulatorControl
   /** A tenant as an operator sets one up, and an API token with these scopes. */
   newTenant(id: string, options: { scopes: Scope[]; policy?: object }): Promise<{ id: string; token: string }>
+  /** A request as an operator. */
+  admin(method: 'GET' | 'POST' | 'DELETE', route: string, body?: object): Promise<{ status: number; json: Answer }>
+  /** `id:key` of the first root key. */
+  rootKey: string
+  /** Ends it and starts it again on what it had stored, with these variables in place of the same ones. */
+  restart(vars: Record<string, string>): Promise<void>
   /** The broker's own log lines of requests. */
   requests(): { method: string; route: string | null; status: number }[]
   stop(): Promise<void>
@@ -35,12 +46,15 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
   })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
   const output: Buffer[] = []
-  const broker = new Broker({
-    port: await freePort(),
-    persistTo: state,
-    vars: { ...secrets, ...upstream },
-    onOutput: (chunk) => output.push(chunk),
-  })
+  const port = await freePort()
+  const start = (vars: Record<string, string>) =>
+    new Broker({
+      port,
+      persistTo: state,
+      vars: { ...secrets, ...upstream, ...vars },
+      onOutput: (chunk) => output.push(chunk),
+    })
+  let broker = start({})
   const stop = async () => {
     await Promise.all([broker.stop(), emulator.close()])
     rmSync(state, { recursive: true, force: true })
@@ -53,19 +67,30 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
     throw error
   }
 
-  const admin = async (route: string, body: object): Promise<Record<string, unknown>> => {
+  const admin: RunningBroker['admin'] = async (method, route, body) => {
     const response = await fetch(`${broker.url}/v1/admin${route}`, {
-      method: 'POST',
+      method,
       headers: { authorization: `Bearer ${secrets.ADMIN_TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      ...(body ? { body: JSON.stringify(body) } : {}),
     })
     const text = await response.text()
-    if (response.status !== 201) throw new Error(`POST ${route}: ${response.status} ${text}`)
-    return JSON.parse(text)
+    return { status: response.status, json: text === '' ? undefined : JSON.parse(text) }
+  }
+  const create = async (route: string, body: object): Promise<Record<string, unknown>> => {
+    const { status, json } = await admin('POST', route, body)
+    if (status !== 201) throw new Error(`POST ${route}: ${status} ${JSON.stringify(json)}`)
+    return json
   }
   return {
     url: broker.url,
     emulator: new EmulatorControl(emulator.url),
+    admin,
+    rootKey: secrets.ROOT_KEYS,
+    async restart(vars) {
+      await broker.stop()
+      broker = start(vars)
+      await untilUp(broker.url)
+    },
     requests: () =>
       Buffer.concat(output)
         .toString('utf8')
@@ -73,12 +98,24 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
         .filter((line) => line.startsWith('{') && line.includes('"event":"request"'))
         .map((line) => JSON.parse(line)),
     async newTenant(id, { scopes, policy }) {
-      await admin('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
-      const { token } = await admin(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
+      await create('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
+      const { token } = await create(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
       return { id, token: String(token) }
     },
     stop,
   }
+}
+
+/** Up is not ready: what a test restarts may have been broken on purpose. */
+async function untilUp(url: string): Promise<void> {
+  const deadline = Date.now() + UP_DEADLINE_MS
+  while (Date.now() < deadline) {
+    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
+    await response?.body?.cancel()
+    if (response?.status === 200) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error(`the broker was not up again within ${UP_DEADLINE_MS} ms`)
 }
 
 function freePort(): Promise<number> {
