@@ -13,6 +13,7 @@ import { renderError, renderMissing } from './http/errors.ts'
 import { frame, requireConfig, requireHttps } from './http/frame.ts'
 import { healthDoor } from './http/health.ts'
 import { iceServersDoor } from './http/iceServers.ts'
+import { resealDoor } from './http/reseal.ts'
 import { revocationDoor } from './http/revocations.ts'
 import { tenantDoor } from './http/tenants.ts'
 import { turnKeyChangesDoor } from './http/turnKeyChanges.ts'
@@ -37,6 +38,7 @@ export function createApp(): App {
   tenantDoor(app)
   apiTokenDoor(app)
   accountDoor(app)
+  resealDoor(app)
 
   app.onError(renderError)
   app.notFound(renderMissing)

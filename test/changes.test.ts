@@ -164,7 +164,7 @@ describe('operations on one key', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('do not wait for those on another key', async () => {
+  it('on another key take their turn, one call upstream at a time', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const one = await newTurnKey(broker, acme, 'one')
@@ -172,9 +172,12 @@ describe('operations on one key', () => {
     await emulator.hold('update', 'open', { uid: one })
     const held = broker.call('PUT', keysPath('acme', one), acme.token, { name: 'x' })
     await emulator.untilHeld('open')
-    expectStatus(await broker.call('PUT', keysPath('acme', two), acme.token, { name: 'y' }), 200)
+    const waiting = broker.call('PUT', keysPath('acme', two), acme.token, { name: 'y' })
+    await until('the rename is stored', async () => (await keyRows('acme'))[1]?.pending_name === 'y')
+    expect(await countAsked('update')).toBe(1)
     await emulator.release('open')
     expectStatus(await held, 200)
+    expectStatus(await waiting, 200)
   })
 
   it('a deletion waits for the rename before it, and the rename then finds no key', async () => {

@@ -8,6 +8,7 @@ import { turnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { AccountView, SweepView } from '../contract/account.ts'
 import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { IssuerPair } from '../contract/issuers.ts'
+import type { ResealView, RootKeyUse } from '../contract/reseal.ts'
 import type { RestoredTenant, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, errorOf, type Result } from '../errors.ts'
@@ -30,7 +31,9 @@ import {
 } from './directory.ts'
 import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
+import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './resealing.ts'
 import { bringBack, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
+import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys.ts'
 import { MIGRATIONS } from './schema.ts'
 import { orderSweep, sweep } from './sweeping.ts'
 import { ensureSweep, SWEEP_JOB } from './sweepRows.ts'
@@ -51,6 +54,7 @@ export class Account extends DurableObject<Env> {
     }
     migrate(ctx.storage, MIGRATIONS)
     const now = () => Date.now()
+    noteFront(ctx.storage.sql, now(), parsed.config.rootKeys)
     const jobs = new Jobs(ctx.storage, now)
     const transact = transaction(ctx.storage, jobs)
     const observed = async (it: Observed) => transact(() => observe(ctx.storage.sql, now(), it))
@@ -61,6 +65,7 @@ export class Account extends DurableObject<Env> {
       jobs,
       idempotency: new Idempotency(ctx.storage.sql, now),
       turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: observed }),
+      rootKeys: parsed.config.rootKeys,
       tenants: env.TENANTS,
       transact,
     }
@@ -152,6 +157,25 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => this.#list.marked(parts, marker, since))
   }
 
+  /** Orders that every tenant's secrets move to the root key in front. */
+  orderReseal(call: ResealCall): Promise<Result<ResealView>> {
+    return this.#answer((parts) => orderReseal(parts, call))
+  }
+
+  resealProgress(): Promise<Result<ResealView>> {
+    return this.#answer(resealProgress)
+  }
+
+  /** Root keys that are configured or needed, with who needs them. */
+  rootKeysInUse(): Promise<Result<RootKeyUse[]>> {
+    return this.#answer(rootKeysInUse)
+  }
+
+  /** Ids only, cheaply: without one of these something cannot be opened. */
+  neededRootKeys(): Promise<Result<string[]>> {
+    return this.#answer(neededRootKeys)
+  }
+
   override async alarm(): Promise<void> {
     const parts = this.#parts
     if ('misconfigured' in parts) return
@@ -165,6 +189,7 @@ export class Account extends DurableObject<Env> {
         return 'done'
       },
       [SWEEP_JOB]: () => sweep(parts, this.#list),
+      [RESEAL_JOB]: (job) => resealJob(parts, job),
     })
   }
 

@@ -13,6 +13,7 @@ import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { paged } from '../storage/paging.ts'
 import { claimIssuers, keepIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
+import { dropUses, noteUses } from './rootKeys.ts'
 
 export const CREATION_JOB = 'tenant-creation'
 const ROUTE = 'tenants'
@@ -121,9 +122,12 @@ export function mirrorTenant(
     readonly status: TenantView['status']
     readonly version: number
     readonly issuers: readonly IssuerPair[]
+    /** Absent: told by the release before. */
+    readonly rootKeys?: readonly string[]
   },
 ): number {
   return parts.transact(() => {
+    noteUses(parts, report.id, report.rootKeys ?? [])
     if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
@@ -145,6 +149,7 @@ export function buryTenant(parts: AccountParts, id: string): void {
     parts.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", parts.now(), id)
     parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
     keepIssuers(parts, id, [])
+    dropUses(parts, id)
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
 }

@@ -1,5 +1,6 @@
 /** What the Account's operations work with. Built once per object; passed in, so that each operation is a function. */
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
+import type { RootKeys } from '../crypto/rootKeys.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
 import type { Tenant } from '../tenant/tenant.ts'
@@ -12,6 +13,7 @@ export interface AccountParts {
   readonly jobs: Jobs
   readonly idempotency: Idempotency
   readonly turnKeys: TurnKeysApi
+  readonly rootKeys: RootKeys
   readonly tenants: DurableObjectNamespace<Tenant>
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T

@@ -38,4 +38,14 @@ export const MIGRATIONS = [
      uid TEXT PRIMARY KEY, class TEXT NOT NULL, tenant TEXT, since INTEGER NOT NULL, run INTEGER NOT NULL
    ) WITHOUT ROWID;
    CREATE INDEX findings_tenant ON findings (tenant);`,
+  `CREATE TABLE root_key_uses (
+     root_key TEXT NOT NULL, tenant TEXT NOT NULL, noted_at INTEGER NOT NULL, PRIMARY KEY (root_key, tenant)
+   ) WITHOUT ROWID;
+   CREATE INDEX root_key_uses_tenant ON root_key_uses (tenant);
+   CREATE TABLE root_keys_front (root_key TEXT PRIMARY KEY, until INTEGER) WITHOUT ROWID;
+   CREATE TABLE reseal_order (number INTEGER PRIMARY KEY, to_key TEXT NOT NULL, ordered_at INTEGER NOT NULL);
+   CREATE TABLE reseals (
+     tenant TEXT PRIMARY KEY, state TEXT NOT NULL DEFAULT 'waiting', moved INTEGER NOT NULL DEFAULT 0,
+     unreadable INTEGER NOT NULL DEFAULT 0, rows_left INTEGER NOT NULL DEFAULT 0
+   ) WITHOUT ROWID;`,
 ] as const

@@ -3,6 +3,7 @@ import type { AccountView } from '../contract/account.ts'
 import { instant } from '../contract/values.ts'
 import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget.ts'
 import type { AccountParts } from './parts.ts'
+import { rootKeysInUse } from './rootKeys.ts'
 import { sweepView } from './sweepRows.ts'
 import { blockedUntil, callsLeft, upstreamRow } from './upstream.ts'
 
@@ -27,5 +28,6 @@ export function describeAccount(parts: AccountParts): AccountView {
       listedAt: upstream.listed_at === null ? null : instant(upstream.listed_at),
     },
     sweep: sweepView(parts),
+    rootKeys: rootKeysInUse(parts),
   }
 }

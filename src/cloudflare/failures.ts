@@ -5,7 +5,10 @@ import type { NoReply } from './reply.ts'
 export function failureOf(reply: NoReply): Failure {
   switch (reply.kind) {
     case 'rate-limited':
-      return { code: 'upstream_unavailable', retryAfterSeconds: boundedWait(reply.retryAfterSeconds) }
+      return {
+        code: reply.unasked ? 'broker_busy' : 'upstream_unavailable',
+        retryAfterSeconds: boundedWait(reply.retryAfterSeconds),
+      }
     case 'doubtful':
       return { code: reply.reason === 'timeout' ? 'upstream_timeout' : 'upstream_failed' }
     case 'gone':

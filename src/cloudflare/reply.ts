@@ -7,7 +7,12 @@ export type Reply<T> =
   | { readonly kind: 'gone' }
   /** Upstream said no, and did nothing. */
   | { readonly kind: 'refused'; readonly status: number }
-  | { readonly kind: 'rate-limited'; readonly retryAfterSeconds: number | undefined }
+  | {
+      readonly kind: 'rate-limited'
+      readonly retryAfterSeconds: number | undefined
+      /** Upstream was not asked at all: our own queue in front of it was too long. */
+      readonly unasked?: true
+    }
   /** It may or may not have taken effect. */
   | {
       readonly kind: 'doubtful'

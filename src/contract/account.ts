@@ -1,5 +1,7 @@
 /** The account behind the broker as operators see it. No name of a key, no secret: a foreign key's name may say anything. */
 
+import type { RootKeyUse } from './reseal.ts'
+
 /**
  * Why a key that Cloudflare lists, or does not list any more, is worth a look.
  * - `foreign`: not one of the broker's. `other-deployment`: another installation's on this account.
@@ -40,4 +42,6 @@ export type AccountView = {
   /** TURN keys of the account, the broker's or not, when they were last listed. */
   turnKeys: { count: number | null; limit: number; listedAt: string | null }
   sweep: SweepView
+  /** Every root key that something needs, or that is configured. */
+  rootKeys: RootKeyUse[]
 }

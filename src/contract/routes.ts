@@ -118,6 +118,8 @@ export const ROUTES = {
   accountGet: admin('GET', '/v1/admin/account'),
   accountSweep: { ...admin('POST', '/v1/admin/account/sweep'), repeatable: true },
   accountAuditList: admin('GET', '/v1/admin/audit-events'),
+  resealOrder: { ...admin('POST', '/v1/admin/reseal'), repeatable: true },
+  resealProgress: admin('GET', '/v1/admin/reseal'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

@@ -1,4 +1,5 @@
 /** Is it up, can it work. Says yes or no, and why to nobody. */
+import type { RootKeys } from '../crypto/rootKeys.ts'
 import { parseConfig } from '../env.ts'
 import type { App, Ctx } from './context.ts'
 import { mount } from './mount.ts'
@@ -21,15 +22,17 @@ async function isReady(c: Ctx): Promise<boolean> {
   const { readiness } = c.get('edge')
   const known = readiness.get('')
   if (known !== undefined) return known
-  const ready = parseConfig(c.env).ok && (await accountAnswers(c))
+  const parsed = parseConfig(c.env)
+  const ready = parsed.ok && (await allIsReadable(c, parsed.config.rootKeys))
   readiness.set('', ready)
   return ready
 }
 
-async function accountAnswers(c: Ctx): Promise<boolean> {
+/** The Account answers, and every root key that something needs is configured. */
+async function allIsReadable(c: Ctx, { ids }: RootKeys): Promise<boolean> {
   const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), READY_DEADLINE_MS))
-  const asked = ask(accountObject(c).isTenant('-')).then(
-    () => true,
+  const asked = ask(accountObject(c).neededRootKeys()).then(
+    (needed) => needed.every((id) => ids.includes(id)),
     () => false,
   )
   return Promise.race([asked, late])

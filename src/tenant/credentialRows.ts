@@ -5,6 +5,9 @@ import { instant } from '../contract/values.ts'
 /** `revoking`: taken back here, not yet confirmed by upstream. */
 export type CredentialState = 'live' | 'revoking' | 'revoked'
 
+/** What the column `sealed_version` is by default. */
+export const FIRST_SEALED_VERSION = 1
+
 export interface CredentialRow extends Record<string, SqlStorageValue> {
   seq: number
   id: string
@@ -15,6 +18,8 @@ export interface CredentialRow extends Record<string, SqlStorageValue> {
   origin: string | null
   /** The password, sealed, while it can be handed out again; else `null`. */
   sealed: string | null
+  /** Grows with every move to another root key; bound into the seal. */
+  sealed_version: number
   url_list: number
   issued_at: number
   expires_at: number

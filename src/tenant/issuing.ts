@@ -11,7 +11,7 @@ import { seal } from '../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import { REPLACED, takenBack, unusable } from './atCommit.ts'
-import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
+import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from './credentialRows.ts'
 import { KeyRefused, MINT_DEADLINE_MS, mintUpstream, type OpenedKey, openKey } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
@@ -20,6 +20,7 @@ import { tenantRecord } from './record.ts'
 import { recordRefusal } from './refusals.ts'
 import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
+import { noteRootKey } from './sealing.ts'
 import { grantedTtl, type IssueRequest, type Standing, standing } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { sharedCheck } from './turnKeyLookup.ts'
@@ -186,7 +187,11 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   const expiresAt = begunAt + ttl * 1_000
   const [sealed, digest] = await Promise.all([
     grounds.policy.reuse && flight.subjectId !== null
-      ? seal(rootKeys, { purpose: 'ice-password', tenant, record: id, version: 1 }, minted.credential)
+      ? seal(
+          rootKeys,
+          { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION },
+          minted.credential,
+        )
       : null,
     keyedDigest(rootKeys, tenant, minted.username),
   ])
@@ -199,6 +204,7 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
       const refused = unusable(urls, expiresAt, now) ?? takenBack(parts, request, it)
       if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
         keepSubject(parts, request.subject, flight.subjectId)
+      if (!refused) noteRootKey(parts, sealed)
       insertCredential(parts.sql, {
         id,
         username: minted.username,

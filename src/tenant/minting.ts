@@ -2,7 +2,7 @@
 
 import type { Minted } from '../cloudflare/credentials.ts'
 import { failureOf } from '../cloudflare/failures.ts'
-import type { NoReply } from '../cloudflare/reply.ts'
+import type { Reply } from '../cloudflare/reply.ts'
 import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf } from '../errors.ts'
 import * as log from '../storage/log.ts'
@@ -21,6 +21,11 @@ const FIRST_PAUSE_MS = 80
 export interface OpenedKey {
   readonly uid: string
   readonly secret: string
+}
+
+/** What asking for a credential needs of the Tenant. */
+type Minting = Pick<TenantParts, 'now' | 'credentials'> & {
+  readonly mints: Pick<TenantParts['mints'], 'gate' | 'breaker'>
 }
 
 export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise<OpenedKey> {
@@ -53,27 +58,53 @@ interface MintInput {
 
 /** A mint may be repeated: a credential whose answer was lost is known to nobody. `undefined`: its key was replaced. */
 export async function mintUpstream(
-  parts: TenantParts,
+  parts: Minting,
   key: OpenedKey,
-  { ttl, customIdentifier, until, flight }: MintInput,
+  input: MintInput,
 ): Promise<{ minted: Minted; begunAt: number } | undefined> {
+  const { until, flight } = input
+  refuseWhileOpen(parts)
   for (let retry = 0; ; retry++) {
-    let begunAt = 0
-    const reply = await parts.mints.gate.through(until - parts.now(), async () => {
-      begunAt = parts.now()
-      // The turn may have come late: a key that was replaced meanwhile is not asked.
-      if (flight.replaced) return
-      const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
-      return parts.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
-    })
+    const { reply, begunAt } = await attempt(parts, key, input)
     if (reply?.kind === 'ok') return { minted: reply.value, begunAt }
     if (reply === undefined || flight.replaced) return
-    const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
     if (reply.kind === 'refused') throw new KeyRefused(key.uid)
+    const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
     if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))
     await new Promise((resolve) => setTimeout(resolve, pause))
+    // Enough have failed meanwhile: this mint fails with what it was told itself.
+    if (parts.mints.breaker.refuses(parts.now())) throw errorOf(failureOf(reply))
   }
 }
 
+/** One attempt, in its turn and with a deadline of its own. No reply: the key was replaced before its turn came. */
+function attempt(
+  parts: Minting,
+  key: OpenedKey,
+  { ttl, customIdentifier, until, flight }: MintInput,
+): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
+  const { gate, breaker } = parts.mints
+  return gate.through(until - parts.now(), async () => {
+    const begunAt = parts.now()
+    if (flight.replaced) return { reply: undefined, begunAt }
+    refuseWhileOpen(parts)
+    const ended = breaker.begin()
+    let failed = true
+    try {
+      const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
+      const reply = await parts.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
+      failed = isPassing(reply)
+      return { reply, begunAt }
+    } finally {
+      ended({ failed, at: parts.now() })
+    }
+  })
+}
+
+/** Nobody waits for a host that is gone: what helps in an outage helps at once. */
+function refuseWhileOpen({ mints, now }: Minting): void {
+  if (mints.breaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
+}
+
 /** A fault that may be over in a moment: not a refusal, and not an answer that was understood to be wrong. */
-const isPassing = (reply: NoReply): boolean => reply.kind === 'doubtful' && reply.reason !== 'malformed'
+const isPassing = (reply: Reply<Minted>): boolean => reply.kind === 'doubtful' && reply.reason !== 'malformed'

@@ -15,18 +15,21 @@ import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
 import { type AccountCalls, accountCalls } from './accountCalls.ts'
+import { Breaker } from './breaker.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { examiningJobs } from './examining.ts'
 import { Gate } from './gate.ts'
 import { ISSUERS } from './lifecycle.ts'
 import { LiveCounts } from './liveCounts.ts'
+import { oneAtATime } from './managing.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { pruningJobs } from './pruning.ts'
 import { tenantRecord } from './record.ts'
 import { RefusalMemory, refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
+import { rootKeysInUse } from './sealing.ts'
 import { Serial } from './serial.ts'
 import { SET_BACK_JOB } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
@@ -125,7 +128,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
-  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
+  const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts(), sealedWith: new Set() }
   const transact = transaction(ctx.storage, jobs)
   const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
   return {
@@ -136,14 +139,19 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs,
     idempotency: new Idempotency(sql, now),
     account: () => account,
-    turnKeys: turnKeysApi(parsed.config, { ...upstream, observe: reporting(ctx, account) }),
+    turnKeys: oneAtATime(turnKeysApi(parsed.config, { ...upstream, observe: reporting(ctx, account) }), now),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
     attempts: new Map(),
     creations: new Set(),
     checks: new Map(),
-    mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
+    mints: {
+      gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED),
+      breaker: new Breaker(),
+      inFlight: new Set(),
+      shared: new Map(),
+    },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
       memory.live.load(sql, now())
@@ -159,6 +167,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
         if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
         memory.pruning = false
         memory.live.forget()
+        memory.sealedWith.clear()
         throw error
       }
     },
@@ -186,7 +195,8 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
 const mirror = (parts: TenantParts): Promise<'done'> =>
   parts.serial.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(parts)
-    const report = { id, name, status, version, issuers: policy.issuers.map(pairOf) }
+    const rootKeys = rootKeysInUse(parts)
+    const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }
     const known = unwrap(await parts.account().mirrorTenant(report))
     if (known > tenantRecord(parts).version) await catchUp(parts, known)
     return 'done'

@@ -7,6 +7,7 @@ import type { Config } from '../env.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
 import type { AccountCalls } from './accountCalls.ts'
+import type { Breaker } from './breaker.ts'
 import type { Gate } from './gate.ts'
 import type { Issued } from './issuing.ts'
 import type { LiveCounts } from './liveCounts.ts'
@@ -34,6 +35,8 @@ export interface TenantParts {
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
   readonly mints: {
     readonly gate: Gate
+    /** Of the host that mints. */
+    readonly breaker: Breaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
     readonly shared: Map<string, Promise<Issued>>
@@ -43,7 +46,7 @@ export interface TenantParts {
   readonly live: () => LiveCounts
   readonly refusals: RefusalMemory
   /** What an object remembers and may forget. */
-  readonly memory: { pruning: boolean; readonly live: LiveCounts }
+  readonly memory: { pruning: boolean; readonly live: LiveCounts; readonly sealedWith: Set<string> }
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T
   /** Work that goes on after the answer. */

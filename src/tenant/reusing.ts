@@ -102,7 +102,8 @@ async function passwordOf(parts: TenantParts, id: string): Promise<string | unde
   const row = liveRow(parts, id)
   if (!row?.sealed) return
   const { id: tenant } = tenantRecord(parts)
-  return open(parts.config.rootKeys, { purpose: 'ice-password', tenant, record: id, version: 1 }, row.sealed)
+  const place = { purpose: 'ice-password', tenant, record: id, version: row.sealed_version } as const
+  return open(parts.config.rootKeys, place, row.sealed)
 }
 
 function liveRow(parts: TenantParts, id: string): CredentialRow | undefined {

@@ -64,4 +64,17 @@ export const MIGRATIONS = [
    ALTER TABLE turn_keys ADD COLUMN retire_revokes INTEGER NOT NULL DEFAULT 0;
    CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
    CREATE INDEX turn_keys_successor ON turn_keys (successor);`,
+  // What was sealed before root keys were tracked is noted once, and the Account told when the object is next asked.
+  `ALTER TABLE credentials ADD COLUMN sealed_version INTEGER NOT NULL DEFAULT 1;
+   CREATE TABLE sealed_with (root_key TEXT PRIMARY KEY, since INTEGER NOT NULL, kept_by INTEGER) WITHOUT ROWID;
+   CREATE TABLE reseal (
+     one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, to_key TEXT NOT NULL,
+     key_seq INTEGER NOT NULL DEFAULT 0, credential_seq INTEGER NOT NULL DEFAULT 0, moved INTEGER NOT NULL DEFAULT 0,
+     unreadable INTEGER NOT NULL DEFAULT 0, finished_at INTEGER
+   );
+   INSERT INTO sealed_with (root_key, since)
+     SELECT DISTINCT substr(sealed, 3, instr(substr(sealed, 3), '.') - 1), 0 FROM (
+       SELECT sealed FROM turn_keys UNION ALL SELECT sealed FROM credentials) WHERE sealed IS NOT NULL;
+   INSERT INTO jobs (kind, key, due) SELECT 'mirror', '', 0 WHERE EXISTS (SELECT 1 FROM sealed_with)
+     ON CONFLICT DO NOTHING;`,
 ] as const

@@ -26,6 +26,7 @@ import { listAuditEvents, listCredentials } from './ledger.ts'
 import { describeTenant, initTenant, patchTenant, type TenantPatchCall, type TenantSetUp } from './lifecycle.ts'
 import { TenantObject } from './object.ts'
 import type { Call, Page } from './parts.ts'
+import { type ResealOrder, type ResealReport, reseal } from './resealing.ts'
 import {
   createBan,
   createRevocation,
@@ -213,6 +214,11 @@ export class Tenant extends TenantObject {
 
   eraseSubject(call: Call & { subjectId: string }): Promise<Result<void>> {
     return this.answer((parts) => eraseSubject(parts, call), call)
+  }
+
+  /** One batch of moving the tenant's secrets to another root key. Called by the Account, again until it is finished. */
+  reseal(order: ResealOrder): Promise<Result<ResealReport>> {
+    return this.answer((parts) => reseal(parts, order))
   }
 
   listAuditEvents(call: Call & AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {

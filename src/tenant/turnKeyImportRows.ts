@@ -1,5 +1,6 @@
 /** The rows an import writes, inside its transaction. */
 import type { TenantParts } from './parts.ts'
+import { noteRootKey } from './sealing.ts'
 import { newIntent } from './turnKeyCreation.ts'
 import type { NamedTurnKeyRow } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
@@ -27,6 +28,7 @@ export function freeFinalRows(sql: SqlStorage, { uid, intent }: ImportedRow): vo
 
 export function insertImported(parts: TenantParts, it: ImportedRow): void {
   const now = parts.now()
+  noteRootKey(parts, it.sealed)
   parts.sql.exec(
     `INSERT INTO turn_keys (intent, uid, state, name, sealed, secret_version, revealed, created, modified, begun_at, state_at, checked_at)
      VALUES (?, ?, 'active', ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
@@ -45,6 +47,7 @@ export function insertImported(parts: TenantParts, it: ImportedRow): void {
 
 /** The tenant has the key: only its secret is another. */
 export function renewSecret(parts: TenantParts, row: NamedTurnKeyRow, it: ImportedRow): void {
+  noteRootKey(parts, it.sealed)
   parts.sql.exec(
     'UPDATE turn_keys SET sealed = ?, secret_version = ?, revealed = 1 WHERE seq = ?',
     it.sealed,

@@ -7,6 +7,7 @@ import { recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { ofKey, takeBack } from './revoking.ts'
+import { noteRootKey } from './sealing.ts'
 import { type KeyEvent, type KeyFacts, next, type Said, SETTLE_JOB, type Step } from './turnKeyMachine.ts'
 import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from './turnKeyRows.ts'
 
@@ -32,6 +33,7 @@ export function applyWithin(parts: TenantParts, { seq }: Pick<TurnKeyRow, 'seq'>
   if (!row) return step
   const { to, set, jobs = [], repeat } = step
   if (set) writeColumns(parts.sql, seq, set)
+  noteRootKey(parts, set?.sealed ?? null)
   if (to) moveKey(parts.sql, row, to, now)
   // It mints no more: what is in flight with it finds out before it commits.
   if (to && row.state === 'active') parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')

@@ -5,12 +5,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { EmulatorControl } from '../../emulator/client.ts'
 import { startEmulator } from '../../emulator/server.ts'
 import type { RunningTurnServer } from '../../emulator/turnServer.ts'
 import { Broker } from '../../scripts/dev/broker.ts'
 import type { Scope } from '../../src/contract/scopes.ts'
+
+const UP_DEADLINE_MS = 60_000
+
+// biome-ignore lint/suspicious/noExplicitAny: the shape of an answer is what tests assert
+type Answer = any
 
 export interface RunningBroker {
   url: string
@@ -19,14 +23,16 @@ export interface RunningBroker {
   emulator: EmulatorControl
   /** A tenant as an operator sets one up, and an API token with these scopes. */
   newTenant(id: string, options: { scopes: Scope[]; policy?: object }): Promise<{ id: string; token: string }>
+  /** A request as an operator. */
+  admin(method: 'GET' | 'POST' | 'DELETE', route: string, body?: object): Promise<{ status: number; json: Answer }>
+  /** `id:key` of the first root key. */
+  rootKey: string
   /** The broker's own log lines of requests. */
   requests(): { method: string; route: string | null; status: number }[]
   /** As a deployment with other variables, on the same storage. It may be meant not to be ready. */
   restart(changed: Record<string, string>, until?: 'ready' | 'listening'): Promise<void>
   stop(): Promise<void>
 }
-
-const START_DEADLINE_MS = 60_000
 
 /** `turnServer`: the emulator hands out logins that this one accepts. */
 export async function startBroker({ turnServer }: { turnServer?: RunningTurnServer } = {}): Promise<RunningBroker> {
@@ -61,20 +67,26 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
   }
   await up('ready')
 
-  const admin = async (route: string, body: object): Promise<Record<string, unknown>> => {
+  const admin: RunningBroker['admin'] = async (method, route, body) => {
     const response = await fetch(`${broker.url}/v1/admin${route}`, {
-      method: 'POST',
+      method,
       headers: { authorization: `Bearer ${secrets.ADMIN_TOKEN}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      ...(body ? { body: JSON.stringify(body) } : {}),
     })
     const text = await response.text()
-    if (response.status !== 201) throw new Error(`POST ${route}: ${response.status} ${text}`)
-    return JSON.parse(text)
+    return { status: response.status, json: text === '' ? undefined : JSON.parse(text) }
+  }
+  const create = async (route: string, body: object): Promise<Record<string, unknown>> => {
+    const { status, json } = await admin('POST', route, body)
+    if (status !== 201) throw new Error(`POST ${route}: ${status} ${JSON.stringify(json)}`)
+    return json
   }
   return {
     url: broker.url,
     secrets,
     emulator: new EmulatorControl(emulator.url),
+    admin,
+    rootKey: secrets.ROOT_KEYS,
     requests: () =>
       Buffer.concat(output)
         .toString('utf8')
@@ -82,11 +94,11 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
         .filter((line) => line.startsWith('{') && line.includes('"event":"request"'))
         .map((line) => JSON.parse(line)),
     async newTenant(id, { scopes, policy }) {
-      await admin('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
-      const { token } = await admin(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
+      await create('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
+      const { token } = await create(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
       return { id, token: String(token) }
     },
-    async restart(changed, until = 'ready') {
+    async restart(changed, until = 'listening') {
       vars = { ...vars, ...changed }
       await broker.stop()
       broker = started()
@@ -96,17 +108,16 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
   }
 }
 
+/** Up is not ready: what a test restarts may have been broken on purpose. */
 async function untilListening(url: string): Promise<void> {
-  const deadline = Date.now() + START_DEADLINE_MS
+  const deadline = Date.now() + UP_DEADLINE_MS
   while (Date.now() < deadline) {
-    const up = await fetch(`${url}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    )
-    if (up) return
-    await sleep(100)
+    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined)
+    await response?.body?.cancel()
+    if (response?.status === 200) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  throw new Error('the broker did not start')
+  throw new Error(`the broker was not up again within ${UP_DEADLINE_MS} ms`)
 }
 
 function freePort(): Promise<number> {

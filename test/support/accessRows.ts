@@ -72,6 +72,8 @@ const ROWS = {
   accountGet: { right: 200 },
   accountSweep: { right: 202 },
   accountAuditList: { right: 200 },
+  resealOrder: { right: 202 },
+  resealProgress: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)

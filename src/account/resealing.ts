@@ -1,0 +1,141 @@
+/**
+ * Ordering that every tenant's secrets move to the root key in front, and what became of it. A job a tenant asks its
+ * object for one bounded batch after the other; the object holds its own progress, this is the last that it told.
+ */
+import { actorOf, type Caller, type Request } from '../auth/caller.ts'
+import type { ResealView } from '../contract/reseal.ts'
+import { instant } from '../contract/values.ts'
+import { BrokerError, type Result } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { Job, JobOutcome } from '../storage/jobs.ts'
+import type { ResealReport } from '../tenant/resealing.ts'
+import type { AccountParts } from './parts.ts'
+import { keepUses, noteUses, rootKeysInUse } from './rootKeys.ts'
+
+export const RESEAL_JOB = 'reseal'
+const ROWS_A_BATCH = 200
+const BATCH_DEADLINE_MS = 10_000
+/** An object that did not answer, or still runs with other root keys, is asked again after this. */
+const ASK_AGAIN_MS = 15_000
+
+export interface ResealCall extends Request {
+  readonly caller: Caller
+  /** The root key in front, as the Worker that was asked has it. */
+  readonly to: string
+}
+
+interface Order extends Record<string, SqlStorageValue> {
+  number: number
+  to_key: string
+  ordered_at: number
+}
+
+/** Once more while it runs asks at once again those that are not through; any other order begins anew. */
+export function orderReseal(parts: AccountParts, call: ResealCall): ResealView {
+  const { to } = call
+  if (to !== parts.rootKeys.current) {
+    const detail = 'The new ROOT_KEYS have not reached every part of the broker yet; try again in a minute.'
+    throw new BrokerError('conflict', { detail })
+  }
+  parts.transact(() => {
+    const known = orderOf(parts)
+    const goesOn = known?.to_key === to && countOf(parts, "state <> 'done'") > 0
+    if (!goesOn) begin(parts, to, known)
+    parts.sql.exec(
+      `INSERT INTO jobs (kind, key, due) SELECT ?, tenant, ? FROM reseals WHERE state <> 'done'
+       ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1`,
+      RESEAL_JOB,
+      parts.now(),
+    )
+    const { caller, requestId } = call
+    const actor = actorOf(caller)
+    audit(parts.sql, parts.now(), { actor, action: 'root_key.reseal', target: to, outcome: 'begun', requestId })
+  })
+  return resealProgress(parts)
+}
+
+/** Inside a transaction. The number grows also if this storage was set back: no tenant may know a later one. */
+function begin(parts: AccountParts, to: string, before: Order | undefined): void {
+  const number = Math.max(parts.now(), (before?.number ?? 0) + 1)
+  parts.sql.exec('DELETE FROM reseal_order')
+  parts.sql.exec('INSERT INTO reseal_order (number, to_key, ordered_at) VALUES (?, ?, ?)', number, to, parts.now())
+  parts.sql.exec('DELETE FROM reseals')
+  parts.sql.exec("INSERT INTO reseals (tenant) SELECT id FROM tenants WHERE state NOT IN ('creating', 'deleted')")
+}
+
+export function resealProgress(parts: AccountParts): ResealView {
+  const order = orderOf(parts)
+  const sums = parts.sql
+    .exec<{ tenants: number; done: number; moved: number; unreadable: number; left: number }>(
+      `SELECT count(*) AS tenants, coalesce(sum(state = 'done'), 0) AS done, coalesce(sum(moved), 0) AS moved,
+         coalesce(sum(unreadable), 0) AS unreadable, coalesce(sum(rows_left), 0) AS "left" FROM reseals`,
+    )
+    .one()
+  const running = sums.done < sums.tenants
+  return {
+    state: order === undefined ? 'none' : running ? 'running' : 'done',
+    to: order?.to_key ?? null,
+    orderedAt: order === undefined ? null : instant(order.ordered_at),
+    ...sums,
+    rootKeys: rootKeysInUse(parts),
+  }
+}
+
+/** One batch of one tenant. */
+export async function resealJob(parts: AccountParts, { key: tenant }: Job): Promise<JobOutcome> {
+  const order = orderOf(parts)
+  if (!order || countOf(parts, "state <> 'done' AND tenant = ?", tenant) === 0) return 'done'
+  const begunAt = parts.now()
+  const object = parts.tenants.get(parts.tenants.idFromName(tenant))
+  const asked = object.reseal({ number: order.number, to: order.to_key, limit: ROWS_A_BATCH })
+  const result = await inTime(asked)
+  const gone = result?.ok === false && result.failure.code === 'not_found'
+  if (!gone && !result?.ok) return { againAt: parts.now() + ASK_AGAIN_MS }
+
+  return parts.transact((): JobOutcome => {
+    // Overtaken by a newer order, whose own job is there.
+    if (orderOf(parts)?.number !== order.number) return 'done'
+    if (!result.ok) {
+      parts.sql.exec('DELETE FROM reseals WHERE tenant = ?', tenant)
+      return 'done'
+    }
+    const { moved, unreadable, left, finished, rootKeys } = result.value
+    parts.sql.exec(
+      'UPDATE reseals SET state = ?, moved = ?, unreadable = ?, rows_left = ? WHERE tenant = ?',
+      finished ? 'done' : 'running',
+      moved,
+      unreadable,
+      left,
+      tenant,
+    )
+    noteUses(parts, tenant, rootKeys)
+    if (!finished) return { againAt: parts.now() }
+    keepUses(parts, tenant, rootKeys, begunAt)
+    if (countOf(parts, "state <> 'done'") === 0) {
+      const { to_key: target } = order
+      const outcome = countOf(parts, 'unreadable > 0') > 0 ? 'failed' : 'done'
+      audit(parts.sql, parts.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
+    }
+    return 'done'
+  })
+}
+
+const orderOf = ({ sql }: AccountParts): Order | undefined => sql.exec<Order>('SELECT * FROM reseal_order').toArray()[0]
+
+const countOf = ({ sql }: AccountParts, where: string, ...bindings: string[]): number =>
+  sql.exec<{ n: number }>(`SELECT count(*) AS n FROM reseals WHERE ${where}`, ...bindings).one().n
+
+/** `undefined`: it broke, or did not come in time. A batch done twice moves nothing twice. */
+async function inTime(asked: Promise<Result<ResealReport>>): Promise<Result<ResealReport> | undefined> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), BATCH_DEADLINE_MS)
+  })
+  try {
+    return await Promise.race([asked, late])
+  } catch {
+    return
+  } finally {
+    clearTimeout(timer)
+  }
+}

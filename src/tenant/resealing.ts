@@ -1,0 +1,229 @@
+/**
+ * Moving a tenant's secrets to another root key, a bounded batch a call. The Account orders and calls again; how far it
+ * is stands in the transaction that moved the secrets, so that a crash anywhere leaves nothing half done. A secret that
+ * does not open is counted and left as it is. The version goes up with every move: what was sealed before opens no more.
+ */
+import { open, rootKeyOf, seal } from '../crypto/seal.ts'
+import { BrokerError } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { noteRootKey, rootKeysInUse } from './sealing.ts'
+
+export interface ResealOrder {
+  /** Grows with every order: an older one is not carried on. */
+  readonly number: number
+  /** Id of the root key that everything is moved to. */
+  readonly to: string
+  /** Rows to look at in one call. */
+  readonly limit: number
+}
+
+export interface ResealReport {
+  readonly moved: number
+  /** Secrets that do not open, with whatever key; they were left as they are. */
+  readonly unreadable: number
+  /** At most so many rows are still to be looked at. */
+  readonly left: number
+  readonly finished: boolean
+  /** Root keys that this tenant needs, as far as it knows. */
+  readonly rootKeys: readonly string[]
+}
+
+interface Progress extends Record<string, SqlStorageValue> {
+  number: number
+  to_key: string
+  key_seq: number
+  credential_seq: number
+  moved: number
+  unreadable: number
+  finished_at: number | null
+}
+
+/** A secret that is sealed with another root key than it should be. */
+interface Sealed extends Record<string, SqlStorageValue> {
+  seq: number
+  record: string
+  version: number
+  sealed: string
+}
+
+/** One of the two tables that hold secrets. */
+interface Kind {
+  readonly table: 'turn_keys' | 'credentials'
+  readonly version: 'secret_version' | 'sealed_version'
+  readonly cursor: 'key_seq' | 'credential_seq'
+  readonly purpose: 'turn-key-secret' | 'ice-password'
+  /** SQL: the row's secret may still be asked for. Takes the time as its one binding. */
+  readonly wanted: string
+  readonly record: 'uid' | 'id'
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    table: 'turn_keys',
+    version: 'secret_version',
+    cursor: 'key_seq',
+    purpose: 'turn-key-secret',
+    wanted: '? > 0 AND uid IS NOT NULL',
+    record: 'uid',
+  },
+  {
+    table: 'credentials',
+    version: 'sealed_version',
+    cursor: 'credential_seq',
+    purpose: 'ice-password',
+    wanted: "expires_at > ? AND state = 'live'",
+    record: 'id',
+  },
+]
+
+/**
+ * 1. Refuse what this object cannot do or what was overtaken. 2. Look at the next rows. 3. Open and seal anew, outside
+ * any transaction. 4. In one transaction: each secret that is still the same is replaced, and the cursor goes on.
+ */
+export async function reseal(parts: TenantParts, order: ResealOrder): Promise<ResealReport> {
+  if (parts.config.rootKeys.current !== order.to) {
+    throw new BrokerError('conflict', { detail: 'The object runs with another root key in front.' })
+  }
+  const before = begin(parts, order)
+  const kind = KINDS.find((it) => before[it.cursor] < lastSeq(parts, it))
+  if (before.finished_at !== null) return report(parts, before)
+  if (!kind) return finish(parts, before)
+
+  const { upTo, rows } = next(parts, { kind, after: Number(before[kind.cursor]), order })
+  const anew = await Promise.all(rows.map((row) => sealedAnew(parts, kind, row)))
+  return parts.transact(() => {
+    const now = progress(parts)
+    // Another call of the same order was faster, or a newer order came: what was prepared here is dropped.
+    if (now?.number !== before.number || now[kind.cursor] !== before[kind.cursor]) return report(parts, now ?? before)
+    const { moved, unreadable } = replace(parts, kind, order, rows, anew)
+    parts.sql.exec(
+      `UPDATE reseal SET ${kind.cursor} = ?, moved = moved + ?, unreadable = unreadable + ?`,
+      upTo,
+      moved,
+      unreadable,
+    )
+    return report(parts, progress(parts) ?? before)
+  })
+}
+
+/** The order's row; a newer order than the one there begins from the start. */
+function begin(parts: TenantParts, { number, to }: ResealOrder): Progress {
+  const known = progress(parts)
+  if (known && known.number > number) throw new BrokerError('conflict', { detail: 'A newer order overtook this one.' })
+  if (known?.number === number) return known
+  return parts.transact(() => {
+    parts.sql.exec(
+      `INSERT INTO reseal (one, number, to_key) VALUES (1, ?, ?)
+       ON CONFLICT DO UPDATE SET number = excluded.number, to_key = excluded.to_key, key_seq = 0, credential_seq = 0,
+         moved = 0, unreadable = 0, finished_at = NULL`,
+      number,
+      to,
+    )
+    record(parts, to, 'begun')
+    const begun = progress(parts)
+    if (!begun) throw new BrokerError('internal')
+    return begun
+  })
+}
+
+const progress = (parts: TenantParts): Progress | undefined =>
+  parts.sql.exec<Progress>('SELECT * FROM reseal').toArray()[0]
+
+const lastSeq = ({ sql }: TenantParts, { table }: Kind): number =>
+  sql.exec<{ last: number | null }>(`SELECT max(seq) AS last FROM ${table}`).one().last ?? 0
+
+/** The next rows in their order, and of these the secrets that are to be moved. */
+function next(
+  parts: TenantParts,
+  { kind, after, order }: { kind: Kind; after: number; order: ResealOrder },
+): { upTo: number; rows: Sealed[] } {
+  const { table, record: name, version, wanted } = kind
+  const looked = parts.sql
+    .exec<Sealed & { sealed: string | null; wanted: number }>(
+      `SELECT seq, ${name} AS record, ${version} AS version, sealed, ${wanted} AS wanted FROM ${table}
+       WHERE seq > ? ORDER BY seq LIMIT ?`,
+      parts.now(),
+      after,
+      order.limit,
+    )
+    .toArray()
+  return {
+    upTo: looked.at(-1)?.seq ?? lastSeq(parts, kind),
+    rows: looked.filter((row) => row.wanted === 1 && row.sealed !== null && rootKeyOf(row.sealed) !== order.to),
+  }
+}
+
+async function sealedAnew(parts: TenantParts, { purpose }: Kind, row: Sealed): Promise<string | undefined> {
+  const { rootKeys } = parts.config
+  const { id: tenant } = tenantRecord(parts)
+  const { record: of, version } = row
+  const secret = await open(rootKeys, { purpose, tenant, record: of, version }, row.sealed)
+  if (secret === undefined) return
+  return seal(rootKeys, { purpose, tenant, record: of, version: version + 1 }, secret)
+}
+
+/** Inside a transaction. What was erased, replaced or taken back meanwhile is left alone. */
+function replace(
+  parts: TenantParts,
+  { table, version }: Kind,
+  order: ResealOrder,
+  rows: readonly Sealed[],
+  anew: readonly (string | undefined)[],
+): { moved: number; unreadable: number } {
+  let [moved, unreadable] = [0, 0]
+  for (const [at, row] of rows.entries()) {
+    const same = `seq = ? AND sealed = ? AND ${version} = ?`
+    const sealed = anew[at]
+    if (sealed !== undefined) {
+      const sql = `UPDATE ${table} SET sealed = ?, ${version} = ${version} + 1 WHERE ${same} RETURNING 1`
+      const replaced = parts.sql.exec(sql, sealed, row.seq, row.sealed, row.version).toArray().length
+      if (replaced > 0) noteRootKey(parts, sealed)
+      moved += replaced
+    } else if (parts.sql.exec(`SELECT 1 FROM ${table} WHERE ${same}`, row.seq, row.sealed, row.version).toArray()[0]) {
+      unreadable++
+      keepInUse(parts, order, row.sealed)
+    }
+  }
+  return { moved, unreadable }
+}
+
+/** The root key of a secret that could not be moved is still needed. */
+function keepInUse(parts: TenantParts, { number }: ResealOrder, sealed: string): void {
+  const rootKey = rootKeyOf(sealed)
+  if (rootKey === undefined) return
+  parts.sql.exec(
+    'INSERT INTO sealed_with (root_key, since, kept_by) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET kept_by = excluded.kept_by',
+    rootKey,
+    parts.now(),
+    number,
+  )
+}
+
+/** Everything was looked at: whatever was not met needs the old root keys no more. */
+function finish(parts: TenantParts, { number, to_key, unreadable }: Progress): ResealReport {
+  return parts.transact(() => {
+    parts.sql.exec('UPDATE reseal SET finished_at = ? WHERE number = ?', parts.now(), number)
+    parts.sql.exec('DELETE FROM sealed_with WHERE root_key <> ? AND kept_by IS NOT ?', to_key, number)
+    parts.memory.sealedWith.clear()
+    record(parts, to_key, unreadable > 0 ? 'failed' : 'done')
+    const finished = progress(parts)
+    if (!finished) throw new BrokerError('internal')
+    return report(parts, finished)
+  })
+}
+
+const record = (parts: TenantParts, target: string, outcome: 'begun' | 'done' | 'failed'): void =>
+  audit(parts.sql, parts.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
+
+const report = (parts: TenantParts, it: Progress): ResealReport => ({
+  moved: it.moved,
+  unreadable: it.unreadable,
+  left:
+    it.finished_at !== null
+      ? 0
+      : KINDS.reduce((sum, kind) => sum + Math.max(0, lastSeq(parts, kind) - Number(it[kind.cursor])), 0),
+  finished: it.finished_at !== null,
+  rootKeys: rootKeysInUse(parts),
+})
