@@ -14,7 +14,7 @@ const operator = `Bearer ${env.ADMIN_TOKEN}`
 
 const noScope = (route: Route) => (route.dialect === 'native' ? '403 insufficient_scope' : '403 10000')
 /** What is done once, or ends what the next row needs. */
-const isOnce = ({ method }: Route) => !['GET', 'POST'].includes(method)
+const isOnce = ({ method, path }: Route) => !['GET', 'POST'].includes(method) || path.endsWith('/rotate')
 
 /** A thousand requests: more than a test may usually take on a busy machine. */
 const A_TABLE_MS = 60_000
