@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../src/contract/scopes.ts'
-import { type Answer, newBroker, newTenant, newTurnKey } from './support/broker.ts'
+import { type Answer, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'
 import { APP, credentialsPath, tenantPath } from './support/doors.ts'
 import { credentialRows } from './support/issuing.ts'
@@ -131,6 +131,8 @@ async function faults({ call, uid, token, clientToken, ice, generate, turnRest, 
     await emulator.clearFaults()
     passTime(61 * MINUTE_MS)
     await runJobs('acme')
+    // A fault that says "no such key" is believed until upstream is asked again.
+    await call('GET', keysPath('acme', uid), token)
   }
 }
 

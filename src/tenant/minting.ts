@@ -16,6 +16,8 @@ const MINT_DEADLINE_MS = 4_500
 const ATTEMPT_MS = 1_800
 const MAX_RETRIES = 3
 const FIRST_PAUSE_MS = 80
+/** What upstream answers to a secret it does not know, or any more. */
+const KEY_REFUSED = [401, 403, 404]
 
 /** A TURN key with its secret in clear: lives as long as one call upstream. */
 export interface OpenedKey {
@@ -58,7 +60,7 @@ export async function mintUpstream(
     })
     if (reply.kind === 'ok') return { minted: reply.value, begunAt }
     const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
-    if (reply.kind === 'refused') throw new KeyRefused(key.uid)
+    if (reply.kind === 'refused' && KEY_REFUSED.includes(reply.status)) throw new KeyRefused(key.uid)
     if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))
     await new Promise((resolve) => setTimeout(resolve, pause))
   }
