@@ -72,7 +72,7 @@ async function rotateOnce(parts: TenantParts, rotation: TurnKeyRotation, intent:
 
   const { id: tenant, policy } = tenantRecord(parts)
   const purpose = rotation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
 
   const meanwhile = parts.transact(() => admit(parts, rotation) ?? storeIntent(parts, rotation, intent))
   if (meanwhile) return told(parts, meanwhile.target, () => replay(parts, rotation, meanwhile))

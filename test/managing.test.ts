@@ -1,0 +1,31 @@
+/** Calls about TURN keys go upstream one at a time, in a bounded queue: a flood of creations takes nothing from mints. */
+import { expect, it } from 'vitest'
+import { keysPath } from './support/broker.ts'
+import { until } from './support/clock.ts'
+import { newIssuer, tally } from './support/issuing.ts'
+import { keyRows } from './support/tenantRows.ts'
+import { countAsked, emulator, liveKeys } from './support/upstream.ts'
+
+it('while a creation hangs, eighty more wait or are refused, and mints go on', async () => {
+  const acme = await newIssuer({ maxTurnKeys: 200, maxApiCallsPer5Min: 720 })
+  await emulator.clearLog()
+  await emulator.hold('create', 'open')
+  const create = () => acme.broker.call('POST', keysPath('acme'), acme.token, {})
+  const first = create()
+  await emulator.untilHeld('open')
+  const others = Array.from({ length: 80 }, create)
+  await until('all are ordered', async () => (await keyRows('acme')).length === 82)
+  expect(await countAsked('create')).toBe(1)
+  expect(tally(await Promise.all(Array.from({ length: 20 }, () => acme.generate())))).toEqual({ '201': 20 })
+  await emulator.release('open')
+
+  // Those that found no place, or waited in vain, were not asked: a plain no, and none is in doubt.
+  const { '201': made = 0, '503 31024': busy = 0 } = tally([await first, ...(await Promise.all(others))])
+  expect(made + busy).toBe(81)
+  expect(busy).toBeGreaterThanOrEqual(16)
+  expect(await countAsked('create')).toBe(made)
+  expect(await liveKeys()).toHaveLength(made + 1)
+  const states = (await keyRows('acme')).map(({ state }) => state)
+  expect(states.filter((state) => state === 'failed')).toHaveLength(busy)
+  expect(states).not.toContain('unknown')
+})
