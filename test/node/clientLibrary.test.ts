@@ -116,7 +116,11 @@ describe('docs/client.md', () => {
     const used = matches(sources, /code(?::| =) ['`]([a-z_]+(?:\$\{status\})?)['`]/g)
     const documented = tableOf(document, 'code').map(([code]) => code)
     expect(new Set(documented)).toEqual(
-      new Set(['stun_only', ...matches(sources, /`(http_)\$\{status\}`/g).map(() => 'http_{status}'), ...used]),
+      new Set([
+        ...matches(sources, /tellDegraded\('([a-z_]+)'\)/g),
+        ...matches(sources, /`(http_)\$\{status\}`/g).map(() => 'http_{status}'),
+        ...used,
+      ]),
     )
   })
 
@@ -213,13 +217,16 @@ describe('the example of perfect negotiation', () => {
   })
 
   it('loses nothing of what the other side says before this one has its ICE servers', async () => {
-    vi.stubGlobal('RTCPeerConnection', class extends FakeConnection {
-      constructor(configuration = {}) {
-        super(configuration)
-        // The first to be ready offers at once.
-        if (FakeConnection.all.length === 1) queueMicrotask(() => this.createDataChannel())
-      }
-    })
+    vi.stubGlobal(
+      'RTCPeerConnection',
+      class extends FakeConnection {
+        constructor(configuration = {}) {
+          super(configuration)
+          // The first to be ready offers at once.
+          if (FakeConnection.all.length === 1) queueMicrotask(() => this.createDataChannel())
+        }
+      },
+    )
     const later = () => new Promise<Response>((resolve) => setTimeout(() => resolve(answer()), 5_000))
     const both = startBoth((nth) => (nth === 1 ? Promise.resolve(answer()) : later()))
     await vi.waitFor(() => expect(FakeConnection.all).toHaveLength(1))
