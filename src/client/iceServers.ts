@@ -123,6 +123,8 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     const username = iceServers.map((server) => ('username' in server ? server.username : undefined)).find(Boolean)
     const again = username !== undefined && username === known?.username
     const refreshMs = answer.refreshAfter * SECOND_MS
+    // The same credential was due at the same time however often it came: the broker asks for at least 5 s each time.
+    const refreshAt = Math.min(now() + refreshMs, again && known ? known.refreshAt : NEVER)
     const wait = again
       ? Math.max(refreshMs * between(...AFTER) + SECOND_MS, lifeMs * AFTER_SHARE)
       : refreshMs * between(...AHEAD)
@@ -136,7 +138,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
       failure = errorOf({ code: 'stun_only' }, dueAt - now())
     } else {
       const list: IceServerList = { iceServers, source, expiresAt: local(endsAt), renewsAt: local(dueAt) }
-      held = { list, username, begunAt: sentAt, refreshAt: sentAt + refreshMs, endsAt }
+      held = { list, username, begunAt: sentAt, refreshAt, endsAt }
       told = false
       tell(options.onUpdate, list)
       connections.renewed()
