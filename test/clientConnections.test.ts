@@ -62,13 +62,58 @@ describe('an attached connection', () => {
     },
   )
 
-  it('that the other side restarts is only given the lists', async () => {
+  it('that the other side restarts, and did, is only given the lists', async () => {
     const { pc, renewal, newest, pass } = await withPeer('relayed here', { initiator: false })
     await renewal()
     pc.becomes('disconnected')
     await pass(MINUTE_MS)
-    expect(pc.restarts).toEqual([])
+    pc.connects('relayed here') // with what the other side's restart led to
     expect(pc.configured.at(-1)).toBe(newest())
+    for (let round = 0; round < 6; round++) {
+      await renewal()
+      pc.gathers()
+    }
+    expect(pc.restarts).toEqual([])
+  })
+
+  it('that the other side should restart, and did not, restarts before its own credential ends, once', async () => {
+    const { pc, pass, told } = await withPeer('relayed here', { initiator: false })
+    const end = told.update[0]?.expiresAt ?? 0
+    await pass(end - Date.now() - 31 * SECOND_MS)
+    expect(told.update.length).toBeGreaterThan(1)
+    expect(pc.restarts).toEqual([])
+    await pass(31 * SECOND_MS)
+    expect(pc.restarts).toHaveLength(1)
+    expect(pc.restarts[0]).toBeLessThan(end - 5 * SECOND_MS)
+  })
+
+  it.each([
+    ['15 minutes', 900],
+    ['an hour', 3_600],
+  ])('whose side does not initiate is never relayed past its end, with %s and another life here', async (_, ttl) => {
+    const lives = { ttl, refreshAfter: ttl / 2 }
+    const world = playedWorld(() => listAnswer(lives))
+    const pc = newPeer(await world.done(world.client.get()))
+    world.client.attach(pc, { initiator: false })
+    pc.connects('relayed here')
+    const late: number[] = []
+    let end = world.told.update[0]?.expiresAt ?? 0
+    let [restarts, others] = [0, Date.now()]
+    const negotiate = () => {
+      pc.gathers()
+      end = world.told.update.at(-1)?.expiresAt ?? 0
+    }
+    await world.pass(6 * HOUR_MS, () => {
+      if (pc.restarts.length > restarts) negotiate()
+      restarts = pc.restarts.length
+      // The other side, which restarts for its own credential of an hour.
+      if (Date.now() - others > 1_900 * SECOND_MS) {
+        negotiate()
+        others = Date.now()
+      }
+      if (Date.now() >= end) late.push(Date.now() - end)
+    })
+    expect(late).toEqual([])
   })
 
   it('that became relayed after the renewal is moved shortly before its old credential ends', async () => {
@@ -94,15 +139,32 @@ describe('an attached connection', () => {
     expect(pc.restarts).toEqual([])
   })
 
-  it('made with a list that is not the current one is moved at the next renewal', async () => {
-    const world = playedWorld(() => listAnswer(TEN_MINUTES))
+  it.each<[string, object, number]>([
+    ['at once', {}, 1],
+    ['soon, unless the other side does,', { initiator: false }, 0],
+  ])('made with a list that is not the current one is moved %s', async (_, options, atOnce) => {
+    const world = await newWorld()
     await world.done(world.client.get())
     const pc = newPeer({ iceServers: [{ urls: ['turn:a'], username: 'another', credential: 'c' }] })
     pc.connects('relayed here')
-    world.client.attach(pc)
+    world.client.attach(pc, options)
     await world.idle()
+    expect(pc.restarts).toHaveLength(atOnce)
+    await world.pass(31 * SECOND_MS)
+    expect(pc.restarts).toHaveLength(1)
+    expect(world.sent).toHaveLength(1)
+  })
+
+  it('made before it was attached, and relayed only later, is moved when it connects', async () => {
+    const world = playedWorld(() => listAnswer(TEN_MINUTES))
+    await world.done(world.client.get())
+    const pc = newPeer({ iceServers: [{ urls: ['turn:a'], username: 'another', credential: 'c' }] })
+    world.client.attach(pc)
+    await world.pass(MINUTE_MS)
     expect(pc.restarts).toEqual([])
-    await world.pass(5 * MINUTE_MS)
+    pc.selects('relayed here')
+    pc.becomes('connected')
+    await world.idle()
     expect(pc.restarts).toHaveLength(1)
   })
 
@@ -147,6 +209,28 @@ describe('an attached connection', () => {
     await renewal()
     await idle()
     expect(pc.restarts).toHaveLength(1)
+  })
+
+  it('that refuses a configuration is not restarted with its old credential, and is when it takes the new one', async () => {
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const { pc, world, renewal, idle, pass } = await withPeer('relayed here')
+    const { setConfiguration } = pc
+    pc.setConfiguration = () => {
+      throw new DOMException('no', 'InvalidModificationError')
+    }
+    await renewal()
+    await idle()
+    pc.becomes('disconnected')
+    await pass(MINUTE_MS)
+    expect(pc.restarts).toEqual([])
+    expect(logged).toHaveBeenCalled()
+    pc.becomes('connected')
+    world.play = () => new Error('network') // no further renewal
+    pc.setConfiguration = setConfiguration
+    await pass(4 * MINUTE_MS)
+    expect(pc.restarts).toHaveLength(1)
+    expect(pc.configured.at(-1)).toBe(world.told.update.at(-1)?.iceServers)
+    logged.mockRestore()
   })
 
   it('that refuses a configuration disturbs no other', async () => {

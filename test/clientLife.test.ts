@@ -53,6 +53,24 @@ describe('a machine that slept', () => {
   })
 })
 
+describe('a page that was frozen', () => {
+  it.each([60, 50.1])(
+    'is given no list that ended meanwhile, though its clock was set back %f minutes',
+    async (back) => {
+      const world = playedWorld(() => listAnswer({ ttl: 2_400, refreshAfter: 1_200 }))
+      const before = await world.done(world.client.get())
+      world.sleep(8 * MINUTE_MS) // in which only the wall clock went on
+      await world.done(world.client.get())
+      const unset = performance.now()
+      const going = vi.spyOn(performance, 'now').mockImplementation(() => unset + 50 * MINUTE_MS)
+      vi.setSystemTime(Date.now() + 50 * MINUTE_MS - back * MINUTE_MS)
+      const after = await world.done(world.client.get())
+      expect(usernameOf(after.iceServers)).not.toBe(usernameOf(before.iceServers))
+      going.mockRestore()
+    },
+  )
+})
+
 describe('a library that is stopped', () => {
   it('leaves no timer, no listener and no request, and tells nothing more', async () => {
     const page = playPage()

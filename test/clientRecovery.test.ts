@@ -37,6 +37,49 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts.length).toBeGreaterThan(30)
   })
 
+  it('for two seconds in every twenty leaves the user credentials to take', async () => {
+    const { pc, sent, pass } = await withPeer('relayed here')
+    for (let blip = 0; blip < 180; blip++) {
+      pc.becomes('disconnected')
+      await pass(2 * SECOND_MS)
+      pc.becomes('connected')
+      await pass(18 * SECOND_MS)
+    }
+    const within = (from: number, minutes: number) =>
+      sent.filter(({ at }) => at >= from && at < from + minutes * MINUTE_MS).length
+    const [{ at: begun } = { at: 0 }] = sent
+    // One at the start, and up to three regular renewals of these short lists.
+    expect(within(begun, 10)).toBeLessThanOrEqual(1 + 6 + 3)
+    expect(within(begun + 10 * MINUTE_MS, 50)).toBeLessThanOrEqual(5 + 13)
+    // After a quiet while it is helped as fast as the first time.
+    await pass(21 * MINUTE_MS)
+    for (const _ of [1, 2]) {
+      const before = sent.length
+      pc.becomes('disconnected')
+      await pass(SECOND_MS)
+      expect(sent.length).toBeGreaterThan(before)
+      pc.becomes('connected')
+      await pass(11 * SECOND_MS)
+    }
+  })
+
+  it('soon again and stays so is given a new credential as soon as there may be one, without a further event', async () => {
+    const { pc, sent, pass } = await withPeer('relayed here')
+    for (let blip = 0; blip < 3; blip++) {
+      pc.becomes('disconnected')
+      await pass(SECOND_MS)
+      pc.becomes('connected')
+      await pass(11 * SECOND_MS)
+    }
+    expect(sent).toHaveLength(3)
+    pc.becomes('disconnected')
+    await pass(20 * SECOND_MS)
+    expect(sent).toHaveLength(4)
+    const { length } = pc.restarts
+    await pass(2 * MINUTE_MS)
+    expect([sent.length, pc.restarts.length], 'and then left alone').toEqual([4, length])
+  })
+
   it('and is still broken when it may be tried again is tried again, without a further event', async () => {
     const { pc, pass } = await withPeer('relayed here')
     pc.becomes('disconnected')

@@ -31,6 +31,17 @@ describe('a token', () => {
     expect([world.told.error, world.told.degraded]).toEqual([[], []])
   })
 
+  it('is asked for with nothing: what providers offer takes an argument for "by force"', async () => {
+    const given: unknown[][] = []
+    const getToken = async (...all: unknown[]) => {
+      given.push(all)
+      return 'token'
+    }
+    const world = playedWorld(() => listAnswer(), { getToken })
+    await world.done(world.client.get())
+    expect(given).toEqual([[]])
+  })
+
   it('of the real broker that has expired is replaced the same way', async () => {
     const tokens: string[] = []
     const world = await newWorld({ options: { getToken: () => tokens.shift() ?? fresh() } })

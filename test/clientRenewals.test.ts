@@ -123,6 +123,47 @@ describe('a list of ICE servers', () => {
     expect(atOnce).toEqual([])
   }, 60_000)
 
+  it('is asked for ever less often where nothing but the same credential is to be had, and the page is told', async () => {
+    const world = playedWorld(() => new Error('not yet'))
+    const first = (await listAnswer().json()) as { iceServers: { username?: string }[] } // as listAnswer makes it
+    const begun = Date.now()
+    const end = begun + HOUR_MS
+    // As the broker does while Cloudflare cannot be asked.
+    world.play = () => {
+      const ttl = Math.floor((end - Date.now()) / SECOND_MS)
+      const refreshAfter = Math.max(5, Math.ceil(ttl - HOUR_MS / 2 / SECOND_MS))
+      if (ttl <= 0) return problem(502, 'upstream_failed')
+      return listAnswer({ iceServers: first.iceServers, ttl, refreshAfter, source: 'reused' })
+    }
+    const list = await world.done(world.client.get())
+    const pc = newPeer(list)
+    world.client.attach(pc)
+    await world.pass(HOUR_MS / 2)
+    expect(world.told.degraded).toEqual([])
+    await world.pass(HOUR_MS / 2 - 2 * SECOND_MS)
+    const late = world.sent.filter(({ at }) => at > begun + HOUR_MS / 2)
+    expect(late.length).toBeGreaterThan(10)
+    expect(late.length).toBeLessThan(45)
+    expect(world.told.degraded).toHaveLength(late.length)
+    for (const { code, expiresAt, retryInSeconds } of world.told.degraded) {
+      expect(code).toBe('not_renewed')
+      expect(Math.abs(expiresAt - end)).toBeLessThanOrEqual(SECOND_MS)
+      expect(retryInSeconds).toBeGreaterThan(0)
+    }
+    expect(world.told.error).toEqual([])
+    expect(world.watch.mostInFlight).toBe(1)
+    expect(
+      mostWithin(
+        world.sent.map(({ at }) => at),
+        10 * MINUTE_MS,
+      ),
+    ).toBeLessThan(35)
+
+    world.play = () => listAnswer()
+    await world.pass(MINUTE_MS)
+    expect(usernameOf(world.told.update.at(-1)?.iceServers)).not.toBe(usernameOf(list.iceServers))
+  })
+
   it('is renewed between 85 and 95 % of refreshAfter, and not by all pages at once', async () => {
     const waits: number[] = []
     for (let round = 0; round < 20; round++) {

@@ -31,6 +31,12 @@ describe('the script', () => {
     expect(`sha384-${btoa(String.fromCharCode(...digest))}`).toBe(CLIENT_SCRIPT.integrity)
   })
 
+  it('has an address of its own bytes: for good, it must never lead to others', async () => {
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(CLIENT_SCRIPT.text)))
+    const start = [...digest.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    expect(CLIENT_SCRIPT.version).toMatch(new RegExp(`^\\d+\\.\\d+\\.\\d+-${start}$`))
+  })
+
   it('is not sent again to who has it', async () => {
     const broker = newBroker()
     const etag = (await broker.send('/client.js')).headers.get('etag') ?? ''

@@ -1,8 +1,9 @@
 /** Key sets of tenants' providers: how often they are asked for, what is taken from them, and for how long. */
 import { describe, expect, it } from 'vitest'
+import { countedObjects, staleCache } from './support/bindings.ts'
 import { expectStatus, newBroker } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from './support/clock.ts'
-import { askIceServers, served } from './support/doors.ts'
+import { askIceServers, expectProblem, served } from './support/doors.ts'
 import { asText, encode } from './support/forger.ts'
 import { issuerAt, jwtOf, type Key, newKey, newTrust, toldProvider } from './support/idp.ts'
 import { tally } from './support/issuing.ts'
@@ -16,6 +17,30 @@ async function trusted() {
   const asked = async () => (await it.provider.asked()).length
   return { ...it, ask, asked }
 }
+
+describe('tokens', () => {
+  it.each([
+    ['acme', 'of a tenant whose snapshot is old cost one call of its object', '201', 1 + 64],
+    ['nobody', 'for a tenant that is not there cost one call of the Account', '401 invalid_token', 1],
+  ])('for %s: 64 tokens at the same time %s', async (tenant, _, outcome, calls) => {
+    const { key } = await trusted()
+    const { reached, ...objects } = countedObjects()
+    const edge = newBroker({ ...objects, CACHE: await staleCache() })
+    const tokens = await Promise.all(Array.from({ length: 64 }, () => jwtOf(key, { sub: 'alice' })))
+    const answers = await Promise.all(tokens.map((token) => askIceServers(edge, tenant, token)))
+    expect(tally(answers)).toEqual({ [outcome]: 64 })
+    // Each mint is a call of its own.
+    expect(reached.count).toBe(calls)
+  })
+
+  it('of a tenant asked for in vain are good as soon as it is there', async () => {
+    const broker = newBroker()
+    const key = await newKey('a')
+    expectProblem(await askIceServers(broker, 'acme', await jwtOf(key)), 'invalid_token')
+    await served(broker, 'acme', { policy: { issuers: [issuerAt({ keys: [key] })] } })
+    expectStatus(await askIceServers(broker, 'acme', await jwtOf(key)), 201)
+  })
+})
 
 describe('a key set', () => {
   it('is asked for at most once in a cool-down, however many tokens name keys that are not in it', async () => {

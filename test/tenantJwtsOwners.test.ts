@@ -1,6 +1,6 @@
 /** An issuer with an audience belongs to one tenant: claimed before it is in a policy, freed when it is in none. */
 import { runInDurableObject } from 'cloudflare:test'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Broker, expectStatus, newBroker, newTenant } from './support/broker.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'
 import { outcomeOf, shown } from './support/contract.ts'
@@ -91,6 +91,45 @@ describe('an issuer with an audience', () => {
     await reportAll('globex')
     expect(await owners()).toEqual({ calls: 'acme' })
     expectStatus(await patch(broker, 'acme', [of('calls'), of('x'), of('y')]), 200)
+  })
+
+  /** A report that broke for its tenant's object, and reached the Account nevertheless, after the next claim. */
+  async function freedByALateReport(broker: Broker) {
+    await reportAll('globex')
+    const [row] = await accountSql("SELECT version FROM tenants WHERE id = 'globex'")
+    expectStatus(await patch(broker, 'globex', [of('fresh')]), 200)
+    const late = { id: 'globex', name: 'globex', status: 'active', version: Number(row?.version), issuers: [] } as const
+    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(late))
+    expect(await owners()).toEqual({ calls: 'acme' })
+  }
+
+  it('that a late report of its tenant has freed is claimed again by the next one', async () => {
+    const broker = await twoTenants()
+    await freedByALateReport(broker)
+    await reportAll('globex')
+    expect(await owners()).toEqual({ calls: 'acme', fresh: 'globex' })
+    expect(outcomeOf(await patch(broker, 'acme', [of('fresh')]))).toBe('409 conflict')
+  })
+
+  it('that another tenant took meanwhile is told to the operator', async () => {
+    const broker = await twoTenants()
+    await freedByALateReport(broker)
+    expectStatus(await patch(broker, 'acme', [of('calls'), of('fresh')]), 200)
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    await reportAll('globex')
+    const lines = logged.mock.calls.map(([line]) => JSON.parse(String(line)) as unknown)
+    logged.mockRestore()
+    expect(lines).toEqual([{ level: 'error', event: 'issuer_conflict', tenant: 'globex' }])
+    expect(await owners()).toEqual({ calls: 'acme', fresh: 'acme' })
+  })
+
+  it('of a tenant that is no more is not claimed by its last report', async () => {
+    const broker = await twoTenants()
+    expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
+    for (let round = 0; round < 3; round++) await reportAll('acme')
+    const last = { id: 'acme', name: 'acme', status: 'deleting', version: 99, issuers: [of('calls')] } as const
+    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(last))
+    expect(await owners()).toEqual({})
   })
 
   it('stays claimed when an older report of its tenant comes between the claim and the policy', async () => {

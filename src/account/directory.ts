@@ -11,7 +11,7 @@ import { BrokerError, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { paged } from '../storage/paging.ts'
-import { claimIssuers, keepIssuers } from './issuers.ts'
+import { claimIssuers, keepIssuers, reclaimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 import { dropUses, noteUses } from './rootKeys.ts'
 
@@ -128,7 +128,11 @@ export function mirrorTenant(
 ): number {
   return parts.transact(() => {
     noteUses(parts, report.id, report.rootKeys ?? [])
-    if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
+    if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) {
+      keepIssuers(parts, report.id, report.issuers)
+      // Not for one that is no more: nothing would free it.
+      if (isTenant(parts, report.id)) reclaimIssuers(parts, report.id, report.issuers)
+    }
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
       report.name,

@@ -1,25 +1,40 @@
 /** Which tenant an (issuer, audience) belongs to: one, so that no token opens two tenants. */
 import type { IssuerPair } from '../contract/issuers.ts'
 import { BrokerError } from '../errors.ts'
+import * as log from '../storage/log.ts'
 import type { AccountParts } from './parts.ts'
 
 /** Inside a transaction. Throws `conflict` when one of them is another tenant's; then none is claimed. */
 export function claimIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {
-  for (const { issuer, audience } of pairs) {
-    const { owner } = parts.sql
-      .exec<{ owner: string }>(
-        `INSERT INTO issuers (issuer, audience, tenant) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET tenant = tenant RETURNING tenant AS owner`,
-        issuer,
-        audience,
-        tenant,
-      )
-      .one()
-    if (owner !== tenant) {
-      const detail = 'policy.issuers: an issuer with this audience belongs to another tenant'
-      throw new BrokerError('conflict', { detail })
-    }
+  for (const pair of pairs) {
+    if (isClaimed(parts, tenant, pair)) continue
+    const detail = 'policy.issuers: an issuer with this audience belongs to another tenant'
+    throw new BrokerError('conflict', { detail })
   }
+}
+
+/**
+ * Inside a transaction: what the tenant says that it has is its own, though a report from before, late on its way, may
+ * have freed it. If another tenant has taken it since, somebody must look: one token opens both.
+ */
+export function reclaimIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {
+  for (const pair of pairs) {
+    if (!isClaimed(parts, tenant, pair)) log.failure('issuer_conflict', { tenant })
+  }
+}
+
+/** Whether it is the tenant's now. */
+function isClaimed(parts: AccountParts, tenant: string, { issuer, audience }: IssuerPair): boolean {
+  const { owner } = parts.sql
+    .exec<{ owner: string }>(
+      `INSERT INTO issuers (issuer, audience, tenant) VALUES (?, ?, ?)
+       ON CONFLICT DO UPDATE SET tenant = tenant RETURNING tenant AS owner`,
+      issuer,
+      audience,
+      tenant,
+    )
+    .one()
+  return owner === tenant
 }
 
 /** Inside a transaction: frees what the tenant had and does not have any more. */

@@ -67,7 +67,7 @@ export interface PeerConnection {
 }
 
 export interface AttachOptions {
-  /** Whether this side restarts ICE. One side of a connection does, the other says `false`; default `true`. */
+  /** Whether this side restarts ICE at a renewal. One side of a connection does, the other says `false`; default `true`. */
   initiator?: boolean
 }
 

@@ -10,14 +10,24 @@ const WAKING = ['visibilitychange', 'online', 'pageshow', 'focus']
 
 export const between = (low: number, high: number): number => low + Math.random() * (high - low)
 
-/** Milliseconds that never go back: a clock that is set back must not make a credential live longer. */
+/** Two clocks that differ by more than rounding. */
+const APART_MS = SECOND_MS
+
+/**
+ * Milliseconds that never go back and never stand still: a clock that is set back must not make a credential live longer.
+ * Of the wall clock and the one that nobody can set, which may stand while a machine sleeps, the faster counts.
+ */
 export function newClock(): () => number {
   let last = 0
-  let shift = 0
+  let wallShift = 0
+  let runShift = Date.now() - performance.now()
   return () => {
-    const time = Date.now() + shift
-    if (time < last) shift += last - time
-    last = Math.max(last, time)
+    const wall = Date.now() + wallShift
+    const run = Math.floor(performance.now() + runShift)
+    last = Math.max(last, wall, run)
+    // The one that fell behind goes on from here.
+    if (last - wall > APART_MS) wallShift += last - wall
+    if (last - run > APART_MS) runShift += last - run
     return last
   }
 }

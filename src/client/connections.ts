@@ -23,6 +23,8 @@ export interface Held {
   /** Absent: it relays nothing. */
   readonly username: string | undefined
   readonly begunAt: number
+  /** When the broker gives another. */
+  readonly refreshAt: number
   readonly endsAt: number
 }
 
@@ -44,8 +46,8 @@ interface Surroundings {
   now: () => number
   /** The valid list. */
   current: () => Held | undefined
-  /** One attempt to get a new list out of turn, unless there was one just now. */
-  force: () => Promise<unknown>
+  /** One attempt to get a new list out of turn. If there was one just now: none, and the time when there may be one. */
+  force: () => Promise<number>
   /** Something is due at another time than before. */
   changed: () => void
 }
@@ -62,7 +64,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     const onEvent = () => {
       if (isClosed(pc)) peer.detach()
       else if (isDown(pc)) void recover(pc, peer)
-      else if (/^(connected|completed)$/.test(pc.iceConnectionState)) void look(pc, peer)
+      else if (/^(connected|completed)$/.test(pc.iceConnectionState)) void arrived(pc, peer)
     }
     const onGathering = () => {
       if (pc.iceGatheringState === 'gathering') gatheredWith(peer, peer.configured)
@@ -105,16 +107,32 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
 
   function configure(pc: PeerConnection, peer: Peer): void {
     const held = current()
-    if (!held) return
+    if (!held || peer.configured === held) return
     const { iceServers } = held.list
-    attemptTo(() => pc.setConfiguration({ ...pc.getConfiguration(), iceServers }))
-    peer.configured = held
+    attemptTo(() => {
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers })
+      peer.configured = held
+    })
   }
 
   function restart(pc: PeerConnection, peer: Peer): void {
+    configure(pc, peer)
+    // Refused: it would gather with the old credential.
+    if (peer.configured !== current()) return
     // Before the candidates are there: it must not be asked for twice.
     gatheredWith(peer, peer.configured)
     attemptTo(() => pc.restartIce())
+  }
+
+  /** A pair is selected. */
+  async function arrived(pc: PeerConnection, peer: Peer): Promise<void> {
+    // Its credential may be of a list from before, which ends nobody knows when. Who does not initiate waits for the other.
+    if (!peer.gathered && peer.lookAt === NEVER) {
+      peer.lookAt = now() + LAST_LOOK_MS
+      changed()
+    }
+    await look(pc, peer)
+    if (peer.initiator) await moveOn(pc, peer)
   }
 
   async function look(pc: PeerConnection, peer: Peer): Promise<boolean> {
@@ -128,7 +146,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
       const username = current()?.username
       return username !== undefined && username !== peer.gathered?.username && !peer.recovering
     }
-    if (peer.initiator && isDue() && (await look(pc, peer)) && isDue()) restart(pc, peer)
+    if (isDue() && (await look(pc, peer)) && isDue()) restart(pc, peer)
   }
 
   /** A relayed connection that broke: its credential may have been revoked, so it gets a new one. */
@@ -142,11 +160,13 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     peer.recovering = true
     if (await look(pc, peer)) {
       peer.mayRecoverAt = now() + RECOVERY_MS
-      await force()
+      const again = await force()
       // It may have come back by itself meanwhile.
       if (current() && isHeld(pc, peer) && isDown(pc)) {
         configure(pc, peer)
         if (peer.initiator) restart(pc, peer)
+        peer.recoverAt = again
+        changed()
       }
     }
     peer.recovering = false
@@ -163,7 +183,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
           configure(pc, peer)
           // What a broken connection was gathered with is of no use, be it the same credential.
           if (isDown(pc)) peer.gathered = undefined
-          void moveOn(pc, peer)
+          if (peer.initiator) void moveOn(pc, peer)
         }
       }
     },
@@ -177,6 +197,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
           if (isDown(pc)) void recover(pc, peer)
         } else if (now() >= peer.lookAt) {
           peer.lookAt = NEVER
+          // Also where the other side initiates: it need not know when this side's credential ends.
           void moveOn(pc, peer)
         }
       }

@@ -22,13 +22,17 @@ const NEVER = Number.POSITIVE_INFINITY
 const AHEAD = [0.85, 0.95] as const
 /** The broker gave what is held already, as it does until that is half over: asking again earlier is in vain. */
 const AFTER = [1.01, 1.1] as const
+/** Of what is left of it: as it does to its end while no other can be had. */
+const AFTER_SHARE = 0.1
 /** However late the broker would have it: the rest of a credential's life is kept for retries. */
 const LATEST = [0.7, 0.8] as const
 const LEAST_WAIT_MS = SECOND_MS
 const BACK_ONLINE_MS = [SECOND_MS, 3 * SECOND_MS] as const
 const MAX_BACKOFF_SECONDS = 60
-/** Between two renewals out of turn. */
+/** Between two renewals out of turn: twice as long after each, until none was wanted for a while. */
 const FORCE_MS = 10 * SECOND_MS
+const MAX_FORCE_MS = 600 * SECOND_MS
+const QUIET_MS = 2 * MAX_FORCE_MS
 
 export function createIceServers(options: IceServersOptions): IceServersClient {
   const now = newClock()
@@ -39,6 +43,8 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   let inFlight: Promise<void> | undefined
   let dueAt = NEVER
   let mayForceAt = 0
+  let forceMs = FORCE_MS
+  let troubledAt = 0
   let failures = 0
   /** Of the last attempt. */
   let failure: IceServersError | undefined
@@ -88,13 +94,19 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     })
   }
 
-  async function force(): Promise<void> {
-    const waiting = failure && now() < dueAt
-    if (!waiting && now() >= mayForceAt) {
-      mayForceAt = now() + FORCE_MS
+  async function force(): Promise<number> {
+    const time = now()
+    if (time - troubledAt > QUIET_MS) forceMs = FORCE_MS
+    troubledAt = time
+    const waiting = inFlight !== undefined || (failure && time < dueAt)
+    const again = !waiting && time < mayForceAt ? mayForceAt : NEVER
+    if (!waiting && again === NEVER) {
+      mayForceAt = time + forceMs
+      forceMs = Math.min(forceMs * 2, MAX_FORCE_MS)
       renew()
     }
     await inFlight
+    return again
   }
 
   function settle(outcome: Attempt): void {
@@ -111,7 +123,11 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     const username = iceServers.map((server) => ('username' in server ? server.username : undefined)).find(Boolean)
     const again = username !== undefined && username === known?.username
     const refreshMs = answer.refreshAfter * SECOND_MS
-    const wait = again ? refreshMs * between(...AFTER) + SECOND_MS : refreshMs * between(...AHEAD)
+    // The same credential was due at the same time however often it came: the broker asks for at least 5 s each time.
+    const refreshAt = Math.min(now() + refreshMs, again && known ? known.refreshAt : NEVER)
+    const wait = again
+      ? Math.max(refreshMs * between(...AFTER) + SECOND_MS, lifeMs * AFTER_SHARE)
+      : refreshMs * between(...AHEAD)
     const latest = username === undefined ? lifeMs : lifeMs * between(...LATEST)
     dueAt = Math.ceil(Math.max(now() + LEAST_WAIT_MS, sentAt + Math.min(wait, latest)))
     failures = 0
@@ -122,12 +138,14 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
       failure = errorOf({ code: 'stun_only' }, dueAt - now())
     } else {
       const list: IceServerList = { iceServers, source, expiresAt: local(endsAt), renewsAt: local(dueAt) }
-      held = { list, username, begunAt: sentAt, endsAt }
+      held = { list, username, begunAt: sentAt, refreshAt, endsAt }
       told = false
       tell(options.onUpdate, list)
       connections.renewed()
     }
     if (username === undefined) tellDegraded('stun_only')
+    // Asked for when the broker wanted to be asked, and still the same.
+    else if (again && known && sentAt >= known.refreshAt) tellDegraded('not_renewed')
   }
 
   function refused(refusal: Refusal): void {

@@ -38,7 +38,7 @@ async function attemptOnce(asker: Asker): Promise<Attempt> {
   let code = 'token_unavailable'
   let deadlineMs = TOKEN_DEADLINE_MS
   try {
-    const token = await within({ deadlineMs, stopped }, getToken)
+    const token = await within({ deadlineMs, stopped }, () => getToken())
     if (!token || typeof token !== 'string') return { refusal: { code } }
     const body = new URLSearchParams({ access_token: token })
     if (ttl) body.set('ttl', String(ttl))

@@ -8,6 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 
 const REFUSED_MS = 10_000
 const READY_MS = 10_000
+const ASKING_MS = 2_000
 const MAX_ENTRIES = 10_000
 
 export class Edge {
@@ -17,6 +18,8 @@ export class Edge {
   readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
   /** Snapshots for the browser door's CORS answers; each says itself how long it is fresh. */
   readonly snapshots = new Remembered<TenantSnapshot>(FRESH_MS)
+  /** Snapshots that are being asked for, by tenant. What stays without an answer is asked for anew. */
+  readonly asking = new Remembered<Promise<TenantSnapshot | undefined>>(ASKING_MS)
   /** Keys of the tenants' identity providers. */
   readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
   readonly readiness = new Remembered<boolean>(READY_MS)
@@ -35,6 +38,10 @@ class Remembered<T> {
     if (entry && entry.until > Date.now()) return entry.value
     this.#entries.delete(key)
     return
+  }
+
+  forget(key: string, value: T): void {
+    if (this.#entries.get(key)?.value === value) this.#entries.delete(key)
   }
 
   set(key: string, value: T): void {

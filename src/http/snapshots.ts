@@ -4,8 +4,25 @@ import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
 import { ask, tenantExists, tenantObject } from './reach.ts'
 
-/** Confirmed within the minute; `undefined` when there is no such tenant. */
-export async function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+/**
+ * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: one
+ * question for each at a time, whoever waits for it. An absence is not remembered (the tenant may be created the next
+ * moment), and absences are not counted: once no more were allowed, the answer would tell which tenants there are.
+ */
+export function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const { asking, snapshots } = c.get('edge')
+  const remembered = snapshots.get(tenant)
+  if (remembered && isFresh(remembered, Date.now())) return Promise.resolve(remembered)
+  const running = asking.get(tenant)
+  if (running) return running
+  const work = lookUp(c, tenant).finally(() => asking.forget(tenant, work))
+  asking.set(tenant, work)
+  // Others may wait for it when its own caller hangs up.
+  c.executionCtx.waitUntil(work.catch(() => undefined))
+  return work
+}
+
+async function lookUp(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   const known = await knownSnapshot(c, tenant)
   if (known && isFresh(known, Date.now())) return known
   return known || (await tenantExists(c, tenant)) ? askedSnapshot(c, tenant) : undefined

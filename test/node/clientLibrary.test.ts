@@ -65,7 +65,7 @@ describe('the bundle', () => {
     expect(gzipSync(text, { level: 9 }).byteLength).toBeLessThanOrEqual(MAX_GZIP_BYTES)
     expect(text).not.toMatch(/\bimport\b|\brequire\b|\beval\b/)
     expect(text).toMatch(/^[\n -~]*$/)
-    expect(text).toContain(`client ${CLIENT_SCRIPT.version} `)
+    expect(text).toContain(`client ${CLIENT_SCRIPT.version.split('-')[0]} `)
   })
 
   it('works where there is no window', async () => {
@@ -116,7 +116,11 @@ describe('docs/client.md', () => {
     const used = matches(sources, /code(?::| =) ['`]([a-z_]+(?:\$\{status\})?)['`]/g)
     const documented = tableOf(document, 'code').map(([code]) => code)
     expect(new Set(documented)).toEqual(
-      new Set(['stun_only', ...matches(sources, /`(http_)\$\{status\}`/g).map(() => 'http_{status}'), ...used]),
+      new Set([
+        ...matches(sources, /tellDegraded\('([a-z_]+)'\)/g),
+        ...matches(sources, /`(http_)\$\{status\}`/g).map(() => 'http_{status}'),
+        ...used,
+      ]),
     )
   })
 
@@ -178,8 +182,9 @@ describe('the example of perfect negotiation', () => {
     )
   }
 
-  async function startBoth(fetch: () => Promise<Response>) {
-    vi.stubGlobal('fetch', fetch)
+  async function startBoth(fetch: (nth: number) => Promise<Response>) {
+    let asked = 0
+    vi.stubGlobal('fetch', () => fetch(++asked))
     const { startCall } = (await load('perfect.mjs', textOf('examples/perfectNegotiation.mjs'))) as Example // its entry
     const ends = newSignaling()
     const side = (polite: boolean) =>
@@ -209,6 +214,53 @@ describe('the example of perfect negotiation', () => {
     for (const { hangUp } of [impolite, polite]) hangUp()
     expect(vi.getTimerCount()).toBe(0)
     expect(FakeConnection.all.map(({ signalingState }) => signalingState)).toEqual(['closed', 'closed'])
+  })
+
+  it('loses nothing of what the other side says before this one has its ICE servers', async () => {
+    vi.stubGlobal(
+      'RTCPeerConnection',
+      class extends FakeConnection {
+        constructor(configuration = {}) {
+          super(configuration)
+          // The first to be ready offers at once.
+          if (FakeConnection.all.length === 1) queueMicrotask(() => this.createDataChannel())
+        }
+      },
+    )
+    const later = () => new Promise<Response>((resolve) => setTimeout(() => resolve(answer()), 5_000))
+    const both = startBoth((nth) => (nth === 1 ? Promise.resolve(answer()) : later()))
+    await vi.waitFor(() => expect(FakeConnection.all).toHaveLength(1))
+    await pass(6_000)
+    const { impolite, polite } = await both
+    expect([impolite.pc.iceConnectionState, polite.pc.iceConnectionState]).toEqual(['connected', 'connected'])
+    for (const { hangUp } of [impolite, polite]) hangUp()
+  })
+
+  it('takes an offer that comes while it takes an answer', async () => {
+    const { impolite, polite } = await startBoth(async () => answer())
+    // As in browsers: one description after the other, and each takes its time.
+    const { pc } = impolite
+    const taken: string[] = []
+    let goOn = () => {}
+    let last = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    pc.setRemoteDescription = (description) => {
+      last = last
+        .then(() => FakeConnection.prototype.setRemoteDescription.call(pc, description))
+        .then(() => void taken.push(description.type))
+      return last
+    }
+    pc.createDataChannel()
+    await vi.waitFor(() => expect(polite.pc.localDescription?.type).toBe('answer'))
+    polite.pc.restartIce()
+    await vi.waitFor(() => expect(polite.pc.localDescription?.type).toBe('offer'))
+    await pass(1_000)
+    expect([pc.signalingState, taken]).toEqual(['have-local-offer', []])
+    goOn()
+    await vi.waitFor(() => expect(taken).toEqual(['answer', 'offer']))
+    expect(polite.pc.signalingState).toBe('stable')
+    for (const { hangUp } of [impolite, polite]) hangUp()
   })
 
   it('begins without a relay when there is none to be had', async () => {

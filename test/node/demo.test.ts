@@ -46,6 +46,27 @@ describe.skipIf(!possible)('the demo page', () => {
     await page.close()
   })
 
+  it('says in plain words that there is no relay, and calls once there is one', async () => {
+    const page = await browser.newPage()
+    let asked = 0
+    await page.route('**/ice-servers', async (route) => {
+      if (++asked > 2) return route.continue()
+      const expiresAt = new Date(Date.now() + 2_000).toISOString()
+      const iceServers = [{ urls: ['stun:127.0.0.1:1'] }]
+      const json = { iceServers, ttl: 2, expiresAt, refreshAfter: 2, source: 'stun-only' }
+      return route.fulfill({ status: 201, headers: { 'access-control-allow-origin': '*' }, json })
+    })
+    await open(page)
+    await expect
+      .poll(() => text(page, 'state'), SOON)
+      .toMatch(
+        /^No relay for now: STUN only\.\s+Cloudflare's API cannot be asked right now, so there is no relay to give\. Next/,
+      )
+    await expect.poll(() => text(page, 'path'), SOON).toBe('relay ↔ relay')
+    expect(await text(page, 'state-title')).toBe('ICE servers are current.')
+    await page.close()
+  })
+
   it('says in plain words that the broker cannot be reached', async () => {
     const page = await browser.newPage()
     await page.route('**/ice-servers', (route) => route.abort())

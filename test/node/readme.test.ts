@@ -145,6 +145,24 @@ describe('docs/browser.md', () => {
     expect(peer.restarts).toBe(1)
     expect(peer.configuration).toEqual({ ...answerWith('first'), iceServers: answerWith('second').iceServers })
   })
+
+  it('leaves a connection on its relay while no other is to be had', async () => {
+    const { keepRelay } = await page()
+    const peer = new FakePeer(answerWith('first'))
+    const stunOnly = { ...answerWith('none'), iceServers: [{ urls: ['stun:stun.test'] }], source: 'stun-only' as const }
+    const answers = [stunOnly, stunOnly, answerWith('first'), stunOnly, answerWith('second'), answerWith('third')]
+    const configured: unknown[] = []
+    const ask = async () => {
+      configured.push(peer.configuration)
+      const next = answers.shift()
+      if (!next) throw new Error('asked too often')
+      if (answers.length === 0) peer.connectionState = 'closed'
+      return next
+    }
+    await keepRelay(peer, ask, answerWith('first'))
+    expect(peer.restarts).toBe(1)
+    expect(configured.slice(0, 5)).toEqual(configured.slice(0, 5).map(() => answerWith('first')))
+  })
 })
 
 describe('npm run dev', () => {

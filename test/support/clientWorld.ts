@@ -64,7 +64,7 @@ interface Behind {
 }
 
 function worldOf({ app, getToken, options }: Behind) {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
   // Ahead of the real time, or the objects' alarms would come by themselves.
   vi.setSystemTime(Date.now() + HOUR_MS)
 

@@ -19,6 +19,8 @@ const WORDS = {
   upstream_timeout: "Cloudflare's API did not answer in time.",
   upstream_unavailable: "Cloudflare's API cannot be asked right now.",
   network: 'The broker cannot be reached.',
+  stun_only: "Cloudflare's API cannot be asked right now, so there is no relay to give.",
+  not_renewed: "Cloudflare's API cannot be asked right now, so the same credential was given again.",
 }
 const inWords = (code) => WORDS[code] ?? `The broker said: ${code}.`
 
@@ -47,11 +49,13 @@ async function getToken() {
   return (await response.json()).token
 }
 
+const turnOf = (answer) => answer?.iceServers.find((server) => server.username)
+
 function onUpdate(answer) {
   const seconds = Math.round((answer.expiresAt - Date.now()) / 1000)
   list = answer
   listFrom = Date.now()
-  const turn = answer.iceServers.find((server) => server.username)
+  const turn = turnOf(answer)
   show(
     'source',
     { minted: 'a new credential', reused: 'a credential this user already had', 'stun-only': 'no relay: STUN only' }[
@@ -75,10 +79,10 @@ function onUpdate(answer) {
 function onDegraded({ code, retryInSeconds }) {
   state(
     'degraded',
-    'Renewal failed; the list is still good.',
+    turnOf(list) ? 'Renewal failed; the list is still good.' : 'No relay for now: STUN only.',
     `${inWords(code)} Next attempt in ${Math.round(retryInSeconds ?? 0)} s.`,
   )
-  note(`Renewal failed: ${code}.`)
+  note(turnOf(list) ? `Renewal failed: ${code}.` : `No relay: ${code}.`)
 }
 
 function onError({ code }) {
@@ -164,7 +168,9 @@ async function pathOf(pc) {
 }
 
 async function call(ice) {
-  const configuration = { iceServers: (await ice.get()).iceServers, iceTransportPolicy: 'relay' }
+  const answer = await ice.get()
+  if (!turnOf(answer)) throw new Error('no relay yet')
+  const configuration = { iceServers: answer.iceServers, iceTransportPolicy: 'relay' }
   const [caller, callee] = [new RTCPeerConnection(configuration), new RTCPeerConnection(configuration)]
   connect(caller, callee)
   ice.attach(caller, { initiator: true })
@@ -214,7 +220,7 @@ try {
       await call(ice)
       break
     } catch {
-      // Told by onError; asked again by the library, and looked at again here.
+      // Told by onError or onDegraded; asked again by the library, and looked at again here.
       await new Promise((resolve) => setTimeout(resolve, 2_000))
     }
   }
