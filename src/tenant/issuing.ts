@@ -2,7 +2,6 @@
  * Issuing a credential. `issue` tells the story; what it rests on is standing.ts, the call upstream minting.ts.
  * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
  */
-
 import type { Minted } from '../cloudflare/credentials.ts'
 import { type ChosenUrls, chooseUrls } from '../cloudflare/iceUrls.ts'
 import { newId } from '../crypto/ids.ts'
@@ -185,14 +184,9 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
   const { id: tenant } = tenantRecord(parts)
   const id = newId('cr')
   const expiresAt = begunAt + ttl * 1_000
+  const place = { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION } as const
   const [sealed, digest] = await Promise.all([
-    grounds.policy.reuse && flight.subjectId !== null
-      ? seal(
-          rootKeys,
-          { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION },
-          minted.credential,
-        )
-      : null,
+    grounds.policy.reuse && flight.subjectId !== null ? seal(rootKeys, place, minted.credential) : null,
     keyedDigest(rootKeys, tenant, minted.username),
   ])
 
