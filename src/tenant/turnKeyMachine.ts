@@ -7,6 +7,7 @@ import { failureOf } from '../cloudflare/failures.ts'
 import type { NoReply } from '../cloudflare/reply.ts'
 import { type Failure, noSuchTurnKey } from '../errors.ts'
 import type { AuditEvent } from '../storage/audit.ts'
+import { checked, renamed, renameOrdered } from './turnKeyNews.ts'
 import { isVisible, LOOK_AFTER_MS, type TurnKeyState } from './turnKeyStates.ts'
 import {
   proved,
@@ -118,7 +119,7 @@ export const SETTLED: Failure = {
   doNotRepeat: true,
 }
 
-const NO_SUCH_KEY = noSuchTurnKey().failure
+export const NO_SUCH_KEY = noSuchTurnKey().failure
 
 export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
   switch (event.kind) {
@@ -229,50 +230,5 @@ function removed(reply: { readonly kind: 'ok' } | NoReply): Step {
     set: { sealed: null },
     jobs: [{ kind: REMOVE_JOB, at: 'over' }],
     audit: { action: 'turn_key.deleted', outcome: 'done' },
-  }
-}
-
-function renameOrdered(key: KeyFacts, name: string, now: number): Step {
-  if (!isVisible(key.state)) return { failure: NO_SUCH_KEY }
-  if (name === key.name && key.pendingName === null) return NOTHING
-  return {
-    set: { pending_name: name },
-    jobs: [{ kind: RENAME_JOB, at: now + TAKEOVER_MS }],
-    change: 'turn_key.rename',
-  }
-}
-
-function renamed(key: KeyFacts, { name, reply }: KeyEvent & { kind: 'renamed' }, now: number): Step {
-  if (reply.kind === 'doubtful' || reply.kind === 'rate-limited') return { failure: failureOf(reply) }
-  // A newer rename, ordered meanwhile, has its own turn and keeps the job.
-  const newer = key.pendingName !== name
-  const answered: Step = newer ? NOTHING : { set: { pending_name: null }, jobs: [{ kind: RENAME_JOB, at: 'over' }] }
-  if (reply.kind === 'refused') {
-    const audit = { action: 'turn_key.rename', outcome: 'failed', code: 'upstream_failed' } as const
-    return { ...answered, failure: failureOf(reply), audit }
-  }
-  const seen = checked(key, reply, now)
-  const set = { ...answered.set, ...seen.set, ...(reply.kind === 'ok' ? { name } : {}) }
-  const jobs = [...(answered.jobs ?? []), ...(seen.jobs ?? [])]
-  return { ...seen, set, jobs, ...(reply.kind === 'gone' ? { failure: NO_SUCH_KEY } : {}) }
-}
-
-/** What upstream does not clearly say changes nothing. */
-function checked(key: KeyFacts, reply: Said, now: number): Step {
-  if (reply.kind === 'ok') {
-    const set = { modified: reply.modified, checked_at: now }
-    if (key.state !== 'missing') return { set }
-    const found = { action: 'turn_key.found', outcome: 'done' } as const
-    return { set, to: key.replaced ? 'retiring' : 'active', audit: found }
-  }
-  if (reply.kind !== 'gone') return NOTHING
-  if (key.state === 'missing') return { set: { checked_at: now } }
-  return {
-    to: 'missing',
-    set: { checked_at: now },
-    // Perhaps it never was, and upstream has one with its marker under another uid.
-    jobs: [{ kind: SETTLE_JOB, at: now }],
-    demote: true,
-    audit: { action: 'turn_key.missing', outcome: 'done' },
   }
 }
