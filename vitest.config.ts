@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { crashPoints } from './scripts/crash-points.ts'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
 import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
 
@@ -42,6 +43,7 @@ export default defineConfig({
     projects: [
       {
         plugins: [
+          crashPoints(),
           cloudflareTest(async () => {
             const { bindings, played } = await surroundings()
             return {

@@ -2,5 +2,14 @@
 declare namespace Cloudflare {
   interface Env {
     EMULATOR_URL: string
+    CLOUDFLARE_RTC_URL: string
+  }
+}
+
+/** Of Node's own types these few lines are all that tests in workerd need. */
+declare module 'node:async_hooks' {
+  export class AsyncLocalStorage<T> {
+    run<R>(store: T, work: () => R): R
+    getStore(): T | undefined
   }
 }
