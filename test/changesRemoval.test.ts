@@ -34,6 +34,13 @@ const faults: [string, Fault, 'upstream_failed' | 'upstream_unavailable'][] = [
   ['HTML with 200', { kind: 'shape', shape: 'html' }, 'upstream_failed'],
   ['nothing with 200', { kind: 'shape', shape: 'empty' }, 'upstream_failed'],
   ['a redirect', { kind: 'redirect', location: '/elsewhere' }, 'upstream_failed'],
+  ['200 about another key', { kind: 'shape', shape: 'foreign-uid' }, 'upstream_failed'],
+  [
+    '200 about another key, and nothing happened',
+    { kind: 'shape', shape: 'foreign-uid', when: 'before' },
+    'upstream_failed',
+  ],
+  ['200 about no key at all', { kind: 'status', status: 200, when: 'before' }, 'upstream_failed'],
 ]
 
 describe('a deletion that upstream answers with', () => {

@@ -85,6 +85,11 @@ describe('while upstream is asked', () => {
     expect(await keyRows('acme')).toMatchObject([{ state: 'failed', sealed: null }])
     expect(await liveKeys()).toEqual([])
     expect(await jobRows('acme')).toEqual([])
+    const trail = await tenantSql(
+      'acme',
+      "SELECT outcome FROM audit_events WHERE action LIKE 'turn_key.%' ORDER BY seq",
+    )
+    expect(trail.map(({ outcome }) => outcome)).toEqual(['begun', 'unknown', 'done'])
   })
 
   it('storage breaks: the outcome is unknown, nothing is handed out, and the key is undone when it works again', async () => {

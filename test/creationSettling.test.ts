@@ -1,11 +1,16 @@
 /** How a doubtful creation is settled: looked for after 1, 5, 15 and 60 minutes and 24 hours, found or given up. */
-import { describe, expect, it } from 'vitest'
+import { env } from 'cloudflare:workers'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS, setClock } from './support/clock.ts'
 import { expectFailure } from './support/errors.ts'
 import { runJobs } from './support/storage.ts'
 import { accountSql, jobRows, keyRows, tenantSql } from './support/tenantRows.ts'
 import { countAsked, emulator, liveKeys } from './support/upstream.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const LOOKS_MS = [MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 24 * HOUR_MS]
 
@@ -27,7 +32,29 @@ async function setBothClocks(ms: number, realMs: number): Promise<void> {
   await emulator.settings({ clockOffsetMs: ms - realMs })
 }
 
+/** Upstream's list with something in each entry that its documentation does not have. */
+function listOddly(): void {
+  const real = globalThis.fetch
+  vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+    const response = await real(input, init)
+    if (init?.method !== 'GET' || !String(input).endsWith('/turn_keys')) return response
+    const answer = (await response.json()) as { result: { uid: string; name: string }[] }
+    const odd = answer.result.map(({ uid, name }, n) => (n === 0 ? { uid, name } : { uid, name, created: 'soon' }))
+    return Response.json({ ...answer, result: [...odd, { uid: 'x'.repeat(32), name: null }] })
+  })
+}
+
 describe('a doubtful creation', () => {
+  it('is found though entries of the list lack what is not needed', async () => {
+    const begunAt = await doubtfulCreation(newBroker(), 'after')
+    await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: 'somebody else’s' })
+    listOddly()
+    setClock(begunAt + MINUTE_MS)
+    await runJobs('acme')
+    expect(await stateNow()).toBe('failed')
+    expect((await liveKeys()).map(({ name }) => name)).toEqual(['somebody else’s'])
+  })
+
   it('that took effect is found by its marker at the first look, deleted upstream and failed', async () => {
     const broker = newBroker()
     const begunAt = await doubtfulCreation(broker, 'after')

@@ -1,5 +1,5 @@
 /** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
-import type { UpstreamKey } from '../cloudflare/turnKeys.ts'
+import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
 import { spend } from './budget.ts'
 import type { AccountParts } from './parts.ts'
@@ -30,8 +30,8 @@ export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null 
 
 /** Upstream's keys, asked at most once in 30 s however many tenants want to know. */
 export class UpstreamList {
-  #known: { readonly keys: UpstreamKey[]; readonly askedAt: number } | undefined
-  #asking: Promise<UpstreamKey[]> | undefined
+  #known: { readonly keys: ListedKey[]; readonly askedAt: number } | undefined
+  #asking: Promise<ListedKey[]> | undefined
 
   /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
   async marked(parts: AccountParts, marker: string, since: number): Promise<string[]> {
@@ -40,14 +40,14 @@ export class UpstreamList {
     return keys.filter((key) => key.name === marker || key.name.startsWith(`${marker} `)).map((key) => key.uid)
   }
 
-  #ask(parts: AccountParts): Promise<UpstreamKey[]> {
+  #ask(parts: AccountParts): Promise<ListedKey[]> {
     this.#asking ??= this.#askNow(parts).finally(() => {
       this.#asking = undefined
     })
     return this.#asking
   }
 
-  async #askNow(parts: AccountParts): Promise<UpstreamKey[]> {
+  async #askNow(parts: AccountParts): Promise<ListedKey[]> {
     const askedAt = parts.now()
     const wait = parts.transact(() => spend(parts.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
     if (wait !== undefined)

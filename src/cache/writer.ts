@@ -5,6 +5,8 @@
 
 /** Entries vanish by themselves: nothing of a tenant lingers longer than this. */
 const KEPT_SECONDS = 24 * 3_600
+/** Who waits for a put waits for its answer: a put that takes longer counts as failed. */
+const PUT_DEADLINE_MS = 1_500
 
 export class CacheWriter {
   readonly #kv: KVNamespace
@@ -35,7 +37,7 @@ export class CacheWriter {
     try {
       while (entry) {
         slot.next = undefined
-        await this.#kv.put(key, JSON.stringify(entry), { expirationTtl: KEPT_SECONDS })
+        await inTime(this.#kv.put(key, JSON.stringify(entry), { expirationTtl: KEPT_SECONDS }))
         entry = slot.next
       }
     } catch {
@@ -43,5 +45,18 @@ export class CacheWriter {
     } finally {
       this.#inFlight.delete(key)
     }
+  }
+}
+
+/** A late put may still land, even after a newer one: `confirmedAt` bounds how long anybody believes it. */
+async function inTime(put: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('late')), PUT_DEADLINE_MS)
+  })
+  try {
+    await Promise.race([put, late])
+  } finally {
+    clearTimeout(timer)
   }
 }

@@ -23,8 +23,10 @@ export type UpstreamKey = z.infer<typeof Metadata>
 const Created = Metadata.extend({ key: z.string().regex(/^[\x21-\x7e]{64}$/) })
 export type CreatedKey = z.infer<typeof Created>
 
-/** A deletion is answered with the key's metadata; that it succeeded is all that is needed. */
-const Deleted = z.union([Metadata, z.object({ success: z.literal(true) })])
+/** What is needed of an entry in the list: one entry that is not as documented must not hide the others. */
+const Listed = z.object({ uid: Metadata.shape.uid, name: z.string().nullish() })
+export type ListedKey = { readonly uid: string; readonly name: string }
+const List = z.array(Listed).transform((keys): ListedKey[] => keys.map(({ uid, name }) => ({ uid, name: name ?? '' })))
 
 /** The part of the envelope that is needed to judge an answer. */
 const Envelope = z.object({
@@ -36,9 +38,10 @@ const Envelope = z.object({
 export interface TurnKeysApi {
   create(name: string, deadlineMs: number): Promise<Reply<CreatedKey>>
   get(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
-  list(deadlineMs: number): Promise<Reply<UpstreamKey[]>>
+  list(deadlineMs: number): Promise<Reply<ListedKey[]>>
   update(uid: string, name: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
-  remove(uid: string, deadlineMs: number): Promise<Reply<unknown>>
+  /** Believed only in an answer about this very key; asked again, upstream has no such key. */
+  remove(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
 }
 
 export function turnKeysApi(
@@ -62,10 +65,10 @@ export function turnKeysApi(
   return {
     create: (name, deadlineMs) => call(Created, { method: 'POST', url: keys, body: { name }, deadlineMs }),
     get: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'GET', url: key(uid), deadlineMs })),
-    list: (deadlineMs) => call(z.array(Metadata), { method: 'GET', url: keys, deadlineMs, maxBytes: MAX_LIST_BYTES }),
+    list: (deadlineMs) => call(List, { method: 'GET', url: keys, deadlineMs, maxBytes: MAX_LIST_BYTES }),
     update: (uid, name, deadlineMs) =>
       about(uid, call(Metadata, { method: 'PUT', url: key(uid), body: { name }, deadlineMs })),
-    remove: (uid, deadlineMs) => call(Deleted, { method: 'DELETE', url: key(uid), deadlineMs }),
+    remove: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'DELETE', url: key(uid), deadlineMs })),
   }
 }
 

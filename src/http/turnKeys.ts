@@ -7,6 +7,7 @@ import { TurnKeyWrite } from '../contract/turnKeys.ts'
 import { TurnKeyUid } from '../contract/values.ts'
 import { noSuchTurnKey } from '../errors.ts'
 import type { LookedUp } from '../tenant/turnKeyLookup.ts'
+import { attemptOf, confirmAnswer } from './attempts.ts'
 import { readJson } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'
 import type { App, Ctx } from './context.ts'
@@ -22,8 +23,13 @@ export function turnKeyDoor(app: App): void {
 
   mount(app, 'turnKeyCreate', async (c) => {
     const { value, hash } = await readJson(c, TurnKeyWrite)
-    const creation = { ...callOf(c), name: value.name ?? '', idempotency: idempotencyOf(c, hash) }
-    return async () => c.json(enveloped(await askOnce(tenantObject(c, tenantOf(c)).createTurnKey(creation))), 201)
+    const repeats = { idempotency: idempotencyOf(c, hash), attempt: attemptOf(c, hash) }
+    const creation = { ...callOf(c), name: value.name ?? '', ...repeats }
+    return async () => {
+      const created = await askOnce(tenantObject(c, tenantOf(c)).createTurnKey(creation))
+      if (repeats.attempt) confirmAnswer(c, tenantOf(c))
+      return c.json(enveloped(created), 201)
+    }
   })
 
   mount(app, 'turnKeyGet', (c) => async () => {

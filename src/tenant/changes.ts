@@ -15,10 +15,10 @@ const MIRROR_AFTER_MS = 500
  * Inside a transaction that changed what others know of the tenant: version and epoch go up, the change is audited
  * and the Account told. Raising the epoch also where nothing was taken away is harmless: a mint re-reads its grounds.
  */
-export function recordChange(parts: TenantParts, call: Call, action: string, target?: string): void {
+export function recordChange(parts: TenantParts, call: Call | undefined, action: string, target?: string): void {
   parts.sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', parts.now())
-  const { requestId } = call
-  audit(parts.sql, parts.now(), { actor: actorOf(call.caller), action, target, outcome: 'done', requestId })
+  const actor = call ? actorOf(call.caller) : 'broker'
+  audit(parts.sql, parts.now(), { actor, action, target, outcome: 'done', requestId: call?.requestId })
   parts.jobs.put(MIRROR_JOB, '', parts.now() + MIRROR_AFTER_MS)
 }
 

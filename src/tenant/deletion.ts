@@ -6,8 +6,8 @@ import { publish, recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { orderRemoval, scheduleRemoval } from './turnKeyRemoval.ts'
 import { unfinishedKeys, visibleKeys } from './turnKeyRows.ts'
+import { applyWithin } from './turnKeySteps.ts'
 
 export const DELETION_JOB = 'delete-tenant'
 const LOOK_AGAIN_MS = 15_000
@@ -19,10 +19,7 @@ export async function beginDeletion(parts: TenantParts, call: Call & { readonly 
     const keys = visibleKeys(parts.sql)
     const mayExist = unfinishedKeys(parts.sql).some((key) => key.state !== 'deleting')
     if (mayExist && !call.cascade) throw new BrokerError('tenant_has_keys')
-    for (const key of keys) {
-      orderRemoval(parts, call, key)
-      scheduleRemoval(parts, key.uid, 0)
-    }
+    for (const key of keys) applyWithin(parts, key, { kind: 'removal-ordered', inMs: 0 }, call)
     deleteAllApiTokens(parts.sql)
     parts.sql.exec("UPDATE tenant SET status = 'deleting'")
     recordChange(parts, call, 'tenant.delete')

@@ -11,7 +11,7 @@ import { seal } from '../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
-import { mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import { KeyRefused, mintUpstream, type OpenedKey, openKey } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
@@ -21,6 +21,7 @@ import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
 import { grantedTtl, type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
+import { sharedCheck } from './turnKeyLookup.ts'
 import { activeKey } from './turnKeyRows.ts'
 import { countUsage } from './usage.ts'
 
@@ -48,7 +49,10 @@ export interface StunOnly {
  */
 export async function issue(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly> {
   try {
-    return await reuseOrMint(parts, request).catch((error: unknown) => insteadOfMint(parts, request, error))
+    return await reuseOrMint(parts, request).catch((error: unknown) => {
+      if (error instanceof KeyRefused) parts.waitUntil(sharedCheck(parts, error.uid).catch(() => undefined))
+      return insteadOfMint(parts, request, error)
+    })
   } catch (error) {
     // A refusal at the commit has its row already, with what had been minted by then.
     const known = error instanceof RefusedAtCommit

@@ -34,6 +34,15 @@ export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise
   return { uid: key.uid, secret }
 }
 
+/** Upstream does not take this key's secret: perhaps it has no such key any more. */
+export class KeyRefused extends BrokerError {
+  readonly uid: string
+  constructor(uid: string) {
+    super('upstream_failed')
+    this.uid = uid
+  }
+}
+
 /** A mint may be repeated: a credential whose answer was lost is known to nobody. */
 export async function mintUpstream(
   parts: TenantParts,
@@ -49,6 +58,7 @@ export async function mintUpstream(
     })
     if (reply.kind === 'ok') return { minted: reply.value, begunAt }
     const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
+    if (reply.kind === 'refused') throw new KeyRefused(key.uid)
     if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))
     await new Promise((resolve) => setTimeout(resolve, pause))
   }

@@ -14,6 +14,7 @@ import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
+import { accountCalls } from './accountCalls.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
 import { Gate } from './gate.ts'
@@ -28,9 +29,10 @@ import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { REMOVE_JOB, removalJob } from './turnKeyRemoval.ts'
-import { RENAME_JOB, renamingJob } from './turnKeyRenaming.ts'
-import { SETTLE_JOB, settleCreation } from './turnKeySettling.ts'
+import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
+import { removalJob } from './turnKeyRemoval.ts'
+import { renamingJob } from './turnKeyRenaming.ts'
+import { settleCreation } from './turnKeySettling.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
@@ -114,6 +116,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   }
   const memory: TenantParts['memory'] = { pruning: false, live: new LiveCounts() }
   const transact = transaction(ctx.storage, jobs)
+  const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
   return {
     sql,
     storage: ctx.storage,
@@ -121,11 +124,13 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     config: parsed.config,
     jobs,
     idempotency: new Idempotency(sql, now),
-    account: () => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)),
+    account: () => account,
     turnKeys: turnKeysApi(parsed.config, upstream),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
+    attempts: new Map(),
+    creations: new Set(),
     checks: new Map(),
     mints: { gate: new Gate(MINTS_AT_ONCE, MINTS_QUEUED), inFlight: new Set(), shared: new Map() },
     revokeGate: new Gate(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),

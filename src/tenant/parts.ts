@@ -1,5 +1,4 @@
 /** What the Tenant's operations work with. Built once per object; passed in, so that each operation is a function. */
-import type { Account } from '../account/account.ts'
 import type { Caller, Request } from '../auth/caller.ts'
 import type { CacheWriter } from '../cache/writer.ts'
 import type { CredentialsApi } from '../cloudflare/credentials.ts'
@@ -7,6 +6,7 @@ import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { Config } from '../env.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
+import type { AccountCalls } from './accountCalls.ts'
 import type { Gate } from './gate.ts'
 import type { Issued } from './issuing.ts'
 import type { LiveCounts } from './liveCounts.ts'
@@ -20,12 +20,16 @@ export interface TenantParts {
   readonly config: Config
   readonly jobs: Jobs
   readonly idempotency: Idempotency
-  readonly account: () => DurableObjectStub<Account>
+  readonly account: () => AccountCalls
   readonly turnKeys: TurnKeysApi
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
   readonly serial: Serial
+  /** Requests that a client may repeat by itself, by request id, while they run. */
+  readonly attempts: Map<string, Promise<unknown>>
+  /** Intents that a request in this object is carrying out. One of another object's has only its job. */
+  readonly creations: Set<string>
   /** Look-ups of one key share one question upstream. */
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
   readonly mints: {

@@ -99,8 +99,8 @@ export const pendingOfKey = (parts: TenantParts, uid: string): number =>
 const inFlightOfKey = (parts: TenantParts, uid: string): number =>
   [...parts.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
 
-/** Tells upstream of a key's pending credentials until the time is over or one fails. */
-export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<void> {
+/** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */
+export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<NotRevoked | undefined> {
   while (inFlightOfKey(parts, uid) > 0 && parts.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, LANDING_LOOK_MS))
   }
@@ -112,21 +112,32 @@ export async function revokeOfKey(parts: TenantParts, uid: string, until: number
       PER_RUN,
     )
     .toArray()
-  for (const row of rows) if (parts.now() >= until || (await revokeNow(parts, row))) return
+  for (const row of rows) {
+    if (parts.now() >= until) return
+    const failed = await revoke(parts, row)
+    if (failed) return failed
+  }
+  return
+}
+
+/** `why`: upstream refused, nothing here can open the key's secret, or it may work the next time. */
+export interface NotRevoked {
+  readonly why: 'refused' | 'unreadable' | 'for-now'
+  readonly failure: Failure
 }
 
 /** Tells upstream of one credential now. `undefined` when it is gone there. */
-export async function revokeNow(parts: TenantParts, row: CredentialRow): Promise<Failure | undefined> {
+export const revokeNow = async (parts: TenantParts, row: CredentialRow): Promise<Failure | undefined> =>
+  (await revoke(parts, row))?.failure
+
+async function revoke(parts: TenantParts, row: CredentialRow): Promise<NotRevoked | undefined> {
   const key = keyByUid(parts.sql, row.key_uid)
-  if (!key) return { code: 'upstream_failed' }
-  try {
-    const failure = await askUpstream(parts, await openKey(parts, key), row.username)
-    if (failure) return failure
-  } catch (error) {
-    return error instanceof BrokerError ? error.failure : { code: 'internal' }
-  }
-  parts.transact(() => confirm(parts, row))
-  return
+  if (!key) return { why: 'unreadable', failure: { code: 'upstream_failed' } }
+  const opened = await openKey(parts, key).catch(() => undefined)
+  if (!opened) return { why: 'unreadable', failure: { code: 'internal' } }
+  const failed = await askUpstream(parts, opened, row.username)
+  if (!failed) parts.transact(() => confirm(parts, row))
+  return failed
 }
 
 /** The job: a bounded share of what is pending, the longest untried first, so that one that fails keeps none waiting. */
@@ -134,7 +145,9 @@ async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOut
   const until = parts.now() + RUN_MS
   const rows = parts.sql
     .exec<CredentialRow>(
-      "SELECT * FROM credentials WHERE state = 'revoking' AND expires_at > ? ORDER BY tried_at, seq LIMIT ?",
+      `SELECT * FROM credentials WHERE state = 'revoking' AND expires_at > ?
+         AND key_uid NOT IN (SELECT uid FROM turn_keys WHERE state = 'deleted' AND uid IS NOT NULL)
+       ORDER BY tried_at, seq LIMIT ?`,
       parts.now(),
       PER_RUN,
     )
@@ -148,10 +161,15 @@ async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOut
   }
   const now = parts.now()
   settleExpired(parts, now)
-  const { left } = parts.sql
-    .exec<{ left: number }>("SELECT count(*) AS left FROM credentials WHERE state = 'revoking' AND expires_at > ?", now)
+  const { left, last } = parts.sql
+    .exec<{ left: number; last: number }>(
+      "SELECT count(*) AS left, max(expires_at) AS last FROM credentials WHERE state = 'revoking' AND expires_at > ?",
+      now,
+    )
     .one()
   if (left === 0) return 'done'
+  // What is left was minted with keys that are gone, and their secrets with them: it ends by itself.
+  if (rows.length === 0) return { againAt: last }
   const pause = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
   return { againAt: now + pause }
 }
@@ -176,7 +194,7 @@ export const revokingJobs = (parts: TenantParts) => ({ [REVOKE_JOB]: (job: Job) 
 /** A credential without a row: its record could not be stored. Nobody was told it; it is taken back all the same. */
 export async function revokeUnrecorded(parts: TenantParts, key: OpenedKey, username: string): Promise<void> {
   for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
-    if (!(await askUpstream(parts, key, username).catch(() => true))) return
+    if (!(await askUpstream(parts, key, username))) return
     await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
   }
 }
@@ -206,9 +224,14 @@ export function settleTargets(parts: Pick<TenantParts, 'sql'>, credential: numbe
   parts.sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
 }
 
-function askUpstream(parts: TenantParts, key: OpenedKey, username: string): Promise<Failure | undefined> {
-  return parts.revokeGate.through(TURN_MS, async () => {
-    const reply = await parts.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
-    return reply.kind === 'ok' ? undefined : failureOf(reply)
-  })
+async function askUpstream(parts: TenantParts, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
+  try {
+    return await parts.revokeGate.through(TURN_MS, async () => {
+      const reply = await parts.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
+      if (reply.kind === 'ok') return
+      return { why: reply.kind === 'refused' ? 'refused' : 'for-now', failure: failureOf(reply) }
+    })
+  } catch (error) {
+    return { why: 'for-now', failure: error instanceof BrokerError ? error.failure : { code: 'internal' } }
+  }
 }

@@ -2,6 +2,7 @@
 import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
+import { ATTEMPTS_TABLE } from './attempts.ts'
 
 export const MIGRATIONS = [
   `CREATE TABLE tenant (
@@ -53,4 +54,5 @@ export const MIGRATIONS = [
      day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
      revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
    ) WITHOUT ROWID;`,
+  ATTEMPTS_TABLE,
 ] as const

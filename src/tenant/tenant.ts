@@ -14,6 +14,7 @@ import type { CreatedTurnKey, DeletedTurnKey, TurnKeyView } from '../contract/tu
 import type { Result } from '../errors.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
+import { noteAnswered } from './attempts.ts'
 import { authorize } from './authority.ts'
 import { publish, snapshot } from './changes.ts'
 import { createClientToken } from './clientTokens.ts'
@@ -98,6 +99,11 @@ export class Tenant extends TenantObject {
       parts.waitUntil(work.catch(() => undefined))
       return work
     }, creation)
+  }
+
+  /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
+  answered(requestId: string): Promise<Result<void>> {
+    return this.answer((parts) => noteAnswered(parts, requestId))
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {

@@ -5,11 +5,14 @@ import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import type { Attempt } from './attempts.ts'
 import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
+import { IN_DOUBT, SETTLED } from './turnKeyMachine.ts'
 import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
+import { apply } from './turnKeySteps.ts'
 
 /** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
 const SECRET_REPEATED_MS = 600_000
@@ -17,14 +20,9 @@ const SECRET_REPEATED_MS = 600_000
 export interface TurnKeyCreation extends Call {
   readonly name: string
   readonly idempotency: IdempotencyKey | undefined
+  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
+  readonly attempt?: Attempt | undefined
 }
-
-/** Nobody knows what upstream did. */
-export const inDoubt = () =>
-  new BrokerError('outcome_unknown', {
-    doNotRepeat: true,
-    detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
-  })
 
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
 export async function replay(
@@ -33,10 +31,25 @@ export async function replay(
   earlier: EarlierRequest,
 ): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, earlier.target)
-  if (row?.state === 'creating') throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (row?.state === 'unknown') throw inDoubt()
+  if (row?.state === 'creating' && parts.creations.has(row.intent))
+    throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
+  refuseDoubtful(parts, creation, row)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
   return answer(parts, creation, earlier.target)
+}
+
+/** A repeat of the client's own, without a key: the first attempt is over, or its object is. */
+export function replayAttempt(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+  const row = keyByIntent(parts.sql, intent)
+  refuseDoubtful(parts, creation, row)
+  if (row?.state === 'failed') throw errorOf(SETTLED)
+  return answer(parts, creation, intent)
+}
+
+/** One that is still being created when nobody here is at it was left behind by an object that died. */
+function refuseDoubtful(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow | undefined): void {
+  const failure = row?.state === 'creating' ? apply(parts, row, { kind: 'doubted' }, creation).failure : undefined
+  if (failure || row?.state === 'unknown') throw errorOf(failure ?? IN_DOUBT)
 }
 
 export async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {

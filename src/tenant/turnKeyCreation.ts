@@ -3,21 +3,21 @@
  * duplicate names, so the intent is stored first, the call is made once, and any doubt is settled by a job.
  */
 import { failureOf } from '../cloudflare/failures.ts'
-import type { CreatedKey } from '../cloudflare/turnKeys.ts'
 import type { CreatedTurnKey } from '../contract/turnKeys.ts'
 import { base62, randomBytes } from '../crypto/encoding.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
 import type { EarlierRequest } from '../storage/idempotency.ts'
+import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
 import type { TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
-import { answer, inDoubt, record, replay, type TurnKeyCreation } from './turnKeyAnswer.ts'
+import { answer, record, replay, replayAttempt, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { scheduleRemoval } from './turnKeyRemoval.ts'
-import { countTakenPlaces, forgetOldKeys, keyByIntent, moveKey, type TurnKeyRow } from './turnKeyRows.ts'
-import { CREATE_ROUTE, failCreation, SETTLE_JOB } from './turnKeySettling.ts'
-import { LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
+import { countTakenPlaces, forgetOldKeys, keyByIntent } from './turnKeyRows.ts'
+import { isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000
@@ -31,6 +31,26 @@ const FIRST_SECRET_VERSION = 1
  * commit. 7. Answer. Any doubt between 4 and 6 leaves the intent to its job.
  */
 export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreation): Promise<CreatedTurnKey> {
+  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
+  const { attempt } = creation
+  if (!attempt) return createOnce(parts, creation, intent)
+  authorize(parts, creation.caller, 'turn_keys:write')
+  return attempted(
+    parts,
+    { ...creation, attempt },
+    {
+      route: CREATE_ROUTE,
+      intent,
+      admit: () => void admit(parts, creation),
+      anew: (mine) => createOnce(parts, creation, mine),
+      // Without an intent the first attempt came to nothing before it was stored.
+      again: (first) =>
+        keyByIntent(parts.sql, first) ? replayAttempt(parts, creation, first) : createOnce(parts, creation, first),
+    },
+  )
+}
+
+async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
   const earlier = admit(parts, creation)
   if (earlier) return replay(parts, creation, earlier)
 
@@ -39,17 +59,15 @@ export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreatio
   unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
-  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))
   if (meanwhile) return replay(parts, creation, meanwhile)
-  await parts.storage.sync()
-
+  parts.creations.add(intent)
   try {
-    const created = await post(parts, creation, intent)
-    if (!unwrap(await parts.account().claimTurnKey(created.uid, tenant))) throw inDoubt()
-    await storeKey(parts, creation, intent, created)
-  } catch (error) {
-    throw settledOrInDoubt(parts, creation, intent, error)
+    await parts.storage.sync()
+    const failure = await makeKey(parts, creation, intent)
+    if (failure) throw errorOf(failure)
+  } finally {
+    parts.creations.delete(intent)
   }
   await publishKey(parts, keyByIntent(parts.sql, intent)?.uid ?? '')
   try {
@@ -88,68 +106,43 @@ function storeIntent(parts: TenantParts, creation: TurnKeyCreation, intent: stri
   parts.jobs.put(SETTLE_JOB, intent, now + LOOK_AFTER_MS[0])
 }
 
-/** The one POST. Throws a failure that is final, or anything else when it is not known what upstream did. */
-async function post(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedKey> {
-  const { deployment } = parts.config
-  const reply = await parts.turnKeys.create(markedName(deployment, intent, creation.name), POST_DEADLINE_MS)
-  // "No such key" is no answer to a creation.
-  if (reply.kind === 'doubtful' || reply.kind === 'gone') throw inDoubt()
-  if (reply.kind !== 'ok') throw new Refused(failureOf(reply))
-  // An answer about a key of another name is no answer to what was asked.
-  const { name } = reply.value
-  if (name !== '' && !name.startsWith(marker(deployment, intent))) throw inDoubt()
-  return reply.value
-}
-
-/** Upstream said no and made nothing. */
-class Refused extends Error {
-  readonly failure: Failure
-  constructor(failure: Failure) {
-    super(failure.code)
-    this.failure = failure
+/** From the one POST to the commit. Whatever is not clearly a yes or a no leaves the intent to its job. */
+async function makeKey(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<Failure | undefined> {
+  const row = keyByIntent(parts.sql, intent)
+  if (!row) return IN_DOUBT
+  try {
+    const event = await post(parts, creation, intent)
+    // What the creation rests on is read in the transaction that ends it.
+    return parts.transact(() => {
+      const it = event.kind === 'created' ? { ...event, refusal: refusalNow(parts, creation) } : event
+      return applyWithin(parts, row, it, creation).failure
+    })
+  } catch {
+    try {
+      return apply(parts, row, { kind: 'doubted' }, creation).failure
+    } catch {
+      // Storage takes nothing: the intent stays `creating`, and its job finds it so.
+      return IN_DOUBT
+    }
   }
 }
 
-/** Seals, then stores key, audit and answer in one commit, unless what the creation rests on was taken away meanwhile. */
-async function storeKey(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  intent: string,
-  created: CreatedKey,
-): Promise<void> {
-  const { uid, key, created: createdAt, modified } = created
+/** The one POST, and what the machine is to make of its answer. Seals what is to be stored. */
+async function post(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<KeyEvent> {
+  const { deployment } = parts.config
   const { id: tenant } = tenantRecord(parts)
+  const reply = await parts.turnKeys.create(markedName(deployment, intent, creation.name), POST_DEADLINE_MS)
+  // "No such key" is no answer to a creation.
+  if (reply.kind === 'doubtful' || reply.kind === 'gone') return { kind: 'doubted' }
+  if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }
+  // An answer about a key of another name is no answer to what was asked.
+  const { uid, key, name, created, modified } = reply.value
+  if (!isMarked(name, marker(deployment, intent))) return { kind: 'doubted' }
+  if (!unwrap(await parts.account().claimTurnKey(uid, tenant))) return { kind: 'doubted' }
   const place = { purpose: 'turn-key-secret', tenant, record: uid, version: FIRST_SECRET_VERSION } as const
   const sealed = await seal(parts.config.rootKeys, place, key)
-
-  const refusal = parts.transact(() => {
-    const row = keyByIntent(parts.sql, intent)
-    if (row?.state !== 'creating') throw inDoubt()
-    const refused = refusalNow(parts, creation)
-    parts.sql.exec(
-      'UPDATE turn_keys SET uid = ?, sealed = ?, secret_version = ?, created = ?, modified = ?, checked_at = ? WHERE intent = ?',
-      uid,
-      sealed,
-      FIRST_SECRET_VERSION,
-      createdAt,
-      modified,
-      parts.now(),
-      intent,
-    )
-    moveKey(parts.sql, row, refused ? 'deleting' : 'active', parts.now())
-    parts.jobs.remove(SETTLE_JOB, intent)
-    if (refused) {
-      scheduleRemoval(parts, uid, 0)
-      parts.idempotency.finish(CREATE_ROUTE, intent, refused)
-    }
-    record(
-      parts,
-      creation,
-      refused ? { target: uid, outcome: 'refused', code: refused.code } : { target: uid, outcome: 'done' },
-    )
-    return refused
-  })
-  if (refusal) throw errorOf(refusal)
+  const columns = { sealed, secret_version: FIRST_SECRET_VERSION, created, modified }
+  return { kind: 'created', uid, columns, refusal: undefined }
 }
 
 /** What the creation rests on, read again: the tenant suspended or the token deleted since is a refusal. */
@@ -162,36 +155,4 @@ function refusalNow(parts: TenantParts, creation: TurnKeyCreation): Failure | un
     if (error instanceof BrokerError) return { ...error.failure, doNotRepeat: true }
     throw error
   }
-}
-
-/** After the POST: a refusal of upstream's ends the creation; anything unforeseen leaves it to the job. */
-function settledOrInDoubt(parts: TenantParts, creation: TurnKeyCreation, intent: string, error: unknown): BrokerError {
-  const row = keyByIntent(parts.sql, intent)
-  if (row?.state !== 'creating') return error instanceof BrokerError ? error : inDoubt()
-  if (error instanceof Refused) return refusedUpstream(parts, creation, row, error.failure)
-  try {
-    parts.transact(() => {
-      moveKey(parts.sql, row, 'unknown', parts.now())
-      record(parts, creation, { target: intent, outcome: 'unknown', code: 'outcome_unknown' })
-    })
-  } catch {
-    // Storage takes nothing: the intent stays `creating`, and its job finds it so.
-  }
-  return inDoubt()
-}
-
-function refusedUpstream(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  row: TurnKeyRow,
-  failure: Failure,
-): BrokerError {
-  // Told to wait, the caller may try again, also under the same Idempotency-Key; any other refusal is final.
-  const final: Failure = failure.retryAfterSeconds === undefined ? { ...failure, doNotRepeat: true } : failure
-  parts.transact(() => {
-    failCreation(parts, row, final)
-    if (!final.doNotRepeat) parts.idempotency.forget(CREATE_ROUTE, row.intent)
-    record(parts, creation, { target: row.intent, outcome: 'failed', code: final.code })
-  })
-  return errorOf(final)
 }

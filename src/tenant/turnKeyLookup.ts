@@ -1,13 +1,12 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
 import type { TurnKeyView } from '../contract/turnKeys.ts'
-import { audit } from '../storage/audit.ts'
 import { authorize } from './authority.ts'
 import { publish } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { markMissing, visibleKey } from './turnKeyRenaming.ts'
-import { moveKey, viewOf, visibleKeys } from './turnKeyRows.ts'
+import { viewOf, visibleKey, visibleKeys } from './turnKeyRows.ts'
+import { apply, said } from './turnKeySteps.ts'
 
 const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
@@ -45,7 +44,8 @@ export async function lookUpTurnKey(parts: TenantParts, call: Call & { readonly 
 const isDue = (parts: TenantParts, checkedAt: number | null): boolean =>
   checkedAt === null || parts.now() - checkedAt > CHECKED_FOR_MS
 
-function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
+/** However many ask, upstream is asked once, and after an answer that said nothing not again for a minute. */
+export function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
   const known = parts.checks.get(uid)
   if (known && parts.now() - known.begunAt < CHECK_COOL_DOWN_MS) return known.done
   const done = check(parts, uid)
@@ -58,21 +58,10 @@ async function check(parts: TenantParts, uid: string): Promise<void> {
   const { id: tenant, policy } = tenantRecord(parts)
   const spending = { tenant, limit: policy.maxApiCallsPer5Min, purpose: 'tenant' } as const
   // The Account out of reach is no reason to refuse a look-up: the copy must do.
-  const granted = await parts
-    .account()
-    .spend(spending)
-    .catch(() => undefined)
-  if (!granted?.ok) return
+  const granted = await parts.account().spend(spending)
+  if (!granted.ok) return
   const reply = await parts.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
   parts.checks.delete(uid)
-  parts.transact(() => {
-    if (reply.kind === 'gone') return markMissing(parts, uid)
-    const row = visibleKey(parts, uid)
-    const { modified } = reply.value
-    parts.sql.exec('UPDATE turn_keys SET modified = ?, checked_at = ? WHERE uid = ?', modified, parts.now(), uid)
-    if (row.state !== 'missing') return
-    moveKey(parts.sql, row, 'active', parts.now())
-    audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.found', target: uid, outcome: 'done' })
-  })
+  apply(parts, visibleKey(parts, uid), { kind: 'checked', reply: said(reply) })
 }

@@ -1,6 +1,7 @@
 /** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
 import type { TurnKeyView } from '../contract/turnKeys.ts'
-import { BrokerError } from '../errors.ts'
+import { BrokerError, noSuchTurnKey } from '../errors.ts'
+import type { KeyColumns } from './turnKeyMachine.ts'
 import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './turnKeyStates.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
@@ -33,6 +34,9 @@ const visible = VISIBLE.map((state) => `'${state}'`).join(', ')
 
 export const keyByIntent = (sql: SqlStorage, intent: string): TurnKeyRow | undefined =>
   sql.exec<TurnKeyRow>('SELECT * FROM turn_keys WHERE intent = ?', intent).toArray()[0]
+
+export const keyBySeq = (sql: SqlStorage, seq: number): TurnKeyRow | undefined =>
+  sql.exec<TurnKeyRow>('SELECT * FROM turn_keys WHERE seq = ?', seq).toArray()[0]
 
 export const keyByUid = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
   sql.exec<NamedTurnKeyRow>('SELECT * FROM turn_keys WHERE uid = ?', uid).toArray()[0]
@@ -77,6 +81,20 @@ export function moveKey(sql: SqlStorage, row: TurnKeyRow, to: TurnKeyState, now:
   const [current] = sql.exec<{ state: TurnKeyState }>('SELECT state FROM turn_keys WHERE seq = ?', row.seq).toArray()
   if (!current || !mayMove(current.state, to)) throw new Error(`no move from ${current?.state} to ${to}`)
   sql.exec('UPDATE turn_keys SET state = ?, state_at = ? WHERE seq = ?', to, now, row.seq)
+}
+
+/** Inside a transaction. The names are those of `KeyColumns`, which nobody but this program writes. */
+export function writeColumns(sql: SqlStorage, seq: number, columns: KeyColumns): void {
+  const entries: [string, SqlStorageValue][] = Object.entries(columns)
+  const assignments = entries.map(([name]) => `${name} = ?`).join(', ')
+  sql.exec(`UPDATE turn_keys SET ${assignments} WHERE seq = ?`, ...entries.map(([, value]) => value), seq)
+}
+
+/** A key that the callers may know of. */
+export function visibleKey({ sql }: { readonly sql: SqlStorage }, uid: string): NamedTurnKeyRow {
+  const row = keyByUid(sql, uid)
+  if (!row || !isVisible(row.state)) throw noSuchTurnKey()
+  return row
 }
 
 /** What the callers see of a key. */

@@ -24,7 +24,7 @@ const MOVES: Record<TurnKeyState, readonly TurnKeyState[]> = {
   unknown: ['failed'],
   active: ['retiring', 'deleting', 'missing'],
   retiring: ['deleting', 'missing'],
-  missing: ['active', 'deleting'],
+  missing: ['active', 'retiring', 'deleting'],
   deleting: ['deleted'],
   deleted: [],
   failed: [],
@@ -40,6 +40,8 @@ export const isVisible = (state: TurnKeyState): state is (typeof VISIBLE)[number
 
 /** The name a key has upstream: a marker that leads back to the intent, then the tenant's own name. */
 export const marker = (deployment: string, intent: string): string => `tb.${deployment}.${intent}`
+/** Whether a name carries this marker and no other that begins alike. */
+export const isMarked = (name: string, mark: string): boolean => name === mark || name.startsWith(`${mark} `)
 export const markedName = (deployment: string, intent: string, name: string): string =>
   `${marker(deployment, intent)} ${name}`.trimEnd()
 

@@ -1,0 +1,54 @@
+/**
+ * The Account as the Tenant calls it: every call has a deadline, and one that breaks or is late is a typed failure like
+ * any other. So a broken Account is never an `internal` here, and never holds an alarm with all its jobs.
+ */
+import type { Account } from '../account/account.ts'
+import type { Failure, Result } from '../errors.ts'
+import * as log from '../storage/log.ts'
+
+/** The Account's methods that Tenants call, and how long each may take. Upstream's list alone may take 8 s. */
+const DEADLINES_MS = {
+  spend: 2_500,
+  claimTurnKey: 2_500,
+  claimIssuers: 2_500,
+  mirrorTenant: 5_000,
+  buryTenant: 5_000,
+  markedTurnKeys: 10_000,
+} as const satisfies Partial<Record<keyof Account, number>>
+
+type Name = keyof typeof DEADLINES_MS
+export type AccountCalls = Pick<Account, Name>
+
+const LATE: Failure = { code: 'broker_busy', retryAfterSeconds: 1 }
+
+export function accountCalls(stub: () => DurableObjectStub<Account>): AccountCalls {
+  const bounded =
+    <A extends unknown[], T>(name: Name, call: (...args: A) => Promise<Result<T>>) =>
+    (...args: A): Promise<Result<T>> =>
+      settled(name, () => call(...args))
+  return {
+    spend: bounded('spend', (spending) => stub().spend(spending)),
+    claimTurnKey: bounded('claimTurnKey', (uid, tenant) => stub().claimTurnKey(uid, tenant)),
+    claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),
+    mirrorTenant: bounded('mirrorTenant', (report) => stub().mirrorTenant(report)),
+    buryTenant: bounded('buryTenant', (id) => stub().buryTenant(id)),
+    markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
+  }
+}
+
+async function settled<T>(name: Name, call: () => Promise<Result<T>>): Promise<Result<T>> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<Result<T>>((resolve) => {
+    timer = setTimeout(() => resolve({ ok: false, failure: LATE }), DEADLINES_MS[name])
+  })
+  try {
+    return await Promise.race([call(), late])
+  } catch (error) {
+    log.failure('account_unreachable', { operation: name }, error)
+    // The runtime's own flag for "not even begun".
+    const overloaded = typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
+    return { ok: false, failure: overloaded ? LATE : { code: 'storage_failed' } }
+  } finally {
+    clearTimeout(timer)
+  }
+}

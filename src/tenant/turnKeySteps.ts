@@ -1,0 +1,79 @@
+/** Writes what the machine decides: state, columns, jobs, audit and the answer to repeats, in one transaction. */
+import { actorOf } from '../auth/caller.ts'
+import type { Reply } from '../cloudflare/reply.ts'
+import { mergePolicy } from '../contract/policy.ts'
+import { audit } from '../storage/audit.ts'
+import { recordChange } from './changes.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { ofKey, takeBack } from './revoking.ts'
+import { type KeyEvent, type KeyFacts, next, type Said, SETTLE_JOB, type Step } from './turnKeyMachine.ts'
+import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from './turnKeyRows.ts'
+
+/** The `Idempotency-Key` scope of creations. */
+export const CREATE_ROUTE = 'turn-keys'
+
+/** Feeds the machine one event about a key and writes its step. `by`: who asked; without, the broker itself did. */
+export const apply = (parts: TenantParts, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
+  parts.transact(() => applyWithin(parts, row, event, by))
+
+/** The same inside a transaction. The row is read anew: what was awaited since may have changed it. */
+export function applyWithin(parts: TenantParts, { seq }: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step {
+  const row = keyBySeq(parts.sql, seq)
+  const now = parts.now()
+  const step = next(row ? factsOf(row) : GONE, event, now)
+  if (!row) return step
+  const { to, set, jobs = [], repeat } = step
+  if (set) writeColumns(parts.sql, seq, set)
+  if (to) moveKey(parts.sql, row, to, now)
+  // It mints no more: what is in flight with it finds out before it commits.
+  if (to && row.state === 'active') parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  const uid = set?.uid ?? row.uid ?? ''
+  if (step.demote) demote(parts, uid)
+  if (step.takeBack) takeBack(parts, ofKey(uid), null)
+  for (const { kind, at } of jobs) {
+    const on = kind === SETTLE_JOB ? row.intent : uid
+    if (at === 'over') parts.jobs.remove(kind, on)
+    else parts.jobs.put(kind, on, at)
+  }
+  if (repeat === 'forget') parts.idempotency.forget(CREATE_ROUTE, row.intent)
+  else if (repeat) parts.idempotency.finish(CREATE_ROUTE, row.intent, repeat)
+  if (step.change) recordChange(parts, by, step.change, uid)
+  if (step.audit) {
+    const who = by ? { actor: actorOf(by.caller), requestId: by.requestId } : { actor: 'broker' }
+    audit(parts.sql, now, { target: row.uid ?? row.intent, ...who, ...step.audit })
+  }
+  return step
+}
+
+/** Upstream's reply about a key, as the machine wants it. */
+export const said = (reply: Reply<{ readonly modified: string }>): Said =>
+  reply.kind === 'ok' ? { kind: 'ok', modified: reply.value.modified } : reply
+
+/** A row that is gone was finally over. */
+const GONE: KeyFacts = {
+  state: 'deleted',
+  name: '',
+  pendingName: null,
+  replaced: false,
+  looks: 0,
+  begunAt: 0,
+}
+
+const factsOf = (row: TurnKeyRow): KeyFacts => ({
+  state: row.state,
+  name: row.name,
+  pendingName: row.pending_name,
+  replaced: false,
+  looks: row.looks,
+  begunAt: row.begun_at,
+})
+
+/** Where the policy names this key, the newest active one takes its place. */
+function demote(parts: TenantParts, uid: string): void {
+  const { chosen } = tenantRecord(parts)
+  if (chosen.defaultKeyId !== uid) return
+  const newest = visibleKeys(parts.sql).find((key) => key.state === 'active')
+  const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
+  parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+}
