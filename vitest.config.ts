@@ -50,7 +50,12 @@ export default defineConfig({
               wrangler: { configPath: './wrangler.toml' },
               remoteBindings: false,
               miniflare: {
-                bindings: { ...bindings, DEPLOYMENT: 'test' },
+                bindings: {
+                  ...bindings,
+                  DEPLOYMENT: 'test',
+                  MATRIX_EVERY_AWAIT: process.env.MATRIX_EVERY_AWAIT ?? '',
+                  MATRIX_CELL: process.env.MATRIX_CELL ?? '',
+                },
                 ratelimits: {
                   RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
                   RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },

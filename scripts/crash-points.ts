@@ -6,7 +6,8 @@ import type { Plugin } from 'vitest/config'
 const WATCHED = /\/src\/((?:tenant|account|storage|cloudflare|crypto|cache)\/\w+\.ts)$/
 
 /** Declared at the end of each file, so that its lines keep their numbers. */
-const STEP = '\nfunction __step(at, make) { return globalThis.__crashPoint ? globalThis.__crashPoint(at, make) : make() }\n'
+const STEP =
+  '\nfunction __step(at, make) { return globalThis.__crashPoint ? globalThis.__crashPoint(at, make) : make() }\n'
 
 interface Await {
   readonly start: number

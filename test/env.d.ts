@@ -3,6 +3,10 @@ declare namespace Cloudflare {
   interface Env {
     EMULATOR_URL: string
     CLOUDFLARE_RTC_URL: string
+    /** Not empty: no crash point is left out because it is like another. */
+    MATRIX_EVERY_AWAIT: string
+    /** The name of a cell of the fault matrix, to play that one only. */
+    MATRIX_CELL: string
   }
 }
 

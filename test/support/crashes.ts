@@ -2,8 +2,9 @@
  * Ends the objects at a chosen `await` of theirs, and tells which there are. The awaits are named by the plugin in
  * scripts/crash-points.ts. At the chosen one everything in the objects stands still; then the runtime ends them all.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
+
 import { abortAllDurableObjects, runInDurableObject } from 'cloudflare:test'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { vi } from 'vitest'
 import { passTime } from './clock.ts'
 import { accountStub } from './tenantRows.ts'
@@ -53,7 +54,10 @@ interface Options {
   readonly deadlineMs?: number
 }
 
-export async function watched<T>(act: () => Promise<T>, { point, silence = false, deadlineMs = Number.POSITIVE_INFINITY }: Options = {}): Promise<Run<T>> {
+export async function watched<T>(
+  act: () => Promise<T>,
+  { point, silence = false, deadlineMs = Number.POSITIVE_INFINITY }: Options = {},
+): Promise<Run<T>> {
   const watch = new Watch(point && nameOf(point))
   const factor = silence ? SILENCE_FASTER : 1
   const restore = [hurryTimers(factor), await onWrites(() => watch.events.push('write'))]
@@ -171,8 +175,7 @@ function isRepeated(way: readonly string[], length: number): boolean {
 
 /** Whether what is awaited here begins by awaiting something else. */
 function isOuter(events: readonly string[], i: number): boolean {
-  const next = events[i + 1]
-  return next !== undefined && next.startsWith('before ')
+  return events[i + 1]?.startsWith('before ') === true
 }
 
 function hurryTimers(factor: number): () => void {

@@ -64,17 +64,20 @@ const cellName = (wish: WishName, { fault, point }: Cell): string =>
   `${wish}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
 
 /** Plays a wish under every fault, then under every crash; or, `everyAwait`, at every await however alike. */
-export async function play(name: WishName, { everyAwait = false } = {}): Promise<Played> {
+export async function play(name: WishName, { everyAwait = false, only = '' } = {}): Promise<Played> {
   const isKnown = (fault: FaultRow) => KNOWN.some((known) => known.wish === name && known.fault === fault.name)
   const wish: Wish = WISHES[name]
   const rows = [NO_FAULT, ...(wish.kindsOnly ? KINDS : FAULTS)]
-  const faults = rows.filter((fault) => !isKnown(fault) && isAnother(wish, fault))
+  const isAsked = (cell: Cell) => only === '' || only === cellName(name, cell)
+  const isNear = (fault: FaultRow) =>
+    only === '' || `${only},`.startsWith(`${cellName(name, { fault, point: undefined })},`)
+  const faults = rows.filter((fault) => (only !== '' || !isKnown(fault)) && isAnother(wish, fault) && isNear(fault))
   const whole = await playCells(
     name,
     'whole',
     faults.map((fault) => ({ fault, point: undefined })),
   )
-  const crashed = await playCells(name, 'crashed', crashCells(whole.done, !everyAwait))
+  const crashed = await playCells(name, 'crashed', crashCells(whole.done, !everyAwait && only === '').filter(isAsked))
   return {
     cells: whole.done.length,
     points: new Set(whole.done.flatMap(({ run }) => pointsOf(run.events, { distinct: false }).map(nameOf))).size,

@@ -8,8 +8,8 @@ import type { ShownState } from '../../emulator/client.ts'
 import { open } from '../../src/crypto/seal.ts'
 import { parseConfig } from '../../src/env.ts'
 import { setClock } from './clock.ts'
-import { STANDING } from './secretWatch.ts'
 import { leaks, type Secret } from './secrets.ts'
+import { STANDING } from './secretWatch.ts'
 import { everythingStored, runJobs } from './storage.ts'
 import { keyRows, tenantSql, tenantStub } from './tenantRows.ts'
 import { emulator } from './upstream.ts'
@@ -29,7 +29,10 @@ export async function recover(
   // The runtime calls an alarm again whose handler did not come to its end.
   if (alarmBroken) await runInDurableObject(tenantStub(tenant), (_, { storage }) => storage.setAlarm(Date.now()))
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const [next] = await tenantSql(tenant, `SELECT kind, due FROM jobs WHERE kind NOT IN ${PERIODIC} ORDER BY due LIMIT 1`)
+    const [next] = await tenantSql(
+      tenant,
+      `SELECT kind, due FROM jobs WHERE kind NOT IN ${PERIODIC} ORDER BY due LIMIT 1`,
+    )
     if (!next || Number(next.due) > until) return []
     setClock(Math.max(Date.now(), Number(next.due)))
     if (!(await runJobs(tenant))) return [`the job ${next.kind} has no alarm`]

@@ -54,7 +54,8 @@ export interface Wish {
   readonly check: (thing: Thing, answer: Answer | undefined, after: Aftermath, again: Answer | undefined) => string[]
 }
 
-export const deadlineOf = ({ route }: Wish): number => (route === null ? Number.POSITIVE_INFINITY : ROUTES[route].deadlineMs)
+export const deadlineOf = ({ route }: Wish): number =>
+  route === null ? Number.POSITIVE_INFINITY : ROUTES[route].deadlineMs
 
 const nothing = async (_: World, name: string): Promise<Thing> => ({ name, uid: '', username: '' })
 const aKey = async (world: World, name: string): Promise<Thing> => ({
@@ -111,10 +112,7 @@ const checkCreation: Wish['check'] = ({ name }, answer, after, again) => {
     ...told(first !== undefined && keys[0]?.uid !== first, 'the key that was answered is not there'),
     ...told(first !== undefined && second !== first, 'the repeat was given no or another key'),
     ...told(second !== undefined && keys[0]?.uid !== second, 'the key that the repeat was given is not there'),
-    ...told(
-      second === undefined && keys.length > 0,
-      'there is a key, and the repeat was told that there is none',
-    ),
+    ...told(second === undefined && keys.length > 0, 'there is a key, and the repeat was told that there is none'),
     ...told(
       second === undefined && again !== undefined && again.headers.get('x-should-retry') !== 'false',
       `the repeat was given no final answer: ${again?.text}`,
