@@ -13,7 +13,7 @@ declare module 'vitest' {
 }
 
 /** Long enough for a machine that has much else to do. */
-export const MATRIX_TIMEOUT_MS = 120_000
+export const MATRIX_TIMEOUT_MS = 240_000
 
 export function playedOnce(wish: WishName) {
   let played: Promise<Played> | undefined

@@ -71,7 +71,9 @@ const mint = ({ broker, token }: World, uid: string) =>
   broker.call('POST', `/v1/turn/keys/${uid}/credentials/generate-ice-servers`, token, { ttl: TWO_DAYS_SECONDS })
 
 async function issued(world: World, thing: Thing): Promise<Thing> {
-  const answer = await mint(world, thing.uid)
+  let answer = await mint(world, thing.uid)
+  // On a machine with much else to do, a mint's deadline may pass.
+  for (let retry = 0; answer.status >= 500 && retry < 3; retry++) answer = await mint(world, thing.uid)
   expectStatus(answer, 201)
   return { ...thing, username: usernameIn(answer) ?? '' }
 }
@@ -182,7 +184,7 @@ export const WISHES = {
   'a deletion with something to revoke': {
     operation: 'revoke',
     route: 'turnKeyDelete',
-    asksAgain: 'by its job',
+    kindsOnly: true,
     prepare: anIssuingKey,
     act: (world, { uid }) => remove(world, uid),
     check: (...all) => [...checkRemoval(...all), ...checkRevocation(...all)],
