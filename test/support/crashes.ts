@@ -28,8 +28,8 @@ export interface Run<T> {
   /** Each await as it began and ended, and each write between them; in the order of the run. */
   readonly events: readonly string[]
   readonly crashed: boolean
-  /** How long after its deadline the answer came, in real time; negative: before it. */
-  readonly lateMs: number
+  /** How many turns of the clock after its deadline the answer came: on a busy machine they take longer, as all does. */
+  readonly lateTurns: number
 }
 
 /** Shorter timers are pauses, longer ones deadlines. Pauses are always cut short, deadlines where silence is played. */
@@ -68,9 +68,11 @@ export async function watched<T>(
     await scheduler.wait(1)
     passTime(elapsed() - ticked)
     ticked = elapsed()
+    if (ticked > deadlineMs && !end.ended) lateTurns++
   }
   globalThis.__crashPoint = (place, make) => (outside.getStore() ? make() : watch.step(place, make))
-  const end: { value?: T; thrown?: unknown; lateMs?: number } = {}
+  const end: { value?: T; thrown?: unknown; ended?: true } = {}
+  let lateTurns = 0
   const work = outside
     .run(true, act)
     .then(
@@ -82,14 +84,14 @@ export async function watched<T>(
       },
     )
     .finally(() => {
-      end.lateMs = performance.now() - begunAt - deadlineMs / factor
+      end.ended = true
     })
   try {
-    while (end.lateMs === undefined && !watch.frozen) await tick()
+    while (!end.ended && !watch.frozen) await tick()
     const until = performance.now() + DRAINED_AFTER_MS
     while (watch.running > 0 && !watch.frozen && performance.now() < until) await tick()
     if (watch.frozen) await abortAllDurableObjects()
-    while (end.lateMs === undefined) await tick()
+    while (!end.ended) await tick()
     await work
   } finally {
     globalThis.__crashPoint = undefined
@@ -100,7 +102,7 @@ export async function watched<T>(
     thrown: end.thrown,
     events: watch.events,
     crashed: watch.frozen,
-    lateMs: end.lateMs,
+    lateTurns,
   }
 }
 

@@ -57,8 +57,8 @@ const PAUSE_MS = 10 * SECOND_MS
 const BLOCK_MS = 310 * SECOND_MS
 /** Before this an Idempotency-Key is remembered. */
 const REPEATED_MS = 20 * HOUR_MS
-/** How much later than its deadline an answer may come on a machine that has more to do. */
-const LATE_MS = 1_000
+/** What an answer that its deadline brought about may still take. */
+const LATE_TURNS = 60
 
 const cellName = (wish: WishName, { fault, point }: Cell): string =>
   `${wish}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
@@ -183,11 +183,11 @@ async function settle(
   return [...found, ...(await recover(world.id))]
 }
 
-function wrongAnswer(wish: Wish, { value, thrown, crashed, lateMs }: Done['run']): string[] {
+function wrongAnswer(wish: Wish, { value, thrown, crashed, lateTurns }: Done['run']): string[] {
   const found: string[] = []
   if (thrown !== undefined && !(wish.route === null && crashed)) found.push(`threw ${thrown}`)
   if (value?.status === 500) found.push(`answered 500: ${value.text}`)
-  if (lateMs > LATE_MS) found.push(`answered ${Math.round(lateMs)} ms after its deadline`)
+  if (lateTurns > LATE_TURNS) found.push(`answered long after its deadline (${lateTurns} turns)`)
   return found
 }
 
