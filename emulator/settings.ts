@@ -17,6 +17,8 @@ export const Settings = z.strictObject({
   /** How long the list does not yet show a new key, and still shows a deleted one. */
   listLagMs: DurationMs.default(0),
   getAfterDeleteLagMs: DurationMs.default(0),
+  /** The account tokens that are accepted, in place of the one it was started with; null: that one. */
+  apiTokens: z.array(z.string().min(1)).nullable().default(null),
   maxKeysPerAccount: z.int().min(0).default(1_000),
   /** null: no limit. The block after an overrun lasts one window. */
   rateLimit: z

@@ -29,7 +29,8 @@ const ACTIONS: Record<KeyOperation, (world: World, call: Call) => Answer> = {
 
 export function keyOperation(operation: KeyOperation, world: World, call: Call): Answer {
   if (call.bearer === null) return failure(401, AUTHENTICATION_ERROR, 'Authentication error')
-  if (world.apiToken !== null && call.bearer !== world.apiToken) {
+  const accepted = world.settings.apiTokens ?? (world.apiToken === null ? null : [world.apiToken])
+  if (accepted !== null && !accepted.includes(call.bearer)) {
     return failure(403, AUTHENTICATION_ERROR, 'Authentication error')
   }
   if (call.account.length > MAX_ACCOUNT_ID_CHARACTERS) {

@@ -1,5 +1,6 @@
 /** The table of contents: what surrounds a request, then the doors. Which routes there are is contract/routes.ts. */
 import { Hono } from 'hono'
+import { accountDoor } from './http/account.ts'
 import { apiTokenDoor } from './http/apiTokens.ts'
 import { auditDoor } from './http/auditEvents.ts'
 import { clientScriptDoor } from './http/client.ts'
@@ -14,6 +15,7 @@ import { healthDoor } from './http/health.ts'
 import { iceServersDoor } from './http/iceServers.ts'
 import { revocationDoor } from './http/revocations.ts'
 import { tenantDoor } from './http/tenants.ts'
+import { turnKeyChangesDoor } from './http/turnKeyChanges.ts'
 import { turnKeyDoor } from './http/turnKeys.ts'
 
 export function createApp(): App {
@@ -27,12 +29,14 @@ export function createApp(): App {
   iceServersDoor(app)
   credentialTwins(app)
   turnKeyDoor(app)
+  turnKeyChangesDoor(app)
   clientTokenDoor(app)
   credentialDoor(app)
   revocationDoor(app)
   auditDoor(app)
   tenantDoor(app)
   apiTokenDoor(app)
+  accountDoor(app)
 
   app.onError(renderError)
   app.notFound(renderMissing)

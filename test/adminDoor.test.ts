@@ -131,13 +131,20 @@ async function knock(broker: Broker, tokenId: string, identities: Record<string,
 
 const asItIs = SPELLINGS.slice(0, 1)
 
+/** Some seven thousand requests: more than a test may usually take on a busy machine. */
+const A_TABLE_MS = 120_000
+
 describe('G13: the admin door', () => {
-  it('is closed to every bad identity, on every route and spelling of its path', async () => {
-    const { inside, broker, apiToken, tokenId } = await setUp()
-    const before = await stateOf(inside)
-    expect(await knock(broker, tokenId, badIdentities(apiToken))).toEqual([])
-    expect(await stateOf(inside)).toEqual(before)
-  })
+  it(
+    'is closed to every bad identity, on every route and spelling of its path',
+    async () => {
+      const { inside, broker, apiToken, tokenId } = await setUp()
+      const before = await stateOf(inside)
+      expect(await knock(broker, tokenId, badIdentities(apiToken))).toEqual([])
+      expect(await stateOf(inside)).toEqual(before)
+    },
+    A_TABLE_MS,
+  )
 
   it('opens to the admin token, so that the table above knocks on real doors', async () => {
     const { broker, tokenId } = await setUp()

@@ -138,7 +138,8 @@ describe('a bad body', () => {
         if (taken.bytes > 4 * MAX_BODY_BYTES || !taken.cancelled) wrong.push(`${target.name} took ${taken.bytes} bytes`)
       }
       const fits = await sendTo(broker, target, whole)
-      if (fits.status >= 300) wrong.push(`${target.name}, 16 KiB: ${shown(fits)}`)
+      // What a body of that size is about is another matter.
+      if (fits.status >= 300 && fits.status !== 409) wrong.push(`${target.name}, 16 KiB: ${shown(fits)}`)
     }
     expect(wrong).toEqual([])
   })

@@ -55,6 +55,7 @@ const REQUIRED: Partial<Record<BodyRoute, string[]>> = {
   banCreate: ['until'],
   tenantCreate: ['id', 'name', 'region'],
   apiTokenCreate: ['name', 'scopes'],
+  turnKeyImport: ['uid', 'key'],
 }
 
 describe('a bad field', () => {

@@ -66,6 +66,13 @@ describe('G9: the budget', () => {
     expect(answers.filter(({ ok }) => ok)).toHaveLength(20)
   })
 
+  it('counts a creation that begins again with its intent twice, and notes whose it is once', async () => {
+    const spending = { tenant: 'acme', limit: 720, purpose: 'tenant', intent: 'i' } as const
+    for (let n = 0; n < 2; n++) expect(await accountStub().spend(spending)).toMatchObject({ ok: true })
+    expect(await accountSql('SELECT sum(calls) AS spent FROM api_calls')).toEqual([{ spent: 2 }])
+    expect(await accountSql('SELECT intent, tenant FROM creations')).toEqual([{ intent: 'i', tenant: 'acme' }])
+  })
+
   it('slides: never more than 840 calls in any 5 minutes, and room again when they have passed', async () => {
     const start = startOfBucket()
     // Calls at the very end of a bucket are the ones a careless window forgets too early.

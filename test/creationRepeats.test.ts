@@ -110,6 +110,7 @@ describe('the same Idempotency-Key', () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit' } })
     expectFailure(await create(), 'upstream_unavailable')
+    passTime(1.1 * MINUTE_MS)
     expectStatus(await create(), 201)
     expectStatus(await create(), 201)
     expect(await countAsked('create')).toBe(2)

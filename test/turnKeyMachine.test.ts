@@ -28,10 +28,18 @@ const EVENTS: KeyEvent[] = [
   { kind: 'taken-back', pending: 1, possible: false },
   { kind: 'taken-back', pending: 0, possible: true },
   { kind: 'rename-ordered', name: 'second' },
+  ...[null, NOW + 60_000].flatMap((lastExpiry): KeyEvent[] => [
+    { kind: 'replaced', revoke: false, lastExpiry },
+    { kind: 'replaced', revoke: true, lastExpiry },
+    { kind: 'retired', lastExpiry },
+  ]),
   ...replies.flatMap((reply): KeyEvent[] => [
     { kind: 'removed', reply },
     { kind: 'renamed', name: 'second', reply },
     { kind: 'checked', reply },
+    { kind: 'proved', reply, old: { name: 'first' } },
+    { kind: 'proved', reply, old: { name: 'renamed' } },
+    { kind: 'proved', reply, old: undefined },
   ]),
 ]
 
@@ -39,6 +47,8 @@ const keyIn = (state: TurnKeyState, more: Partial<KeyFacts> = {}): KeyFacts => (
   state,
   name: 'first',
   pendingName: null,
+  hasSecret: false,
+  replaces: false,
   replaced: false,
   looks: 0,
   begunAt: NOW,
@@ -46,7 +56,14 @@ const keyIn = (state: TurnKeyState, more: Partial<KeyFacts> = {}): KeyFacts => (
 })
 
 const KEYS = TURN_KEY_STATES.flatMap((state) =>
-  [{}, { replaced: true }, { pendingName: 'second' }, { looks: 4 }].map((more) => keyIn(state, more)),
+  [
+    {},
+    { replaced: true },
+    { replaces: true },
+    { replaces: true, hasSecret: true },
+    { pendingName: 'second' },
+    { looks: 4 },
+  ].map((more) => keyIn(state, more)),
 )
 const everywhere = KEYS.flatMap((key) => EVENTS.map((event) => ({ key, event, step: next(key, event, NOW) })))
 

@@ -3,15 +3,20 @@
  * key, the shared budget of API calls. This file is its RPC surface; each method is one operation of a file beside it.
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { Observed } from '../cloudflare/rateHeaders.ts'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import type { AccountView, SweepView } from '../contract/account.ts'
+import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { IssuerPair } from '../contract/issuers.ts'
-import type { TenantSummary, TenantView } from '../contract/tenants.ts'
+import type { RestoredTenant, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
-import { BrokerError, MAX_RETRY_AFTER_SECONDS, type Result } from '../errors.ts'
+import { BrokerError, errorOf, type Result } from '../errors.ts'
+import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
 import { answering, transaction } from '../storage/object.ts'
+import type { Call } from '../tenant/parts.ts'
 import { type Spending, spend } from './budget.ts'
 import {
   buryTenant,
@@ -25,8 +30,13 @@ import {
 } from './directory.ts'
 import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
+import { bringBack, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
 import { MIGRATIONS } from './schema.ts'
-import { claimTurnKey, ownerOfTurnKey, UpstreamList } from './turnKeys.ts'
+import { orderSweep, sweep } from './sweeping.ts'
+import { ensureSweep, SWEEP_JOB } from './sweepRows.ts'
+import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys.ts'
+import { observe } from './upstream.ts'
+import { describeAccount } from './view.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #parts: AccountParts | { readonly misconfigured: string }
@@ -42,14 +52,17 @@ export class Account extends DurableObject<Env> {
     migrate(ctx.storage, MIGRATIONS)
     const now = () => Date.now()
     const jobs = new Jobs(ctx.storage, now)
+    const transact = transaction(ctx.storage, jobs)
+    const observed = async (it: Observed) => transact(() => observe(ctx.storage.sql, now(), it))
     this.#parts = {
+      deployment: parsed.config.deployment,
       sql: ctx.storage.sql,
       now,
       jobs,
       idempotency: new Idempotency(ctx.storage.sql, now),
-      turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now }),
+      turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: observed }),
       tenants: env.TENANTS,
-      transact: transaction(ctx.storage, jobs),
+      transact,
     }
   }
 
@@ -68,7 +81,11 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => createTenant(parts, creation))
   }
 
-  mirrorTenant(report: Parameters<typeof mirrorTenant>[1]): Promise<Result<void>> {
+  restoreTenant(call: Restoration): Promise<Result<RestoredTenant>> {
+    return this.#answer((parts) => restoreTenant(parts, call))
+  }
+
+  mirrorTenant(report: Parameters<typeof mirrorTenant>[1]): Promise<Result<number>> {
     return this.#answer((parts) => mirrorTenant(parts, report))
   }
 
@@ -92,21 +109,42 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => claimTurnKey(parts, uid, tenant))
   }
 
+  releaseTurnKey(uid: string, tenant: string): Promise<Result<void>> {
+    return this.#answer((parts) => releaseTurnKey(parts, uid, tenant))
+  }
+
   /** The tenant that owns a TURN key; `null`: none here does. */
   turnKeyOwner(uid: string): Promise<Result<string | null>> {
     return this.#answer((parts) => ownerOfTurnKey(parts, uid))
   }
 
-  /** Takes one API call out of the budget, or fails with `rate_limited` and a time to wait. */
+  /** Takes one API call out of the budget, or fails with a time to wait: `rate_limited`, `upstream_unavailable`. */
   spend(spending: Spending): Promise<Result<void>> {
     return this.#answer((parts) => {
-      const wait = parts.transact(() => spend(parts.sql, parts.now(), spending))
-      if (wait === undefined) return
-      throw new BrokerError('rate_limited', {
-        retryAfterSeconds: Math.min(wait, MAX_RETRY_AFTER_SECONDS),
-        detail: 'The budget of Cloudflare API calls is spent for now.',
+      const refused = parts.transact(() => {
+        const failure = spend(parts.sql, parts.now(), spending)
+        if (!failure) ensureSweep(parts)
+        return failure
       })
+      if (refused) throw errorOf(refused)
     })
+  }
+
+  /** What an answer of Cloudflare's said of the limits that all calls share. */
+  observe(observed: Observed): Promise<Result<void>> {
+    return this.#answer((parts) => parts.transact(() => observe(parts.sql, parts.now(), observed)))
+  }
+
+  describe(): Promise<Result<AccountView>> {
+    return this.#answer(describeAccount)
+  }
+
+  orderSweep(call: Call): Promise<Result<SweepView>> {
+    return this.#answer((parts) => orderSweep(parts, call))
+  }
+
+  listAuditEvents(page: AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
+    return this.#answer((parts) => readAuditTrail(parts.sql, page))
   }
 
   /** Uids of upstream's keys that carry a creation's marker, as listed after `since`. */
@@ -122,6 +160,11 @@ export class Account extends DurableObject<Env> {
         await finishCreation(parts, key)
         return 'done'
       },
+      [RESTORE_JOB]: async ({ key }) => {
+        await bringBack(parts, key)
+        return 'done'
+      },
+      [SWEEP_JOB]: () => sweep(parts, this.#list),
     })
   }
 

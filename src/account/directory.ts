@@ -32,7 +32,7 @@ interface TenantRow extends Record<string, SqlStorageValue> {
 
 /** Whether a tenant's object may be asked. Not before it was set up: the first call decides where it lives. */
 export function isTenant(parts: AccountParts, id: string): boolean {
-  const row = find(parts, id)
+  const row = tenantRow(parts, id)
   return row !== undefined && row.state !== 'creating' && row.state !== 'deleted'
 }
 
@@ -63,7 +63,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
   const earlier = idempotency && parts.idempotency.find(ROUTE, idempotency)
   if (earlier?.answer) return JSON.parse(earlier.answer) as TenantView // written by finishCreation
   if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (find(parts, tenant.id)) {
+  if (tenantRow(parts, tenant.id)) {
     throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
   }
   const chosen = mergePolicy({}, tenant.policy ?? {})
@@ -91,18 +91,7 @@ export async function createTenant(parts: AccountParts, creation: TenantCreation
 
 /** Idempotent: also the job's body. */
 export async function finishCreation(parts: AccountParts, id: string): Promise<TenantView> {
-  const row = find(parts, id)
-  if (!row || row.state === 'deleted') throw new BrokerError('not_found')
-  const object = parts.tenants.get(parts.tenants.idFromName(id), { locationHint: row.region })
-  const view = unwrap(
-    await object.init({
-      id,
-      name: row.name,
-      region: row.region,
-      policy: JSON.parse(row.policy ?? '{}') as PolicyPatch, // written by createTenant
-      createdAt: row.created_at,
-    }),
-  )
+  const view = await setUpTenant(parts, id)
   parts.transact(() => {
     parts.sql.exec("UPDATE tenants SET state = 'active', policy = NULL WHERE id = ? AND state = 'creating'", id)
     parts.idempotency.finish(ROUTE, id, view)
@@ -111,7 +100,19 @@ export async function finishCreation(parts: AccountParts, id: string): Promise<T
   return view
 }
 
-/** What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing. */
+/** Has the tenant's object set itself up, which changes nothing where it is. */
+export async function setUpTenant(parts: AccountParts, id: string): Promise<TenantView> {
+  const row = tenantRow(parts, id)
+  if (!row || row.state === 'deleted') throw new BrokerError('not_found')
+  const object = parts.tenants.get(parts.tenants.idFromName(id), { locationHint: row.region })
+  const policy = JSON.parse(row.policy ?? '{}') as PolicyPatch // written by createTenant, until the object has it
+  return unwrap(await object.init({ id, name: row.name, region: row.region, policy, createdAt: row.created_at }))
+}
+
+/**
+ * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
+ * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
+ */
 export function mirrorTenant(
   parts: AccountParts,
   report: {
@@ -121,9 +122,9 @@ export function mirrorTenant(
     readonly version: number
     readonly issuers: readonly IssuerPair[]
   },
-): void {
-  parts.transact(() => {
-    if ((find(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
+): number {
+  return parts.transact(() => {
+    if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) keepIssuers(parts, report.id, report.issuers)
     parts.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
       report.name,
@@ -132,13 +133,14 @@ export function mirrorTenant(
       report.id,
       report.version,
     )
+    return tenantRow(parts, report.id)?.version ?? report.version
   })
 }
 
 /** The tenant's object has nothing left upstream: only the tombstone stays. Idempotent. */
 export function buryTenant(parts: AccountParts, id: string): void {
   parts.transact(() => {
-    const row = find(parts, id)
+    const row = tenantRow(parts, id)
     if (!row || row.state === 'deleted') return
     parts.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", parts.now(), id)
     parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
@@ -147,7 +149,7 @@ export function buryTenant(parts: AccountParts, id: string): void {
   })
 }
 
-const find = (parts: AccountParts, id: string): TenantRow | undefined =>
+export const tenantRow = (parts: AccountParts, id: string): TenantRow | undefined =>
   parts.sql.exec<TenantRow>('SELECT * FROM tenants WHERE id = ?', id).toArray()[0]
 
 const summaryOf = (row: TenantRow): TenantSummary => ({

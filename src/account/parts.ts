@@ -5,6 +5,8 @@ import type { Jobs } from '../storage/jobs.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 
 export interface AccountParts {
+  /** The name of this installation, in the markers of its keys. */
+  readonly deployment: string
   readonly sql: SqlStorage
   readonly now: () => number
   readonly jobs: Jobs

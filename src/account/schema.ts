@@ -21,4 +21,21 @@ export const MIGRATIONS = [
   `CREATE TABLE issuers (
      issuer TEXT NOT NULL, audience TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY (issuer, audience)
    ) WITHOUT ROWID;`,
+  `CREATE TABLE creations (intent TEXT PRIMARY KEY, tenant TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE INDEX creations_at ON creations (at);
+   CREATE TABLE upstream (
+     one INTEGER PRIMARY KEY CHECK (one = 1), calls_left INTEGER, resets_at INTEGER,
+     blocked_until INTEGER, probe_until INTEGER, keys INTEGER, listed_at INTEGER
+   );
+   INSERT INTO upstream (one) VALUES (1);
+   CREATE TABLE sweep (
+     one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL DEFAULT 'never', begun_at INTEGER, ended_at INTEGER,
+     next TEXT NOT NULL DEFAULT '', asked INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+     checks_left INTEGER NOT NULL DEFAULT 0
+   );
+   INSERT INTO sweep (one) VALUES (1);
+   CREATE TABLE findings (
+     uid TEXT PRIMARY KEY, class TEXT NOT NULL, tenant TEXT, since INTEGER NOT NULL, run INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX findings_tenant ON findings (tenant);`,
 ] as const

@@ -3,6 +3,8 @@ import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
 import { spend } from './budget.ts'
 import type { AccountParts } from './parts.ts'
+import { ensureSweep } from './sweepRows.ts'
+import { countKeys } from './upstream.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000
@@ -16,10 +18,18 @@ export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): 
       tenant,
       parts.now(),
     )
+    ensureSweep(parts)
     const { owner } = parts.sql
       .exec<{ owner: string }>('SELECT tenant AS owner FROM turn_key_owners WHERE uid = ?', uid)
       .one()
     return owner === tenant
+  })
+}
+
+/** Gives a uid up again, if it was this tenant's. */
+export function releaseTurnKey(parts: AccountParts, uid: string, tenant: string): void {
+  parts.transact(() => {
+    parts.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
   })
 }
 
@@ -28,33 +38,47 @@ export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null 
   return row?.tenant ?? null
 }
 
-/** Upstream's keys, asked at most once in 30 s however many tenants want to know. */
+/** Upstream's keys as listed, and when they were asked for. */
+export interface Listed {
+  readonly keys: readonly ListedKey[]
+  readonly askedAt: number
+}
+
+/** Upstream's keys, asked at most once in 30 s however many want to know. */
 export class UpstreamList {
-  #known: { readonly keys: ListedKey[]; readonly askedAt: number } | undefined
-  #asking: Promise<ListedKey[]> | undefined
+  #known: Listed | undefined
+  #asking: Promise<Listed> | undefined
 
   /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
   async marked(parts: AccountParts, marker: string, since: number): Promise<string[]> {
-    const remembered = this.#known && this.#known.askedAt > Math.max(since, parts.now() - LIST_REMEMBERED_MS)
-    const keys = remembered && this.#known ? this.#known.keys : await this.#ask(parts)
+    const { keys } = await this.all(parts, since)
     return keys.filter((key) => key.name === marker || key.name.startsWith(`${marker} `)).map((key) => key.uid)
   }
 
-  #ask(parts: AccountParts): Promise<ListedKey[]> {
+  /** As listed after `since`, and at most 30 s ago. */
+  async all(parts: AccountParts, since = 0): Promise<Listed> {
+    const known = this.#known
+    if (known && known.askedAt > Math.max(since, parts.now() - LIST_REMEMBERED_MS)) return known
+    return this.#ask(parts)
+  }
+
+  #ask(parts: AccountParts): Promise<Listed> {
     this.#asking ??= this.#askNow(parts).finally(() => {
       this.#asking = undefined
     })
     return this.#asking
   }
 
-  async #askNow(parts: AccountParts): Promise<ListedKey[]> {
+  async #askNow(parts: AccountParts): Promise<Listed> {
     const askedAt = parts.now()
-    const wait = parts.transact(() => spend(parts.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
-    if (wait !== undefined)
+    const refused = parts.transact(() => spend(parts.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
+    if (refused) {
       throw new BrokerError('upstream_unavailable', { retryAfterSeconds: MAX_RETRY_AFTER_SECONDS })
+    }
     const reply = await parts.turnKeys.list(LIST_DEADLINE_MS)
     if (reply.kind !== 'ok') throw new BrokerError('upstream_failed')
     this.#known = { keys: reply.value, askedAt }
-    return reply.value
+    parts.transact(() => countKeys(parts.sql, reply.value.length, askedAt))
+    return this.#known
   }
 }

@@ -3,6 +3,8 @@
  * redirects. It never repeats, never throws, and judges nothing: reading an answer is the callers' business.
  */
 
+import { type RateLeft, rateLeftOf, retryAfterOf } from './rateHeaders.ts'
+
 /** The outward seam: tests and objects pass these in. */
 export interface Upstream {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
@@ -27,13 +29,12 @@ export type Exchange =
       /** The parsed JSON, or why there is none. */
       readonly body: { readonly json: unknown } | { readonly problem: BodyProblem }
       readonly retryAfterSeconds: number | undefined
+      readonly rate: RateLeft | undefined
     }
   /** Whether it was received, or even acted upon, is not known. */
   | { readonly kind: 'unanswered'; readonly reason: 'timeout' | 'network' }
 
 export type BodyProblem = 'empty' | 'not-json' | 'too-large' | 'timeout' | 'cut'
-
-const MAX_RETRY_AFTER_HEADER_SECONDS = 86_400
 
 export async function exchange(upstream: Upstream, ask: Ask): Promise<Exchange> {
   const abort = new AbortController()
@@ -55,7 +56,8 @@ export async function exchange(upstream: Upstream, ask: Ask): Promise<Exchange> 
       kind: 'answered',
       status: response.status,
       body: await readJson(response, ask.maxBytes, abort.signal),
-      retryAfterSeconds: retryAfter(response.headers.get('retry-after'), upstream.now()),
+      retryAfterSeconds: retryAfterOf(response.headers.get('retry-after'), upstream.now()),
+      rate: rateLeftOf(response.headers.get('ratelimit')),
     }
   } catch {
     return { kind: 'unanswered', reason: abort.signal.aborted ? 'timeout' : 'network' }
@@ -107,13 +109,4 @@ async function readBytes(response: Response, maxBytes: number, signal: AbortSign
     offset += chunk.byteLength
   }
   return bytes
-}
-
-/** `Retry-After` (RFC 9110 §10.2.3): seconds or a date; nonsense is no header. */
-function retryAfter(header: string | null, now: number): number | undefined {
-  if (header === null) return
-  const seconds = /^\d{1,9}$/.test(header) ? Number(header) : (Date.parse(header) - now) / 1_000
-  return Number.isFinite(seconds)
-    ? Math.min(Math.max(0, Math.ceil(seconds)), MAX_RETRY_AFTER_HEADER_SECONDS)
-    : undefined
 }

@@ -21,7 +21,9 @@ export type NoReply = Exclude<Reply<never>, { kind: 'ok' }>
 export function plainNo(it: Exchange): NoReply | undefined {
   if (it.kind === 'unanswered') return { kind: 'doubtful', reason: it.reason }
   const { status, body } = it
-  if (status === 429) return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds }
+  if (status === 429) {
+    return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds ?? it.rate?.resetSeconds }
+  }
   // 408: upstream lost patience with the connection, which says nothing of what it had done by then.
   if (status === 408) return { kind: 'doubtful', reason: 'timeout', status }
   if (status >= 400 && status < 500) return { kind: 'refused', status }

@@ -6,6 +6,7 @@
 import * as z from 'zod'
 import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
 import { type Ask, type Exchange, exchange, type Upstream } from './exchange.ts'
+import type { Observed } from './rateHeaders.ts'
 import { plainNo, type Reply } from './reply.ts'
 
 /** Room for the list of 1,000 keys with generous names; one key needs far less. */
@@ -44,9 +45,12 @@ export interface TurnKeysApi {
   remove(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
 }
 
+/** Is told what every answer said of the limits that all calls share. Never throws. */
+export type Observer = (observed: Observed) => Promise<void>
+
 export function turnKeysApi(
   config: { readonly apiUrl: string; readonly accountId: string; readonly callsApiToken: string },
-  upstream: Upstream,
+  upstream: Upstream & { readonly observe: Observer },
 ): TurnKeysApi {
   const keys = `${config.apiUrl}/accounts/${encodeURIComponent(config.accountId)}/calls/turn_keys`
   const key = (uid: string) => `${keys}/${encodeURIComponent(uid)}`
@@ -54,8 +58,11 @@ export function turnKeysApi(
   const call = async <T>(
     schema: z.ZodType<T>,
     ask: Omit<Ask, 'bearer' | 'maxBytes'> & { maxBytes?: number },
-  ): Promise<Reply<T>> =>
-    read(schema, await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...ask, bearer: config.callsApiToken }))
+  ): Promise<Reply<T>> => {
+    const it = await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...ask, bearer: config.callsApiToken })
+    await tell(upstream.observe, it)
+    return read(schema, it)
+  }
 
   const about = async <T extends UpstreamKey>(uid: string, reply: Promise<Reply<T>>): Promise<Reply<T>> => {
     const it = await reply
@@ -70,6 +77,14 @@ export function turnKeysApi(
       about(uid, call(Metadata, { method: 'PUT', url: key(uid), body: { name }, deadlineMs })),
     remove: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'DELETE', url: key(uid), deadlineMs })),
   }
+}
+
+/** Only a 429 is waited for: whoever hears of it must find that the others know. */
+async function tell(observe: Observer, it: Exchange): Promise<void> {
+  if (it.kind !== 'answered') return
+  const refused = it.status === 429
+  const told = observe({ refused, retryAfterSeconds: it.retryAfterSeconds, rate: it.rate })
+  if (refused) await told
 }
 
 /** Turns an exchange into a reply. What is not clearly a yes or a no is doubtful. */

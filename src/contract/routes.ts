@@ -94,17 +94,30 @@ export const ROUTES = {
   banList: server('GET', `${TENANT}/bans`, 'credentials:revoke'),
   banCreate: server('POST', `${TENANT}/bans`, 'credentials:revoke'),
   banLift: server('POST', `${TENANT}/bans/:ban_id/lift`, 'credentials:revoke'),
+  turnKeyRotate: {
+    ...server('POST', `${TENANT}/turn-keys/:key_id/rotate`, 'turn_keys:write'),
+    deadlineMs: DEADLINE_MS.create,
+  },
   auditList: server('GET', `${TENANT}/audit-events`, 'audit:read'),
 
   tenantList: admin('GET', '/v1/admin/tenants'),
   tenantCreate: admin('POST', '/v1/admin/tenants'),
   tenantGet: admin('GET', ADMIN_TENANT),
   tenantPatch: admin('PATCH', ADMIN_TENANT),
+  tenantRestore: { ...admin('POST', `${ADMIN_TENANT}/restore`), deadlineMs: DEADLINE_MS.create },
   tenantDelete: admin('DELETE', ADMIN_TENANT),
   apiTokenList: admin('GET', `${ADMIN_TENANT}/api-tokens`),
   apiTokenCreate: admin('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: admin('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),
+  turnKeyImport: {
+    ...admin('POST', `${ADMIN_TENANT}/turn-keys/import`),
+    deadlineMs: DEADLINE_MS.create,
+    repeatable: true,
+  },
   apiTokenRoll: admin('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
+  accountGet: admin('GET', '/v1/admin/account'),
+  accountSweep: { ...admin('POST', '/v1/admin/account/sweep'), repeatable: true },
+  accountAuditList: admin('GET', '/v1/admin/audit-events'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

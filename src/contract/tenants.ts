@@ -1,7 +1,7 @@
 /** Tenants as the admin door and the tenant itself see them. */
 import * as z from 'zod'
 import { type Policy, PolicyPatch } from './policy.ts'
-import { NonEmptyName, TenantId } from './values.ts'
+import { Instant, NonEmptyName, TenantId } from './values.ts'
 
 /** Durable Object location hints: where a tenant's object is asked to live. A hint, no promise; fixed at creation. */
 export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const
@@ -23,6 +23,10 @@ export const TenantPatch = z.strictObject({
   policy: PolicyPatch.nullable().exactOptional(),
 })
 export type TenantPatch = z.infer<typeof TenantPatch>
+
+/** Back to how the tenant was at a time; without one: set up anew, because its storage was lost. */
+export const TenantRestore = z.strictObject({ at: Instant.exactOptional() })
+export type TenantRestore = z.infer<typeof TenantRestore>
 
 export type TenantStatus = 'active' | 'suspended' | 'deleting'
 
@@ -53,3 +57,6 @@ export type TenantSummary = {
   status: TenantStatus | 'creating'
   createdAt: string
 }
+
+/** `undo` names how it was before, for Cloudflare's support; `null`: there was nothing. */
+export type RestoredTenant = { tenant: TenantView; undo: string | null }

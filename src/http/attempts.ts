@@ -14,11 +14,10 @@ export function attemptOf(c: Ctx, bodyHash: string): Attempt | undefined {
 }
 
 /**
- * Called with the answer in hand, unless the caller has hung up: then nothing is told, and its repeat is known as one.
- * Bytes that are lost after this are not noticed: their repeat is a wish of its own.
+ * Called with the answer in hand. The runtime ends a Worker whose caller has hung up, so that nothing is told then and the
+ * repeat is known as one. What is lost after this is not noticed: its repeat is a wish of its own (decision 11).
  */
 export function confirmAnswer(c: Ctx, tenant: string): void {
-  if (c.req.raw.signal.aborted) return
   const told = tenantObject(c, tenant).answered(c.get('requestId'))
   c.executionCtx.waitUntil(told.catch(() => undefined))
 }

@@ -1,11 +1,11 @@
-/** The audit trail at the server door. */
+/** The audit trails: a tenant's at the server door, the Account's at the admin door. */
 import { AUDIT_FILTERS, type AuditFilter } from '../contract/auditEvents.ts'
 import { malformed } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'
 import type { App, Ctx } from './context.ts'
 import { mount } from './mount.ts'
 import { readPage, writePage } from './pages.ts'
-import { ask, tenantObject } from './reach.ts'
+import { accountObject, ask, tenantObject } from './reach.ts'
 
 const MAX_FILTER_CHARACTERS = 128
 
@@ -17,6 +17,16 @@ export function auditDoor(app: App): void {
     return async () => {
       const list = await ask(tenantObject(c, tenantOf(c)).listAuditEvents({ ...callOf(c), ...page, filter }))
       return c.json(await writePage(c, 'auditList', list, text))
+    }
+  })
+
+  mount(app, 'accountAuditList', async (c) => {
+    const filter = filterOf(c)
+    const text = JSON.stringify(filter)
+    const page = await readPage(c, 'accountAuditList', text)
+    return async () => {
+      const list = await ask(accountObject(c).listAuditEvents({ ...page, filter }))
+      return c.json(await writePage(c, 'accountAuditList', list, text))
     }
   })
 }

@@ -1,5 +1,5 @@
 /** Tenants at the admin door, and a tenant's view of itself at the server door. */
-import { TenantCreate, TenantPatch, type TenantView } from '../contract/tenants.ts'
+import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../contract/tenants.ts'
 import { BrokerError } from '../errors.ts'
 import { readJson } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'
@@ -40,6 +40,12 @@ export function tenantDoor(app: App): void {
       await ask(tenantObject(c, tenantOf(c)).beginDeletion({ ...callOf(c), cascade: cascade === 'true' }))
       return c.json({ id: tenantOf(c), status: 'deleting' }, 202)
     }
+  })
+
+  mount(app, 'tenantRestore', async (c) => {
+    const { value } = await readJson(c, TenantRestore)
+    const restoration = { ...callOf(c), tenant: tenantOf(c), at: value.at ?? null }
+    return async () => c.json(await askOnce(accountObject(c).restoreTenant(restoration)), 200)
   })
 }
 

@@ -74,6 +74,11 @@ export class Idempotency {
     )
   }
 
+  /** As `forget`, but what was answered for good stays. */
+  forgetUnanswered(route: string, target: string): void {
+    this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ? AND answer IS NULL', route, target)
+  }
+
   /** Lets the same key begin anew: the first request came to nothing and repeating it is the cure. */
   forget(route: string, target: string): void {
     this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ?', route, target)

@@ -63,8 +63,9 @@ export class Jobs {
     this.#storage.sql.exec('INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', kind, key, due)
   }
 
-  remove(kind: string, key: string): void {
-    this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', kind, key)
+  /** Whether there was one. */
+  remove(kind: string, key: string): boolean {
+    return this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', kind, key).rowsWritten > 0
   }
 
   /** Sets the alarm to the earliest job. Synchronous, so that it joins the commit of the writes before it. */

@@ -10,10 +10,12 @@ import * as log from '../storage/log.ts'
 const DEADLINES_MS = {
   spend: 2_500,
   claimTurnKey: 2_500,
+  releaseTurnKey: 2_500,
   claimIssuers: 2_500,
   mirrorTenant: 5_000,
   buryTenant: 5_000,
   markedTurnKeys: 10_000,
+  observe: 2_500,
 } as const satisfies Partial<Record<keyof Account, number>>
 
 type Name = keyof typeof DEADLINES_MS
@@ -29,9 +31,11 @@ export function accountCalls(stub: () => DurableObjectStub<Account>): AccountCal
   return {
     spend: bounded('spend', (spending) => stub().spend(spending)),
     claimTurnKey: bounded('claimTurnKey', (uid, tenant) => stub().claimTurnKey(uid, tenant)),
+    releaseTurnKey: bounded('releaseTurnKey', (uid, tenant) => stub().releaseTurnKey(uid, tenant)),
     claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),
     mirrorTenant: bounded('mirrorTenant', (report) => stub().mirrorTenant(report)),
     buryTenant: bounded('buryTenant', (id) => stub().buryTenant(id)),
+    observe: bounded('observe', (observed) => stub().observe(observed)),
     markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
   }
 }

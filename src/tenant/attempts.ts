@@ -7,14 +7,6 @@ import { actorOf } from '../auth/caller.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
 import type { Call, TenantParts } from './parts.ts'
 
-export const ATTEMPTS_TABLE = `
-  CREATE TABLE attempts (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, route TEXT NOT NULL, caller TEXT NOT NULL,
-    body_hash TEXT NOT NULL, count INTEGER NOT NULL, intent TEXT NOT NULL, begun_at INTEGER NOT NULL,
-    answered_at INTEGER, failure TEXT, matched INTEGER NOT NULL DEFAULT 0
-  );
-  CREATE INDEX attempts_begun ON attempts (begun_at);`
-
 /** The SDK waits a minute for an answer, then at most eight seconds. */
 const UNANSWERED_FOR_MS = 180_000
 const FAILED_FOR_MS = 60_000

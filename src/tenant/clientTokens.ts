@@ -8,7 +8,7 @@ import { authorize } from './authority.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { requireActive } from './record.ts'
 import { findSubject } from './subjects.ts'
-import { activeKey } from './turnKeyRows.ts'
+import { mintingKey } from './turnKeyLines.ts'
 
 /** The issuer's name in the place of an API token, for what an operator makes. */
 const OPERATOR = 'operator'
@@ -26,7 +26,7 @@ export async function createClientToken(
   if (input.credentialTtl !== undefined && input.credentialTtl > policy.maxTtl) {
     throw new BrokerError('ttl_too_long', { detail: `credentialTtl: must be at most ${policy.maxTtl} seconds` })
   }
-  if (input.keyId !== undefined && !activeKey(parts.sql, input.keyId)) {
+  if (input.keyId !== undefined && !mintingKey(parts.sql, input.keyId)) {
     throw new BrokerError('invalid_request', { detail: 'keyId: no such TURN key' })
   }
 

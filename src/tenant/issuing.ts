@@ -10,8 +10,9 @@ import { keyedDigest } from '../crypto/mac.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
+import { REPLACED, takenBack, unusable } from './atCommit.ts'
 import { countLiveOfSubject, insertCredential, keepUrlList } from './credentialRows.ts'
-import { KeyRefused, mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import { KeyRefused, MINT_DEADLINE_MS, mintUpstream, type OpenedKey, openKey } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
 import type { MintInFlight, TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
@@ -19,10 +20,9 @@ import { tenantRecord } from './record.ts'
 import { recordRefusal } from './refusals.ts'
 import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
-import { grantedTtl, type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
+import { grantedTtl, type IssueRequest, type Standing, standing } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { sharedCheck } from './turnKeyLookup.ts'
-import { activeKey } from './turnKeyRows.ts'
 import { countUsage } from './usage.ts'
 
 /** What was issued, before any door gives it its shape. */
@@ -113,14 +113,40 @@ async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing
   const { subject } = request
   const subjectId = subject === null ? null : subjectIdFor(parts, subject)
   const release = reserve(parts, grounds, subjectId)
-  const flight: MintInFlight = { subject, subjectId, keyUid: grounds.key.uid, revoked: false }
+  const until = parts.now() + MINT_DEADLINE_MS
+  try {
+    let issued = await mintOnce(parts, request, { grounds, ttl, subjectId, until, release })
+    // Its key was replaced meanwhile: what was minted is taken back, and the successor asked for the rest of the time.
+    while (issued === undefined) {
+      const now = standing(parts, request)
+      const again = { grounds: now, ttl: grantedTtl(now, request), subjectId, until, release }
+      issued = await mintOnce(parts, request, again)
+    }
+    return issued
+  } finally {
+    release()
+  }
+}
+
+interface Minting {
+  readonly grounds: Standing
+  readonly ttl: number
+  readonly subjectId: string | null
+  readonly until: number
+  readonly release: () => void
+}
+
+/** `undefined`: the key was replaced under it. */
+async function mintOnce(parts: TenantParts, request: IssueRequest, it: Minting): Promise<Issued | undefined> {
+  const { grounds, ttl, subjectId, until } = it
+  const keyUid = grounds.key.uid
+  const flight: MintInFlight = { subject: request.subject, subjectId, keyUid, revoked: false, replaced: false }
   parts.mints.inFlight.add(flight)
   try {
     const key = await openKey(parts, grounds.key)
-    const { minted, begunAt } = await mintUpstream(parts, key, { ttl, customIdentifier: subjectId ?? undefined })
-    return await store(parts, request, { grounds, flight, key, minted, begunAt, ttl, release })
+    const asked = await mintUpstream(parts, key, { ttl, customIdentifier: subjectId ?? undefined, until, flight })
+    return asked && (await store(parts, request, { ...it, ...asked, flight, key }))
   } finally {
-    release()
     parts.mints.inFlight.delete(flight)
   }
 }
@@ -143,18 +169,15 @@ function reserve(parts: TenantParts, { policy }: Standing, subjectId: string | n
 
 const limit = (detail: string) => new BrokerError('tenant_limit', { retryAfterSeconds: 30, detail })
 
-interface MintedFor {
-  readonly grounds: Standing
+export interface MintedFor extends Minting {
   readonly flight: MintInFlight
   readonly key: OpenedKey
   readonly minted: Minted
   readonly begunAt: number
-  readonly ttl: number
-  readonly release: () => void
 }
 
 /** All asynchronous work first, then one transaction; what the mint rests on is read again in it. */
-async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): Promise<Issued> {
+async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): Promise<Issued | undefined> {
   const { grounds, flight, minted, begunAt, ttl } = it
   const { rootKeys } = parts.config
   const urls = chooseUrls(minted.urls, grounds.policy.urls)
@@ -210,6 +233,8 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
     throw error
   }
   live.minted(begunAt)
+  // The place under the limits is kept for the successor's credential.
+  if (refusal === REPLACED) return
   it.release()
   if (refusal) throw new RefusedAtCommit(refusal)
   live.add(expiresAt)
@@ -221,33 +246,5 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
     urls,
     issuedAt: begunAt,
     expiresAt,
-  }
-}
-
-/** The failure, if what was minted helps nobody: without a relay, or over before it came. */
-function unusable(urls: ChosenUrls, expiresAt: number, now: number): Failure | undefined {
-  if (urls.turn.length === 0) return { code: 'upstream_failed' }
-  return expiresAt <= now ? { code: 'upstream_timeout' } : undefined
-}
-
-/** The refusal, if anything the mint rests on was taken away while upstream was asked. */
-function takenBack(
-  parts: TenantParts,
-  request: IssueRequest,
-  { grounds, flight, ttl }: MintedFor,
-): Failure | undefined {
-  if (flight.revoked)
-    return { code: 'broker_busy', retryAfterSeconds: 1, detail: 'It was revoked while it was minted; ask again.' }
-  if (tenantRecord(parts).epoch === grounds.epoch) return
-  try {
-    const now = standing(parts, request)
-    // Another default is no reason; this key gone is.
-    if (!activeKey(parts.sql, flight.keyUid)) return { code: 'broker_busy', retryAfterSeconds: 1 }
-    grantedTtl(now, request)
-    // Minted for a default that has become too long: asked again, it is given the new one.
-    return ttl > ttlCeiling(now.policy, request) ? { code: 'broker_busy', retryAfterSeconds: 1 } : undefined
-  } catch (error) {
-    if (error instanceof BrokerError) return error.failure
-    throw error
   }
 }

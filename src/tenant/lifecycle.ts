@@ -10,7 +10,8 @@ import { MIRROR_JOB, publish, recordChange } from './changes.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { requireNotDeleting, tenantRecord } from './record.ts'
 import { MIGRATIONS } from './schema.ts'
-import { activeKey, countVisibleKeys } from './turnKeyRows.ts'
+import { mintingKey } from './turnKeyLines.ts'
+import { countVisibleKeys } from './turnKeyRows.ts'
 import { recentUsage } from './usage.ts'
 
 /** What `Serial` orders claims of issuers and reports of them by. */
@@ -90,12 +91,12 @@ function applyPatch(parts: TenantParts, call: TenantPatchCall): void {
     const before = requireNotDeleting(parts)
     if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
     const chosen = patch.policy === undefined ? before.chosen : mergePolicy(before.chosen, patch.policy)
-    checkPolicy(parts, chosen)
+    const sound = soundPolicy(parts, chosen)
     parts.sql.exec(
       'UPDATE tenant SET name = ?, status = ?, policy = ?',
       patch.name ?? before.name,
       patch.status ?? before.status,
-      JSON.stringify(chosen),
+      JSON.stringify(sound),
     )
     recordChange(parts, call, 'tenant.update')
   })
@@ -108,9 +109,11 @@ async function claimIssuers(parts: TenantParts, wanted: readonly IssuerPair[]): 
   unwrap(await parts.account().claimIssuers(id, wanted.map(pairOf)))
 }
 
-function checkPolicy(parts: TenantParts, chosen: PolicyPatch): void {
+/** The choices, if they hold together; a default key that was replaced since is stored as the one that replaced it. */
+function soundPolicy(parts: TenantParts, chosen: PolicyPatch): PolicyPatch {
   requireSoundPolicy(chosen)
-  if (chosen.defaultKeyId && !activeKey(parts.sql, chosen.defaultKeyId)) {
-    throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
-  }
+  if (!chosen.defaultKeyId) return chosen
+  const key = mintingKey(parts.sql, chosen.defaultKeyId)
+  if (!key) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
+  return { ...chosen, defaultKeyId: key.uid }
 }

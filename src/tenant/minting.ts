@@ -6,12 +6,12 @@ import type { NoReply } from '../cloudflare/reply.ts'
 import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf } from '../errors.ts'
 import * as log from '../storage/log.ts'
-import type { TenantParts } from './parts.ts'
+import type { MintInFlight, TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import type { NamedTurnKeyRow } from './turnKeyRows.ts'
 
 /** Leaves time, within the route's 5 s, for the commit and the way back. */
-const MINT_DEADLINE_MS = 4_500
+export const MINT_DEADLINE_MS = 4_500
 /** One hung connection must not use up the time of the attempts after it. */
 const ATTEMPT_MS = 1_800
 const MAX_RETRIES = 3
@@ -43,20 +43,31 @@ export class KeyRefused extends BrokerError {
   }
 }
 
-/** A mint may be repeated: a credential whose answer was lost is known to nobody. */
+interface MintInput {
+  readonly ttl: number
+  readonly customIdentifier: string | undefined
+  /** When the caller must have been answered. */
+  readonly until: number
+  readonly flight: Pick<MintInFlight, 'replaced'>
+}
+
+/** A mint may be repeated: a credential whose answer was lost is known to nobody. `undefined`: its key was replaced. */
 export async function mintUpstream(
   parts: TenantParts,
   key: OpenedKey,
-  input: { readonly ttl: number; readonly customIdentifier: string | undefined },
-): Promise<{ minted: Minted; begunAt: number }> {
-  const until = parts.now() + MINT_DEADLINE_MS
+  { ttl, customIdentifier, until, flight }: MintInput,
+): Promise<{ minted: Minted; begunAt: number } | undefined> {
   for (let retry = 0; ; retry++) {
     let begunAt = 0
-    const reply = await parts.mints.gate.through(until - parts.now(), () => {
+    const reply = await parts.mints.gate.through(until - parts.now(), async () => {
       begunAt = parts.now()
-      return parts.credentials.mint(key, input, Math.max(1, Math.min(ATTEMPT_MS, until - begunAt)))
+      // The turn may have come late: a key that was replaced meanwhile is not asked.
+      if (flight.replaced) return
+      const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
+      return parts.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
     })
-    if (reply.kind === 'ok') return { minted: reply.value, begunAt }
+    if (reply?.kind === 'ok') return { minted: reply.value, begunAt }
+    if (reply === undefined || flight.replaced) return
     const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
     if (reply.kind === 'refused') throw new KeyRefused(key.uid)
     if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))

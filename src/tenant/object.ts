@@ -5,7 +5,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
-import { turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { type Observer, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { pairOf } from '../contract/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
@@ -14,9 +14,10 @@ import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, transaction } from '../storage/object.ts'
-import { accountCalls } from './accountCalls.ts'
+import { type AccountCalls, accountCalls } from './accountCalls.ts'
 import { CACHE_JOB, MIRROR_JOB, publish } from './changes.ts'
 import { DELETION_JOB, deletionJob } from './deletion.ts'
+import { examiningJobs } from './examining.ts'
 import { Gate } from './gate.ts'
 import { ISSUERS } from './lifecycle.ts'
 import { LiveCounts } from './liveCounts.ts'
@@ -27,12 +28,17 @@ import { RefusalMemory, refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
 import { Serial } from './serial.ts'
+import { SET_BACK_JOB } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
 import { publishKey } from './turnKeyCache.ts'
+import { IMPORT_JOB, importJob } from './turnKeyImport.ts'
 import { REMOVE_JOB, RENAME_JOB, SETTLE_JOB } from './turnKeyMachine.ts'
 import { removalJob } from './turnKeyRemoval.ts'
 import { renamingJob } from './turnKeyRenaming.ts'
+import { retiringJob } from './turnKeyRetiring.ts'
 import { settleCreation } from './turnKeySettling.ts'
+import { RETIRE_JOB, ROTATE_JOB } from './turnKeySuccession.ts'
+import { rotationJob } from './turnKeySwitch.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
@@ -62,12 +68,17 @@ export abstract class TenantObject extends DurableObject<Env> {
       [SETTLE_JOB]: (job) => settleCreation(parts, job),
       [REMOVE_JOB]: (job) => removalJob(parts, job),
       [RENAME_JOB]: (job) => renamingJob(parts, job),
+      [ROTATE_JOB]: (job) => rotationJob(parts, job),
+      [RETIRE_JOB]: (job) => retiringJob(parts, job),
+      [IMPORT_JOB]: (job) => importJob(parts, job),
       [CACHE_JOB]: ({ key }) => rewriteEntry(parts, key),
       [MIRROR_JOB]: () => mirror(parts),
+      [SET_BACK_JOB]: async () => 'done',
       [DELETION_JOB]: () =>
         deletionJob(parts, () => {
           buried = true
         }),
+      ...examiningJobs(parts),
       ...revokingJobs(parts),
       ...refusalJobs(parts),
       ...pruningJobs(parts),
@@ -125,7 +136,7 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
     jobs,
     idempotency: new Idempotency(sql, now),
     account: () => account,
-    turnKeys: turnKeysApi(parsed.config, upstream),
+    turnKeys: turnKeysApi(parsed.config, { ...upstream, observe: reporting(ctx, account) }),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new Serial(),
@@ -155,6 +166,15 @@ function assemble(ctx: DurableObjectState, env: Env): TenantParts | { readonly m
   }
 }
 
+/** The Account hears what every answer said of the limits that all tenants share. One that is lost is no harm. */
+function reporting(ctx: DurableObjectState, account: AccountCalls): Observer {
+  return async (observed) => {
+    const told = account.observe(observed)
+    ctx.waitUntil(told)
+    await told
+  }
+}
+
 /** A put that failed is done again with what is true now. */
 async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
   const { id } = tenantRecord(parts)
@@ -166,6 +186,17 @@ async function rewriteEntry(parts: TenantParts, key: string): Promise<'done'> {
 const mirror = (parts: TenantParts): Promise<'done'> =>
   parts.serial.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(parts)
-    unwrap(await parts.account().mirrorTenant({ id, name, status, version, issuers: policy.issuers.map(pairOf) }))
+    const report = { id, name, status, version, issuers: policy.issuers.map(pairOf) }
+    const known = unwrap(await parts.account().mirrorTenant(report))
+    if (known > tenantRecord(parts).version) await catchUp(parts, known)
     return 'done'
   })
+
+/** The Account knows a later version than there is: this object was set back in time, and nobody would hear of it. */
+async function catchUp(parts: TenantParts, known: number): Promise<void> {
+  parts.transact(() => {
+    parts.sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', known + 1)
+    parts.jobs.put(MIRROR_JOB, '', parts.now())
+  })
+  await publish(parts)
+}

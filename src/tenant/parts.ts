@@ -56,6 +56,8 @@ export interface MintInFlight {
   readonly subjectId: string | null
   readonly keyUid: string
   revoked: boolean
+  /** Its key was replaced: what it becomes is taken back, and the successor asked in its place. */
+  replaced: boolean
 }
 
 /** `before`: the last sequence number of the page before. */

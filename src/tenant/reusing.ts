@@ -8,6 +8,7 @@ import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { type IssueRequest, type Standing, standing, ttlCeiling } from './standing.ts'
 import { findSubject } from './subjects.ts'
+import { OF_LINE } from './turnKeyLines.ts'
 import { countUsage } from './usage.ts'
 
 /** A credential with less left than this is no help in an outage. */
@@ -53,7 +54,7 @@ export function survivor(parts: TenantParts, request: IssueRequest): string | un
     .exec<{ id: string }>(
       `SELECT id FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND origin IS ? AND sealed IS NOT NULL
-         AND (? IS NULL OR key_uid = ?)
+         AND (? IS NULL OR ${OF_LINE})
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
       now + LEAST_LEFT_MS,

@@ -6,6 +6,7 @@ import { authorize } from './authority.ts'
 import { credentialByUsername } from './credentialRows.ts'
 import type { Call, TenantParts } from './parts.ts'
 import { ofCredential, revokeNow, takeBack } from './revoking.ts'
+import { lineOf, mintingKey } from './turnKeyLines.ts'
 import { keyByUid } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 
@@ -16,10 +17,11 @@ export async function revokeByUsername(
 ): Promise<void> {
   authorize(parts, call.caller, 'credentials:revoke')
   const key = keyByUid(parts.sql, call.uid)
-  // What a deleted key has left is taken back by its deletion.
-  if (!key || !isVisible(key.state)) throw noSuchTurnKey()
+  // What a deleted key has left is taken back by its deletion; a key that was replaced speaks for its successor.
+  if (!key || !(isVisible(key.state) || mintingKey(parts.sql, call.uid))) throw noSuchTurnKey()
   const row = credentialByUsername(parts.sql, call.username)
-  if (row?.key_uid !== call.uid || row.expires_at <= parts.now()) {
+  const of = row && keyByUid(parts.sql, row.key_uid)
+  if (!row || !of || lineOf(of) !== lineOf(key) || row.expires_at <= parts.now()) {
     throw new BrokerError('not_found', { detail: 'No such credential.' })
   }
   if (row.state === 'revoked') return

@@ -2,7 +2,6 @@
 import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
-import { ATTEMPTS_TABLE } from './attempts.ts'
 
 export const MIGRATIONS = [
   `CREATE TABLE tenant (
@@ -54,5 +53,15 @@ export const MIGRATIONS = [
      day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
      revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
    ) WITHOUT ROWID;`,
-  ATTEMPTS_TABLE,
+  `CREATE TABLE attempts (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, route TEXT NOT NULL, caller TEXT NOT NULL,
+     body_hash TEXT NOT NULL, count INTEGER NOT NULL, intent TEXT NOT NULL, begun_at INTEGER NOT NULL,
+     answered_at INTEGER, failure TEXT, matched INTEGER NOT NULL DEFAULT 0
+   );
+   CREATE INDEX attempts_begun ON attempts (begun_at);`,
+  `ALTER TABLE turn_keys ADD COLUMN replaces INTEGER;
+   ALTER TABLE turn_keys ADD COLUMN successor INTEGER;
+   ALTER TABLE turn_keys ADD COLUMN retire_revokes INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
+   CREATE INDEX turn_keys_successor ON turn_keys (successor);`,
 ] as const

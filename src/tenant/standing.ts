@@ -12,7 +12,8 @@ import { authorize } from './authority.ts'
 import type { TenantParts } from './parts.ts'
 import { requireActive } from './record.ts'
 import { findSubject } from './subjects.ts'
-import { activeKey, type NamedTurnKeyRow, oldestActiveKey } from './turnKeyRows.ts'
+import { mintingKey } from './turnKeyLines.ts'
+import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeyRows.ts'
 
 /** Who asks for a credential. */
 export type Asker =
@@ -116,7 +117,7 @@ const isBanned = (sql: SqlStorage, column: 'subject_id' | 'token_id', id: string
 
 function chooseKey(parts: TenantParts, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
   const named = request.keyId ?? policy.defaultKeyId
-  const key = named === null ? oldestActiveKey(parts.sql) : activeKey(parts.sql, named)
+  const key = named === null ? oldestActiveKey(parts.sql) : mintingKey(parts.sql, named)
   if (key) return key
   // A server that names a key in the path is told, as Cloudflare would, that there is none.
   if (request.keyId !== null && request.asker.kind === 'server') throw noSuchTurnKey()

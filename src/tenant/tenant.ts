@@ -4,14 +4,15 @@
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/apiTokens.ts'
-import type { AuditEventView, AuditFilter } from '../contract/auditEvents.ts'
+import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/clientTokens.ts'
 import type { CredentialView } from '../contract/credentials.ts'
 import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
 import type { Scope } from '../contract/scopes.ts'
 import type { TenantView } from '../contract/tenants.ts'
-import type { CreatedTurnKey, DeletedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
+import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
+import type { AuditPage } from '../storage/auditTrail.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
 import { noteAnswered } from './attempts.ts'
@@ -19,6 +20,7 @@ import { authorize } from './authority.ts'
 import { publish, snapshot } from './changes.ts'
 import { createClientToken } from './clientTokens.ts'
 import { beginDeletion } from './deletion.ts'
+import { type Examination, type Examined, examineKeys } from './examining.ts'
 import { type Issued, issue, type StunOnly } from './issuing.ts'
 import { listAuditEvents, listCredentials } from './ledger.ts'
 import { describeTenant, initTenant, patchTenant, type TenantPatchCall, type TenantSetUp } from './lifecycle.ts'
@@ -34,12 +36,15 @@ import {
   searchSubject,
 } from './revocations.ts'
 import { revokeByUsername } from './revokingByName.ts'
+import { type Bookmarks, bookmarksAt, type ComingBack, comeBack, orderSetBack } from './settingBack.ts'
 import type { IssueRequest } from './standing.ts'
 import type { TurnKeyCreation } from './turnKeyAnswer.ts'
 import { createTurnKey } from './turnKeyCreation.ts'
+import { importTurnKey, type TurnKeyImportCall } from './turnKeyImport.ts'
 import { type LookedUp, listTurnKeys, lookUpTurnKey } from './turnKeyLookup.ts'
 import { removeTurnKey } from './turnKeyRemoval.ts'
 import { renameTurnKey } from './turnKeyRenaming.ts'
+import { rotateTurnKey, type TurnKeyRotation } from './turnKeyRotation.ts'
 
 export class Tenant extends TenantObject {
   /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */
@@ -60,6 +65,21 @@ export class Tenant extends TenantObject {
 
   beginDeletion(call: Call & { cascade: boolean }): Promise<Result<void>> {
     return this.answer((parts) => beginDeletion(parts, call))
+  }
+
+  bookmarksAt(at: number): Promise<Result<Bookmarks>> {
+    return this.answer((parts) => bookmarksAt(parts, at))
+  }
+
+  /** Ends this object, so that the next one finds the storage as it was: there is an answer only if it failed. */
+  async setBack(to: string): Promise<Result<void>> {
+    const ordered = await this.answer((parts) => orderSetBack(parts, to))
+    if (ordered.ok) this.ctx.abort('set back in time')
+    return ordered
+  }
+
+  comeBack(call: ComingBack): Promise<Result<TenantView>> {
+    return this.answer((parts) => comeBack(parts, call))
   }
 
   listApiTokens(page: Page): Promise<Result<{ items: ApiTokenView[]; next: number | null }>> {
@@ -101,6 +121,22 @@ export class Tenant extends TenantObject {
     }, creation)
   }
 
+  rotateTurnKey(rotation: TurnKeyRotation): Promise<Result<RotatedTurnKey>> {
+    return this.answer((parts) => {
+      const work = rotateTurnKey(parts, rotation)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, rotation)
+  }
+
+  importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {
+    return this.answer((parts) => {
+      const work = importTurnKey(parts, call)
+      parts.waitUntil(work.catch(() => undefined))
+      return work
+    }, call)
+  }
+
   /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
   answered(requestId: string): Promise<Result<void>> {
     return this.answer((parts) => noteAnswered(parts, requestId))
@@ -116,6 +152,11 @@ export class Tenant extends TenantObject {
 
   removeTurnKey(call: Call & { uid: string }): Promise<Result<DeletedTurnKey>> {
     return this.answer((parts) => removeTurnKey(parts, call), call)
+  }
+
+  /** The sweep asks, on nobody's behalf: what these keys of upstream's list are. */
+  examineKeys(examination: Examination): Promise<Result<Examined>> {
+    return this.answer((parts) => examineKeys(parts, examination))
   }
 
   /** What the edge may know of the tenant; also written to KV. */
@@ -174,9 +215,7 @@ export class Tenant extends TenantObject {
     return this.answer((parts) => eraseSubject(parts, call), call)
   }
 
-  listAuditEvents(
-    call: Call & Page & { filter: AuditFilter },
-  ): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
+  listAuditEvents(call: Call & AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
     return this.answer((parts) => listAuditEvents(parts, call), call)
   }
 }

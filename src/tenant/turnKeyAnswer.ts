@@ -25,11 +25,7 @@ export interface TurnKeyCreation extends Call {
 }
 
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
-export async function replay(
-  parts: TenantParts,
-  creation: TurnKeyCreation,
-  earlier: EarlierRequest,
-): Promise<CreatedTurnKey> {
+export async function replay(parts: TenantParts, creation: Call, earlier: EarlierRequest): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, earlier.target)
   if (row?.state === 'creating' && parts.creations.has(row.intent))
     throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
@@ -39,7 +35,7 @@ export async function replay(
 }
 
 /** A repeat of the client's own, without a key: the first attempt is over, or its object is. */
-export function replayAttempt(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+export function replayAttempt(parts: TenantParts, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, intent)
   refuseDoubtful(parts, creation, row)
   if (row?.state === 'failed') throw errorOf(SETTLED)
@@ -47,12 +43,12 @@ export function replayAttempt(parts: TenantParts, creation: TurnKeyCreation, int
 }
 
 /** One that is still being created when nobody here is at it was left behind by an object that died. */
-function refuseDoubtful(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow | undefined): void {
+function refuseDoubtful(parts: TenantParts, creation: Call, row: TurnKeyRow | undefined): void {
   const failure = row?.state === 'creating' ? apply(parts, row, { kind: 'doubted' }, creation).failure : undefined
   if (failure || row?.state === 'unknown') throw errorOf(failure ?? IN_DOUBT)
 }
 
-export async function answer(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+export async function answer(parts: TenantParts, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(parts.sql, intent)
   if (!row || !isVisible(row.state)) {
     throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
@@ -62,7 +58,7 @@ export async function answer(parts: TenantParts, creation: TurnKeyCreation, inte
 }
 
 /** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
-async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: TurnKeyRow): Promise<string | undefined> {
+async function secretOf(parts: TenantParts, creation: Call, row: TurnKeyRow): Promise<string | undefined> {
   const { reveals } = authorize(parts, creation.caller, 'turn_keys:write')
   if (!reveals || row.uid === null || row.sealed === null || parts.now() - row.begun_at > SECRET_REPEATED_MS) return
   if (row.revealed === 0) {
@@ -79,7 +75,7 @@ async function secretOf(parts: TenantParts, creation: TurnKeyCreation, row: Turn
 /** One row of the creation on the audit trail. Inside a transaction. */
 export function record(
   parts: TenantParts,
-  creation: TurnKeyCreation,
+  creation: Call,
   what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
   action = 'turn_key.create',
 ): void {

@@ -10,19 +10,17 @@ import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
 import type { EarlierRequest } from '../storage/idempotency.ts'
 import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
-import type { TenantParts } from './parts.ts'
+import type { Call, TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
 import { answer, record, replay, replayAttempt, type TurnKeyCreation } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
-import { countTakenPlaces, forgetOldKeys, keyByIntent } from './turnKeyRows.ts'
-import { isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
+import { INTENT_BYTES, INTENT_CHARACTERS, isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
 import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000
-const INTENT_BYTES = 12
-const INTENT_CHARACTERS = 17
 const FIRST_SECRET_VERSION = 1
 
 /**
@@ -31,7 +29,7 @@ const FIRST_SECRET_VERSION = 1
  * commit. 7. Answer. Any doubt between 4 and 6 leaves the intent to its job.
  */
 export async function createTurnKey(parts: TenantParts, creation: TurnKeyCreation): Promise<CreatedTurnKey> {
-  const intent = base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)
+  const intent = newIntent()
   const { attempt } = creation
   if (!attempt) return createOnce(parts, creation, intent)
   authorize(parts, creation.caller, 'turn_keys:write')
@@ -56,7 +54,7 @@ async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent:
 
   const { id: tenant, policy } = tenantRecord(parts)
   const purpose = creation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
 
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
   const meanwhile = parts.transact(() => admit(parts, creation) ?? storeIntent(parts, creation, intent))
@@ -64,7 +62,7 @@ async function createOnce(parts: TenantParts, creation: TurnKeyCreation, intent:
   parts.creations.add(intent)
   try {
     await parts.storage.sync()
-    const failure = await makeKey(parts, creation, intent)
+    const failure = await makeKey(parts, creation, { intent, requireGrounds: () => requireGrounds(parts, creation) })
     if (failure) throw errorOf(failure)
   } finally {
     parts.creations.delete(intent)
@@ -107,19 +105,23 @@ function storeIntent(parts: TenantParts, creation: TurnKeyCreation, intent: stri
 }
 
 /** From the one POST to the commit. Whatever is not clearly a yes or a no leaves the intent to its job. */
-async function makeKey(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<Failure | undefined> {
+export async function makeKey(
+  parts: TenantParts,
+  call: Call,
+  { intent, requireGrounds }: { readonly intent: string; readonly requireGrounds: () => void },
+): Promise<Failure | undefined> {
   const row = keyByIntent(parts.sql, intent)
   if (!row) return IN_DOUBT
   try {
-    const event = await post(parts, creation, intent)
+    const event = await post(parts, row)
     // What the creation rests on is read in the transaction that ends it.
     return parts.transact(() => {
-      const it = event.kind === 'created' ? { ...event, refusal: refusalNow(parts, creation) } : event
-      return applyWithin(parts, row, it, creation).failure
+      const it = event.kind === 'created' ? { ...event, refusal: refusalBy(requireGrounds) } : event
+      return applyWithin(parts, row, it, call).failure
     })
   } catch {
     try {
-      return apply(parts, row, { kind: 'doubted' }, creation).failure
+      return apply(parts, row, { kind: 'doubted' }, call).failure
     } catch {
       // Storage takes nothing: the intent stays `creating`, and its job finds it so.
       return IN_DOUBT
@@ -128,10 +130,10 @@ async function makeKey(parts: TenantParts, creation: TurnKeyCreation, intent: st
 }
 
 /** The one POST, and what the machine is to make of its answer. Seals what is to be stored. */
-async function post(parts: TenantParts, creation: TurnKeyCreation, intent: string): Promise<KeyEvent> {
+async function post(parts: TenantParts, { intent, name: own }: TurnKeyRow): Promise<KeyEvent> {
   const { deployment } = parts.config
   const { id: tenant } = tenantRecord(parts)
-  const reply = await parts.turnKeys.create(markedName(deployment, intent, creation.name), POST_DEADLINE_MS)
+  const reply = await parts.turnKeys.create(markedName(deployment, intent, own), POST_DEADLINE_MS)
   // "No such key" is no answer to a creation.
   if (reply.kind === 'doubtful' || reply.kind === 'gone') return { kind: 'doubted' }
   if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }
@@ -146,13 +148,20 @@ async function post(parts: TenantParts, creation: TurnKeyCreation, intent: strin
 }
 
 /** What the creation rests on, read again: the tenant suspended or the token deleted since is a refusal. */
-function refusalNow(parts: TenantParts, creation: TurnKeyCreation): Failure | undefined {
+function requireGrounds(parts: TenantParts, creation: TurnKeyCreation): void {
+  requireActive(parts)
+  authorize(parts, creation.caller, 'turn_keys:write')
+}
+
+function refusalBy(requireGrounds: () => void): Failure | undefined {
   try {
-    requireActive(parts)
-    authorize(parts, creation.caller, 'turn_keys:write')
+    requireGrounds()
     return
   } catch (error) {
     if (error instanceof BrokerError) return { ...error.failure, doNotRepeat: true }
     throw error
   }
 }
+
+/** An intent is part of the marker in the key's name upstream. */
+export const newIntent = (): string => base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)

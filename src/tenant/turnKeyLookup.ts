@@ -1,4 +1,5 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
+import type { Spending } from '../account/budget.ts'
 import type { TurnKeyView } from '../contract/turnKeys.ts'
 import { authorize } from './authority.ts'
 import { publish } from './changes.ts'
@@ -54,9 +55,9 @@ export function sharedCheck(parts: TenantParts, uid: string): Promise<void> {
 }
 
 /** Asks upstream once. What it does not clearly say changes nothing. */
-async function check(parts: TenantParts, uid: string): Promise<void> {
+export async function check(parts: TenantParts, uid: string, purpose: Spending['purpose'] = 'tenant'): Promise<void> {
   const { id: tenant, policy } = tenantRecord(parts)
-  const spending = { tenant, limit: policy.maxApiCallsPer5Min, purpose: 'tenant' } as const
+  const spending = { tenant, limit: policy.maxApiCallsPer5Min, purpose }
   // The Account out of reach is no reason to refuse a look-up: the copy must do.
   const granted = await parts.account().spend(spending)
   if (!granted.ok) return

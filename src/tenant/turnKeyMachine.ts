@@ -8,6 +8,15 @@ import type { NoReply } from '../cloudflare/reply.ts'
 import { type Failure, noSuchTurnKey } from '../errors.ts'
 import type { AuditEvent } from '../storage/audit.ts'
 import { isVisible, LOOK_AFTER_MS, type TurnKeyState } from './turnKeyStates.ts'
+import {
+  proved,
+  type RETIRE_JOB,
+  type ROTATE_JOB,
+  replaced,
+  retired,
+  type SuccessionEvent,
+  toBeProven,
+} from './turnKeySuccession.ts'
 
 export const SETTLE_JOB = 'settle-creation'
 export const REMOVE_JOB = 'remove-turn-key'
@@ -22,6 +31,10 @@ export interface KeyFacts {
   readonly state: TurnKeyState
   readonly name: string
   readonly pendingName: string | null
+  /** Its uid and secret are stored. */
+  readonly hasSecret: boolean
+  /** It was made to take another key's place. */
+  readonly replaces: boolean
   /** Another key has taken its place. */
   readonly replaced: boolean
   readonly looks: number
@@ -52,6 +65,7 @@ export type KeyEvent =
   | { readonly kind: 'rename-ordered'; readonly name: string }
   | { readonly kind: 'renamed'; readonly name: string; readonly reply: Said }
   | { readonly kind: 'checked'; readonly reply: Said }
+  | SuccessionEvent
 
 /** Columns of the row that a step writes; `turnKeyRows.ts` says what they are. */
 export interface KeyColumns {
@@ -66,7 +80,7 @@ export interface KeyColumns {
   readonly checked_at?: number
 }
 
-export type KeyJob = typeof SETTLE_JOB | typeof REMOVE_JOB | typeof RENAME_JOB
+export type KeyJob = typeof SETTLE_JOB | typeof REMOVE_JOB | typeof RENAME_JOB | typeof ROTATE_JOB | typeof RETIRE_JOB
 
 /** What an event leads to. All of it is written in one transaction; nothing in it is awaited. */
 export interface Step {
@@ -79,6 +93,8 @@ export interface Step {
   readonly failure?: Failure
   /** What it minted stops being live, and mints in flight find out. */
   readonly takeBack?: true
+  /** Mints in flight with it are asked of its successor. */
+  readonly handOver?: true
   /** It cannot be the default key any more. */
   readonly demote?: true
   /** A change of the tenant, made by whoever asked: version, audit, report. */
@@ -107,11 +123,11 @@ const NO_SUCH_KEY = noSuchTurnKey().failure
 export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
   switch (event.kind) {
     case 'created':
-      return key.state === 'creating' ? created(event, now) : { failure: IN_DOUBT }
+      return key.state === 'creating' ? created(key, event, now) : { failure: IN_DOUBT }
     case 'refused':
       return key.state === 'creating' ? refused(event.failure) : { failure: IN_DOUBT }
     case 'doubted':
-      return key.state === 'creating' ? doubted : { failure: IN_DOUBT }
+      return key.state === 'creating' && !key.hasSecret ? doubted : { failure: IN_DOUBT }
     case 'looked':
       return looked(key, event.undone, now)
     case 'removal-ordered':
@@ -126,12 +142,22 @@ export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
       return isVisible(key.state) ? renamed(key, event, now) : { failure: NO_SUCH_KEY }
     case 'checked':
       return isVisible(key.state) ? checked(key, event.reply, now) : NOTHING
+    case 'proved':
+      return proved(key, event, now)
+    case 'replaced':
+      return replaced(key, event, now)
+    case 'retired':
+      return retired(key, event, now)
   }
 }
 
-function created({ columns, uid, refusal }: KeyEvent & { kind: 'created' }, now: number): Step {
+function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { kind: 'created' }, now: number): Step {
   const set = { ...columns, uid, checked_at: now }
   const settled = { kind: SETTLE_JOB, at: 'over' } as const
+  if (!refusal && key.replaces) {
+    const proof = toBeProven(uid, now)
+    return { ...proof, set, jobs: [settled, ...(proof.jobs ?? [])] }
+  }
   if (!refusal) return { to: 'active', set, jobs: [settled], audit: { ...CREATE, outcome: 'done', target: uid } }
   return {
     to: 'deleting',
@@ -176,7 +202,7 @@ function looked(key: KeyFacts, undone: number, now: number): Step {
   return { to: 'failed', jobs: over, repeat: SETTLED, audit }
 }
 
-function removalOrdered({ state }: KeyFacts, at: number): Step {
+function removalOrdered({ state, replaced }: KeyFacts, at: number): Step {
   if (state === 'deleting') return NOTHING
   if (!isVisible(state)) return { failure: NO_SUCH_KEY }
   return {
@@ -187,6 +213,7 @@ function removalOrdered({ state }: KeyFacts, at: number): Step {
       { kind: REMOVE_JOB, at },
     ],
     takeBack: true,
+    ...(replaced ? ({ handOver: true } as const) : {}),
     demote: true,
     change: 'turn_key.delete',
   }

@@ -25,6 +25,12 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   state_at: number
   /** When upstream last confirmed that the key is there. */
   checked_at: number | null
+  /** `seq` of the key that this one was made to replace. */
+  replaces: number | null
+  /** `seq` of the newest key that stands for this one since it was replaced. */
+  successor: number | null
+  /** Of a key that replaces another: whether what that one minted is revoked with it. */
+  retire_revokes: number
 }
 
 /** A row of a key that upstream has given a uid. */
@@ -47,9 +53,14 @@ export const visibleKeys = (sql: SqlStorage): NamedTurnKeyRow[] =>
 export const activeKey = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
   sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE uid = ? AND state = 'active'", uid).toArray()[0]
 
-/** The key that mints when the policy names none. */
+/** The key that mints when the policy names none. One that replaced another is as old as that. */
 export const oldestActiveKey = (sql: SqlStorage): NamedTurnKeyRow | undefined =>
-  sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE state = 'active' ORDER BY seq LIMIT 1").toArray()[0]
+  sql
+    .exec<NamedTurnKeyRow>(
+      `SELECT * FROM turn_keys WHERE state = 'active'
+       ORDER BY coalesce((SELECT min(old.seq) FROM turn_keys old WHERE old.successor = turn_keys.seq), seq) LIMIT 1`,
+    )
+    .toArray()[0]
 
 export const countVisibleKeys = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM turn_keys WHERE state IN (${visible})`).one().n
@@ -59,7 +70,19 @@ export const countTakenPlaces = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>(
       `SELECT count(*) AS n FROM turn_keys
-       WHERE state IN ('creating', 'active', 'deleting', 'missing') OR (state = 'unknown' AND begun_at > ?)`,
+       WHERE state IN ('active', 'missing') OR (state = 'deleting' AND successor IS NULL)
+         OR (replaces IS NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?)))`,
+      now - DOUBT_COUNTS_MS,
+    )
+    .one().n
+
+/** What rotations have upstream beyond that: keys on their way out, and new ones that have not taken over yet. */
+export const countRotationPlaces = (sql: SqlStorage, now: number): number =>
+  sql
+    .exec<{ n: number }>(
+      `SELECT count(*) AS n FROM turn_keys
+       WHERE state = 'retiring' OR (state = 'deleting' AND successor IS NOT NULL)
+         OR (replaces IS NOT NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?)))`,
       now - DOUBT_COUNTS_MS,
     )
     .one().n
@@ -71,9 +94,13 @@ export const unfinishedKeys = (sql: SqlStorage): TurnKeyRow[] =>
 /** How long a row outlives its key: an answer to "what became of it". */
 const FINAL_ROWS_KEPT_MS = 30 * 86_400_000
 
-/** Keeps the table small: what is finally over goes after 30 days. */
+/** Keeps the table small: what is finally over goes after 30 days, but for keys that lead to one that is still there. */
 export function forgetOldKeys(sql: SqlStorage, now: number): void {
-  sql.exec("DELETE FROM turn_keys WHERE state IN ('deleted', 'failed') AND state_at < ?", now - FINAL_ROWS_KEPT_MS)
+  sql.exec(
+    `DELETE FROM turn_keys WHERE state IN ('deleted', 'failed') AND state_at < ?
+       AND (successor IS NULL OR successor NOT IN (SELECT seq FROM turn_keys))`,
+    now - FINAL_ROWS_KEPT_MS,
+  )
 }
 
 /** Changes a state, inside a transaction. A move the table does not allow is a fault of ours and changes nothing. */

@@ -16,7 +16,7 @@ const REMOVE_DEADLINE_MS = 8_000
 export async function settleCreation(parts: TenantParts, { key: intent }: Job): Promise<JobOutcome> {
   const row = keyByIntent(parts.sql, intent)
   if (!row || !(row.state === 'creating' || row.state === 'unknown' || isVisible(row.state))) return 'done'
-  if (row.state === 'creating') apply(parts, row, { kind: 'doubted' })
+  if (row.state === 'creating' && row.uid === null) apply(parts, row, { kind: 'doubted' })
 
   const listed = unwrap(await parts.account().markedTurnKeys(marker(parts.config.deployment, intent), row.begun_at))
   // The key itself is none, where the creation came to one after all.

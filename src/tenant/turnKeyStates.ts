@@ -45,6 +45,19 @@ export const isMarked = (name: string, mark: string): boolean => name === mark |
 export const markedName = (deployment: string, intent: string, name: string): string =>
   `${marker(deployment, intent)} ${name}`.trimEnd()
 
+/** An intent: 12 random bytes in base62. */
+export const INTENT_BYTES = 12
+export const INTENT_CHARACTERS = 17
+const MARKED = /^tb\.([a-z0-9]{4,16})\.([0-9A-Za-z]{17})(?: (.*))?$/s
+
+/** What a name that carries a marker says; `undefined` for a name that the broker did not make. */
+export function readMarkedName(
+  text: string,
+): { readonly deployment: string; readonly intent: string; readonly name: string } | undefined {
+  const [, deployment, intent, name = ''] = MARKED.exec(text) ?? []
+  return deployment === undefined || intent === undefined ? undefined : { deployment, intent, name }
+}
+
 /** When a doubtful creation is looked for upstream, after it began. Lists lag, so one look proves little. */
 export const LOOK_AFTER_MS = [60_000, 300_000, 900_000, 3_600_000, 86_400_000] as const
 /** A doubtful creation takes a place in `maxTurnKeys` for this long; after that it very likely never was. */

@@ -12,6 +12,13 @@ import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from '.
 
 /** The `Idempotency-Key` scope of creations. */
 export const CREATE_ROUTE = 'turn-keys'
+/** That of rotations names the key: a body alone does not say what is rotated. */
+export const rotateRoute = (uid: string): string => `rotate:${uid}`
+
+function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
+  const old = replaces === null ? undefined : keyBySeq(sql, replaces)
+  return old ? rotateRoute(old.uid ?? '') : CREATE_ROUTE
+}
 
 /** Feeds the machine one event about a key and writes its step. `by`: who asked; without, the broker itself did. */
 export const apply = (parts: TenantParts, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
@@ -30,14 +37,16 @@ export function applyWithin(parts: TenantParts, { seq }: Pick<TurnKeyRow, 'seq'>
   if (to && row.state === 'active') parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
   const uid = set?.uid ?? row.uid ?? ''
   if (step.demote) demote(parts, uid)
-  if (step.takeBack) takeBack(parts, ofKey(uid), null)
+  if (step.handOver) for (const mint of parts.mints.inFlight) if (mint.keyUid === uid) mint.replaced = true
+  // What is handed over is not refused as revoked: the successor is asked in its place.
+  if (step.takeBack) takeBack(parts, step.handOver ? { ...ofKey(uid), inFlight: () => false } : ofKey(uid), null)
   for (const { kind, at } of jobs) {
     const on = kind === SETTLE_JOB ? row.intent : uid
     if (at === 'over') parts.jobs.remove(kind, on)
     else parts.jobs.put(kind, on, at)
   }
-  if (repeat === 'forget') parts.idempotency.forget(CREATE_ROUTE, row.intent)
-  else if (repeat) parts.idempotency.finish(CREATE_ROUTE, row.intent, repeat)
+  if (repeat === 'forget') parts.idempotency.forget(routeOf(parts.sql, row), row.intent)
+  else if (repeat) parts.idempotency.finish(routeOf(parts.sql, row), row.intent, repeat)
   if (step.change) recordChange(parts, by, step.change, uid)
   if (step.audit) {
     const who = by ? { actor: actorOf(by.caller), requestId: by.requestId } : { actor: 'broker' }
@@ -55,6 +64,8 @@ const GONE: KeyFacts = {
   state: 'deleted',
   name: '',
   pendingName: null,
+  hasSecret: false,
+  replaces: false,
   replaced: false,
   looks: 0,
   begunAt: 0,
@@ -64,7 +75,9 @@ const factsOf = (row: TurnKeyRow): KeyFacts => ({
   state: row.state,
   name: row.name,
   pendingName: row.pending_name,
-  replaced: false,
+  hasSecret: row.uid !== null && row.sealed !== null,
+  replaces: row.replaces !== null,
+  replaced: row.successor !== null,
   looks: row.looks,
   begunAt: row.begun_at,
 })

@@ -42,7 +42,7 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
       serveApp(clientToken),
       launchChromium(),
     ])
-    broker = await startBroker(turnServer)
+    broker = await startBroker({ turnServer })
     const tenant = await broker.newTenant('acme', {
       scopes: ['turn_keys:write', 'client_tokens:create', 'credentials:revoke'],
       policy: { allowedOrigins: [app.origin] },

@@ -1,10 +1,11 @@
 // `npm run dev` as a person starts it: its own ports and state, a process group that gets Ctrl-C as a terminal sends it.
 // Also sees what it leaves behind. No assertions here.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { processesOf } from './processes.ts'
 import { root } from './repository.ts'
 
 const READY = 'turn-broker is ready'
@@ -86,13 +87,7 @@ export class DevServer {
 
   /** Every process of its group, and those they started, in whatever group. */
   processes(): number[] {
-    const all = runningProcesses()
-    const found = all.filter(({ group }) => group === this.#child.pid).map(({ pid }) => pid)
-    for (const pid of found) {
-      const children = all.filter((one) => one.parent === pid && !found.includes(one.pid))
-      found.push(...children.map((child) => child.pid))
-    }
-    return found
+    return processesOf(this.#child.pid)
   }
 
   #signal(signal: NodeJS.Signals): void {
@@ -111,34 +106,6 @@ function signalOne(pid: number): void {
     process.kill(pid, 'SIGKILL')
   } catch {
     // it is gone
-  }
-}
-
-interface RunningProcess {
-  pid: number
-  parent: number
-  group: number
-}
-
-/** What runs on this machine; what has ended and was only not yet collected does not. */
-export function runningProcesses(): RunningProcess[] {
-  const rows = existsSync('/proc/self/stat')
-    ? readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [[name, ...statOf(name)]] : []))
-    : execFileSync('ps', ['-A', '-o', 'pid=,stat=,ppid=,pgid='], { encoding: 'utf8' })
-        .split('\n')
-        .map((line) => line.trim().split(/\s+/))
-  return rows
-    .filter((row) => row.length >= 4 && !row[1]?.startsWith('Z'))
-    .map(([pid, , parent, group]) => ({ pid: Number(pid), parent: Number(parent), group: Number(group) }))
-}
-
-/** State, parent and group out of /proc/{pid}/stat, whose second field may hold anything in parentheses. */
-function statOf(pid: string): string[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return [] // it ended meanwhile
   }
 }
 

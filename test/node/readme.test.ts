@@ -9,7 +9,8 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { turnServerIsInstalled } from '../../emulator/turnServer.ts'
 import type { IceServersAnswer, TurnRestAnswer } from '../../src/contract/credentials.ts'
-import { type DevPlace, DevServer, listens, newPlace, removePlace, runningProcesses, terminal } from './devServer.ts'
+import { type DevPlace, DevServer, listens, newPlace, removePlace, terminal } from './devServer.ts'
+import { runningProcesses } from './processes.ts'
 import { fencesOf, root, sectionOf, tableOf, textOf } from './repository.ts'
 
 const run = promisify(execFile)

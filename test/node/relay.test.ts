@@ -26,7 +26,7 @@ describe.skipIf(!installed)('a real TURN server', () => {
 
   beforeAll(async () => {
     turnServer = await startTurnServer()
-    broker = await startBroker(turnServer)
+    broker = await startBroker({ turnServer })
     tenant = await broker.newTenant('acme', {
       scopes: ['turn_keys:write', 'client_tokens:create', 'credentials:revoke', 'credentials:issue'],
       policy: { reuse: false },

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { EmulatorControl } from '../../emulator/client.ts'
 import { startEmulator } from '../../emulator/server.ts'
 import type { RunningTurnServer } from '../../emulator/turnServer.ts'
@@ -13,16 +14,22 @@ import type { Scope } from '../../src/contract/scopes.ts'
 
 export interface RunningBroker {
   url: string
+  /** What it was started with. */
+  secrets: { CALLS_API_TOKEN: string; ADMIN_TOKEN: string; ROOT_KEYS: string }
   emulator: EmulatorControl
   /** A tenant as an operator sets one up, and an API token with these scopes. */
   newTenant(id: string, options: { scopes: Scope[]; policy?: object }): Promise<{ id: string; token: string }>
   /** The broker's own log lines of requests. */
   requests(): { method: string; route: string | null; status: number }[]
+  /** As a deployment with other variables, on the same storage. It may be meant not to be ready. */
+  restart(changed: Record<string, string>, until?: 'ready' | 'listening'): Promise<void>
   stop(): Promise<void>
 }
 
+const START_DEADLINE_MS = 60_000
+
 /** `turnServer`: the emulator hands out logins that this one accepts. */
-export async function startBroker(turnServer?: RunningTurnServer): Promise<RunningBroker> {
+export async function startBroker({ turnServer }: { turnServer?: RunningTurnServer } = {}): Promise<RunningBroker> {
   const state = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-test-'))
   const secrets = {
     CALLS_API_TOKEN: randomBytes(30).toString('base64url'),
@@ -35,23 +42,24 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
   })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
   const output: Buffer[] = []
-  const broker = new Broker({
-    port: await freePort(),
-    persistTo: state,
-    vars: { ...secrets, ...upstream },
-    onOutput: (chunk) => output.push(chunk),
-  })
+  const port = await freePort()
+  let vars: Record<string, string> = { ...secrets, ...upstream }
+  const started = () => new Broker({ port, persistTo: state, vars, onOutput: (chunk) => output.push(chunk) })
+  let broker = started()
   const stop = async () => {
     await Promise.all([broker.stop(), emulator.close()])
     rmSync(state, { recursive: true, force: true })
   }
-  try {
-    await broker.untilReady()
-  } catch (error) {
-    broker.showOutput()
-    await stop()
-    throw error
+  const up = async (until: 'ready' | 'listening') => {
+    try {
+      await (until === 'ready' ? broker.untilReady() : untilListening(broker.url))
+    } catch (error) {
+      broker.showOutput()
+      await stop()
+      throw error
+    }
   }
+  await up('ready')
 
   const admin = async (route: string, body: object): Promise<Record<string, unknown>> => {
     const response = await fetch(`${broker.url}/v1/admin${route}`, {
@@ -65,6 +73,7 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
   }
   return {
     url: broker.url,
+    secrets,
     emulator: new EmulatorControl(emulator.url),
     requests: () =>
       Buffer.concat(output)
@@ -77,8 +86,27 @@ export async function startBroker(turnServer?: RunningTurnServer): Promise<Runni
       const { token } = await admin(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
       return { id, token: String(token) }
     },
+    async restart(changed, until = 'ready') {
+      vars = { ...vars, ...changed }
+      await broker.stop()
+      broker = started()
+      await up(until)
+    },
     stop,
   }
+}
+
+async function untilListening(url: string): Promise<void> {
+  const deadline = Date.now() + START_DEADLINE_MS
+  while (Date.now() < deadline) {
+    const up = await fetch(`${url}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (up) return
+    await sleep(100)
+  }
+  throw new Error('the broker did not start')
 }
 
 function freePort(): Promise<number> {

@@ -7,11 +7,12 @@ import { pathOf, SUBJECT, type Things } from './callers.ts'
 import { outcomeOf, shown } from './contract.ts'
 import { APP, tenantPath } from './doors.ts'
 import { tenantObjects } from './storage.ts'
-import { emulator } from './upstream.ts'
+import { emulator, plantedKey } from './upstream.ts'
 
 export interface Row {
   /** What the right caller is answered. */
-  readonly right: number
+  readonly right: number | string
+  /** A function makes one that is new each time. */
   readonly body?: unknown
   readonly query?: string
   readonly headers?: Record<string, string>
@@ -54,16 +55,23 @@ const ROWS = {
   banList: { right: 200, ...atTenant },
   banCreate: { right: 201, body: { subject: 'somebody else', until: '2100-01-01T00:00:00Z' }, ...atTenant },
   banLift: { right: 200, ...anObject },
+  turnKeyRotate: { right: 201, body: {}, ...anObject },
   auditList: { right: 200, ...atTenant },
   tenantList: { right: 200 },
   tenantCreate: { right: 201, body: { id: 'intruder', name: 'Intruder', region: 'weur' } },
   tenantGet: { right: 200 },
   tenantPatch: { right: 200, body: { status: 'suspended' } },
+  // Nothing was lost, and the local runtime cannot set anything back.
+  tenantRestore: { right: '409 conflict', body: {} },
   tenantDelete: { right: 202, query: '?cascade=true' },
   apiTokenList: { right: 200 },
   apiTokenCreate: { right: 201, body: { name: 'new', scopes: ['usage:read'] } },
   apiTokenDelete: { right: 204, foreignObject: nothing },
+  turnKeyImport: { right: 201, body: plantedKey },
   apiTokenRoll: { right: 200, body: {}, foreignObject: nothing },
+  accountGet: { right: 200 },
+  accountSweep: { right: 202 },
+  accountAuditList: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)
@@ -79,7 +87,8 @@ export function asker(broker: Broker) {
     const { body, query = '', headers } = rowOf(name)
     const bearer = it.authorization === undefined ? {} : { authorization: it.authorization }
     const path = pathOf(route, it.things) + query
-    const answer = await broker.call(route.method, path, undefined, body, { ...headers, ...bearer })
+    const sent = typeof body === 'function' ? await body() : body
+    const answer = await broker.call(route.method, path, undefined, sent, { ...headers, ...bearer })
     const got = outcomeOf(answer)
     if (got !== it.expected) wrong.push(`${name}, ${it.who}: ${it.expected} expected, got ${shown(answer)}`)
     return answer

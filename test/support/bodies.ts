@@ -5,6 +5,7 @@ import { type Answer, type Broker, expectStatus } from './broker.ts'
 import { furnishAll, pathOf, SUBJECT } from './callers.ts'
 import { outcomeOf, shown } from './contract.ts'
 import { APP } from './doors.ts'
+import { plantedKey } from './upstream.ts'
 
 const RIGHT_BODIES = {
   turnKeyCreate: { name: 'new' },
@@ -18,13 +19,16 @@ const RIGHT_BODIES = {
   banCreate: { subject: 'nobody', until: '2100-01-01T00:00:00Z' },
   tenantCreate: { id: 'fresh', name: 'Fresh', region: 'weur' },
   tenantPatch: { name: 'Patched' },
+  tenantRestore: {},
   apiTokenCreate: { name: 'second', scopes: ['usage:read'] },
   apiTokenRoll: { overlapSeconds: 60 },
+  turnKeyRotate: { revoke: false },
+  turnKeyImport: { uid: 'filled in', key: 'filled in' },
 } satisfies Partial<Record<RouteName, object>>
 
 export type BodyRoute = keyof typeof RIGHT_BODIES
 /** Of those whose method could have a body, the routes that read none. */
-export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift']
+export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift', 'accountSweep']
 
 export interface Target {
   readonly name: BodyRoute
@@ -39,13 +43,15 @@ export async function bodyTargets(broker: Broker): Promise<Target[]> {
   const acme = await furnishAll(broker, 'acme')
   // Enough room for what is right.
   expectStatus(await broker.admin('PATCH', '/tenants/acme', { policy: { maxLiveCredentialsPerSubject: 1_000 } }), 200)
+  const imported = await plantedKey()
   return (Object.keys(RIGHT_BODIES) as BodyRoute[]).map((name) => {
     const route: Route = ROUTES[name]
     const isNative = route.dialect === 'native'
     // The tenant's own token is used where it may be; a roll would end it.
     const server = isNative ? env.ADMIN_TOKEN : acme.token
     const token = route.access === 'client-token' ? acme.clientToken : server
-    return { name, route, path: pathOf(route, acme), token, right: RIGHT_BODIES[name], isNative }
+    const right = name === 'turnKeyImport' ? imported : RIGHT_BODIES[name]
+    return { name, route, path: pathOf(route, acme), token, right, isNative }
   })
 }
 

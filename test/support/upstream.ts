@@ -8,6 +8,13 @@ export const emulator = new EmulatorControl(env.EMULATOR_URL)
 export const liveKeys = async (): Promise<ShownKey[]> =>
   (await emulator.state()).keys.filter((key) => key.deleted === null)
 
+/** A key of the broker's account that the broker did not make, as an operator imports it. */
+export async function plantedKey(name?: string): Promise<{ uid: string; key: string }> {
+  const named = name === undefined ? {} : { name }
+  const { uid, key } = await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, ...named })
+  return { uid, key }
+}
+
 /** How many requests of an operation arrived upstream since the test began. */
 export const countAsked = async (operation: Operation | 'unknown'): Promise<number> =>
   (await emulator.log(operation)).length

@@ -68,6 +68,18 @@ const NO_SUBJECT = [
   ...[1, true, null, [], ['ann'], { a: 1 }],
 ]
 const NO_UID = ['', 'x', 'k'.repeat(31), 'k'.repeat(33), `${'k'.repeat(31)}/`, 1, null, [], {}, true]
+const NO_SECRET = [
+  '',
+  's'.repeat(63),
+  's'.repeat(65),
+  `${'s'.repeat(63)} `,
+  `${'s'.repeat(63)}é`,
+  1,
+  null,
+  [],
+  {},
+  true,
+]
 const NO_ORIGIN = [
   '',
   'null',
@@ -102,8 +114,15 @@ export const WRONG = {
     ...each('policy', [null, [], 'x', 1]),
   ],
   tenantPatch: [...each('name', [...NO_NAME, '', ' ']), ...each('status', NO_STATUS), ...each('policy', [[], 'x', 1])],
+  // Any time that was is one, if the storage has it; one that will be is not.
+  tenantRestore: each('at', [
+    ...NO_INSTANT.filter((value) => !String(value).startsWith('2020')),
+    '2100-01-01T00:00:00Z',
+  ]),
   apiTokenCreate: [...each('name', [...NO_NAME, '']), ...each('scopes', NO_SCOPES), ...each('expiresAt', NO_INSTANT)],
   apiTokenRoll: each('overlapSeconds', NO_OVERLAP),
+  turnKeyRotate: each('revoke', ['true', 'false', '', 0, 1, null, [], {}]),
+  turnKeyImport: [...each('uid', NO_UID), ...each('key', NO_SECRET), ...each('name', NO_NAME)],
   iceServers: each('ttl', NO_TTL),
   credentialGenerateIceServers: [...each('ttl', NO_TTL), ...each('customIdentifier', NO_SUBJECT)],
   credentialGenerate: [...each('ttl', NO_TTL), ...each('customIdentifier', NO_SUBJECT)],

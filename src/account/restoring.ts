@@ -1,0 +1,77 @@
+/**
+ * A tenant's storage set back to an earlier time, or set up anew where it was lost. The Account leads, because the tenant's
+ * own memory of it goes: audit row and job are here, and the job brings the tenant back when a crash interrupts.
+ */
+import { actorOf } from '../auth/caller.ts'
+import type { RestoredTenant, TenantView } from '../contract/tenants.ts'
+import { BrokerError, unwrap } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { Call } from '../tenant/parts.ts'
+import { setUpTenant, tenantRow } from './directory.ts'
+import type { AccountParts } from './parts.ts'
+
+export const RESTORE_JOB = 'restore-tenant'
+const TAKEOVER_MS = 30_000
+
+export interface Restoration extends Call {
+  readonly tenant: string
+  /** `null`: the storage was lost. */
+  readonly at: number | null
+}
+
+export async function restoreTenant(parts: AccountParts, call: Restoration): Promise<RestoredTenant> {
+  const { tenant, at } = call
+  requireRestorable(parts, tenant)
+  const bookmarks = at === null ? null : unwrap(await objectOf(parts, tenant).bookmarksAt(at))
+  if (!bookmarks) await requireLost(parts, tenant)
+  const event = { actor: actorOf(call.caller), action: 'tenant.restore', target: tenant, requestId: call.requestId }
+  parts.transact(() => {
+    requireRestorable(parts, tenant)
+    audit(parts.sql, parts.now(), { ...event, outcome: 'begun' })
+    parts.jobs.put(RESTORE_JOB, tenant, parts.now() + TAKEOVER_MS)
+  })
+  if (bookmarks) await setBack(parts, tenant, bookmarks.to)
+  else await setUpTenant(parts, tenant)
+  return { tenant: await bringBack(parts, tenant, call), undo: bookmarks?.undo ?? null }
+}
+
+/** The end of it, also where a crash interrupted. */
+export async function bringBack(parts: AccountParts, tenant: string, by?: Call): Promise<TenantView> {
+  const { version } = requireRestorable(parts, tenant)
+  const back = await objectOf(parts, tenant).comeBack({ by, version })
+  const outcome = back.ok ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: back.failure.code }
+  parts.transact(() => {
+    audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.restore', target: tenant, ...outcome })
+    parts.jobs.remove(RESTORE_JOB, tenant)
+  })
+  return unwrap(back)
+}
+
+/** The object ends itself: no answer is the right one. */
+async function setBack(parts: AccountParts, tenant: string, to: string): Promise<void> {
+  try {
+    unwrap(await objectOf(parts, tenant).setBack(to))
+  } catch (error) {
+    if (!(error instanceof BrokerError)) return
+    parts.transact(() => parts.jobs.remove(RESTORE_JOB, tenant))
+    throw error
+  }
+}
+
+async function requireLost(parts: AccountParts, tenant: string): Promise<void> {
+  const there = await objectOf(parts, tenant).edgeSnapshot()
+  if (there.ok)
+    throw new BrokerError('conflict', { detail: 'The storage is there: say to which time it is to be set back.' })
+  if (there.failure.code !== 'not_found') unwrap(there)
+}
+
+function requireRestorable(parts: AccountParts, tenant: string) {
+  const row = tenantRow(parts, tenant)
+  if (row?.state !== 'active' && row?.state !== 'suspended') {
+    throw new BrokerError('conflict', { detail: 'Only a tenant that is active or suspended can be restored.' })
+  }
+  return row
+}
+
+/** A new one each time: that of an object that has ended is of no use. */
+const objectOf = ({ tenants }: AccountParts, tenant: string) => tenants.get(tenants.idFromName(tenant))

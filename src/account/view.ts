@@ -1,0 +1,31 @@
+/** The account as an operator sees it: the budget, how many keys there are, what the sweep found. */
+import type { AccountView } from '../contract/account.ts'
+import { instant } from '../contract/values.ts'
+import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget.ts'
+import type { AccountParts } from './parts.ts'
+import { sweepView } from './sweepRows.ts'
+import { blockedUntil, callsLeft, upstreamRow } from './upstream.ts'
+
+/** Cloudflare's bound on TURN keys of one account. */
+const MAX_ACCOUNT_KEYS = 1_000
+
+export function describeAccount(parts: AccountParts): AccountView {
+  const now = parts.now()
+  const upstream = upstreamRow(parts.sql)
+  const blocked = blockedUntil(upstream, now)
+  return {
+    budget: {
+      limit: TOTAL_CALLS,
+      reserved: RESERVED_CALLS,
+      spent: spentCalls(parts.sql, now),
+      upstreamRemaining: callsLeft(upstream, now) ?? null,
+      blockedUntil: blocked === undefined ? null : instant(blocked),
+    },
+    turnKeys: {
+      count: upstream.keys,
+      limit: MAX_ACCOUNT_KEYS,
+      listedAt: upstream.listed_at === null ? null : instant(upstream.listed_at),
+    },
+    sweep: sweepView(parts),
+  }
+}

@@ -1,0 +1,11 @@
+/** The account at the admin door: its state, and the order to sweep it now. */
+import { callOf } from './callOf.ts'
+import type { App } from './context.ts'
+import { mount } from './mount.ts'
+import { accountObject, ask } from './reach.ts'
+
+export function accountDoor(app: App): void {
+  mount(app, 'accountGet', (c) => async () => c.json(await ask(accountObject(c).describe())))
+
+  mount(app, 'accountSweep', (c) => async () => c.json(await ask(accountObject(c).orderSweep(callOf(c))), 202))
+}

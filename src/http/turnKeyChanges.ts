@@ -1,0 +1,32 @@
+/** What Cloudflare has no call for: rotating a TURN key, and importing one with its secret. */
+import { TurnKeyImport, TurnKeyRotate } from '../contract/turnKeys.ts'
+import { TurnKeyUid } from '../contract/values.ts'
+import { noSuchTurnKey } from '../errors.ts'
+import { attemptOf, confirmAnswer } from './attempts.ts'
+import { readJson } from './body.ts'
+import { callOf, tenantOf } from './callOf.ts'
+import type { App } from './context.ts'
+import { idempotencyOf } from './idempotencyKey.ts'
+import { mount } from './mount.ts'
+import { ask, askOnce, tenantObject } from './reach.ts'
+
+export function turnKeyChangesDoor(app: App): void {
+  mount(app, 'turnKeyRotate', async (c) => {
+    const uid = TurnKeyUid.safeParse(c.req.param('key_id'))
+    if (!uid.success) throw noSuchTurnKey()
+    const { value, hash } = await readJson(c, TurnKeyRotate)
+    const repeats = { idempotency: idempotencyOf(c, hash), attempt: attemptOf(c, hash) }
+    const rotation = { ...callOf(c), uid: uid.data, revoke: value.revoke, ...repeats }
+    return async () => {
+      const rotated = await askOnce(tenantObject(c, tenantOf(c)).rotateTurnKey(rotation))
+      if (repeats.attempt) confirmAnswer(c, tenantOf(c))
+      return c.json(rotated, 201)
+    }
+  })
+
+  mount(app, 'turnKeyImport', async (c) => {
+    const { value: input, hash } = await readJson(c, TurnKeyImport)
+    const call = { ...callOf(c), input, idempotency: idempotencyOf(c, hash) }
+    return async () => c.json(await ask(tenantObject(c, tenantOf(c)).importTurnKey(call)), 201)
+  })
+}

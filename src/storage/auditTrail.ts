@@ -1,0 +1,63 @@
+/** Reading an object's audit trail: filtered, page by page, newest first. */
+import type { AuditEventView, AuditFilter } from '../contract/auditEvents.ts'
+import { instant } from '../contract/values.ts'
+import { paged } from './paging.ts'
+
+interface AuditRow extends Record<string, SqlStorageValue> {
+  seq: number
+  at: number
+  actor: string
+  action: string
+  target: string | null
+  subject_id: string | null
+  outcome: string
+  code: string | null
+  count: number
+  request_id: string | null
+  origin: string | null
+  digest: string | null
+}
+
+/** The columns behind the filters: names of ours, so that nothing a caller sends becomes SQL. */
+const COLUMNS: Readonly<Record<keyof AuditFilter, string>> = {
+  actor: 'actor',
+  action: 'action',
+  target: 'target',
+  outcome: 'outcome',
+  code: 'code',
+  subjectId: 'subject_id',
+}
+
+export interface AuditPage {
+  /** The last sequence number of the page before. */
+  readonly before: number | null
+  readonly limit: number
+  readonly filter: AuditFilter
+}
+
+export function readAuditTrail(sql: SqlStorage, page: AuditPage): { items: AuditEventView[]; next: number | null } {
+  const given = Object.entries(page.filter) as [keyof AuditFilter, string][] // the contract's own keys
+  const where = ['seq < ?', ...given.map(([name]) => `${COLUMNS[name]} = ?`)].join(' AND ')
+  const rows = sql
+    .exec<AuditRow>(
+      `SELECT * FROM audit_events WHERE ${where} ORDER BY seq DESC LIMIT ?`,
+      page.before ?? Number.MAX_SAFE_INTEGER,
+      ...given.map(([, value]) => value),
+      page.limit + 1,
+    )
+    .toArray()
+  return paged(rows, page.limit, ({ at, subject_id, request_id, ...row }) => ({
+    seq: row.seq,
+    at: instant(at),
+    actor: row.actor,
+    action: row.action,
+    target: row.target,
+    subjectId: subject_id,
+    outcome: row.outcome,
+    code: row.code,
+    count: row.count,
+    requestId: request_id,
+    origin: row.origin,
+    digest: row.digest,
+  }))
+}

@@ -1,0 +1,150 @@
+/**
+ * The Tenant's part of the sweep: what each listed key is by its own rows, and what follows. A key is deleted only on
+ * a final row that says it must not be; that a key is not listed is no evidence at all, and is settled by one GET.
+ * Evidence and act are both here, and the evidence is read again before the act.
+ */
+import { unwrap } from '../errors.ts'
+import { audit } from '../storage/audit.ts'
+import type { Job, JobHandlers, JobOutcome } from '../storage/jobs.ts'
+import type { TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { check } from './turnKeyLookup.ts'
+import { SETTLE_JOB } from './turnKeyMachine.ts'
+import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeyRows.ts'
+
+const UNDO_JOB = 'undo-upstream-key'
+const REMOVE_DEADLINE_MS = 8_000
+/** A state younger than this may still meet a list, or an answer, from before it. */
+const SETTLED_MS = 600_000
+
+/** A key of upstream's list. */
+export interface ListedKey {
+  readonly uid: string
+  /** From its marker, if that is one of this deployment. */
+  readonly intent: string | null
+}
+
+export interface Examination {
+  readonly keys: readonly ListedKey[]
+  /** When the list was asked for. */
+  readonly listedAt: number
+  /** How many keys may be asked for one by one. */
+  readonly checks: number
+}
+
+export interface Examined {
+  /** `stranger`: no row of this tenant speaks of it. */
+  readonly findings: readonly { readonly uid: string; readonly class: 'orphan' | 'missing' | 'stranger' }[]
+  readonly checked: number
+}
+
+export type Verdict =
+  /** As it should be, or being worked on. */
+  | 'kept'
+  /** A creation in doubt, found: its own job deletes it. */
+  | 'doubtful'
+  /** A final row says that this key must not be. */
+  | 'orphan'
+  /** Believed missing, and listed. */
+  | 'found'
+  | 'stranger'
+
+/** What a listed key is, by the row of its uid, or else of its intent. Pure. */
+export function verdictOf(row: TurnKeyRow | undefined, listed: ListedKey, now: number): Verdict {
+  if (!row) return 'stranger'
+  const isItself = row.uid === listed.uid
+  const isSettled = now - row.state_at >= SETTLED_MS
+  switch (row.state) {
+    case 'creating':
+    case 'deleting':
+      return 'kept'
+    case 'unknown':
+      return 'doubtful'
+    case 'active':
+    case 'retiring':
+      // One intent, one key: another under the same marker is nobody's.
+      return isItself || !isSettled ? 'kept' : 'orphan'
+    case 'missing':
+      if (isItself) return 'found'
+      return isSettled ? 'orphan' : 'kept'
+    case 'deleted':
+      return isSettled ? 'orphan' : 'kept'
+    case 'failed':
+      // An import that failed has a uid and is not ours: only what this very creation made may go.
+      if (listed.intent !== row.intent) return 'stranger'
+      return isSettled ? 'orphan' : 'kept'
+  }
+}
+
+/** Whether a key that is not listed must be asked for: it should be there, and for long enough to be listed. */
+export function isAbsent(row: NamedTurnKeyRow, listed: ReadonlySet<string>, listedAt: number): boolean {
+  const since = Math.max(row.begun_at, row.state_at, row.checked_at ?? 0)
+  return row.state !== 'missing' && !listed.has(row.uid) && since <= listedAt - SETTLED_MS
+}
+
+export async function examineKeys(parts: TenantParts, { keys, listedAt, checks }: Examination): Promise<Examined> {
+  const judged = keys.map((listed) => ({ ...listed, verdict: judge(parts, listed) }))
+  parts.transact(() => {
+    for (const { uid, intent, verdict } of judged) {
+      if (verdict === 'orphan') parts.jobs.ensure(UNDO_JOB, nameOf({ uid, intent }), parts.now())
+      if (verdict === 'doubtful' && intent !== null) parts.jobs.put(SETTLE_JOB, intent, parts.now())
+    }
+  })
+  const listed = new Set(keys.map(({ uid }) => uid))
+  const absent = visibleKeys(parts.sql)
+    .filter((row) => isAbsent(row, listed, listedAt))
+    .sort((left, right) => (left.checked_at ?? 0) - (right.checked_at ?? 0))
+  const found = judged.filter(({ verdict }) => verdict === 'found')
+  const asked = [...absent, ...found].slice(0, checks)
+  for (const { uid } of asked) await confirm(parts, uid)
+
+  const missing = visibleKeys(parts.sql).filter(({ state }) => state === 'missing')
+  const told = judged.flatMap(({ uid, verdict }) =>
+    verdict === 'orphan' || verdict === 'stranger' ? [{ uid, class: verdict }] : [],
+  )
+  return {
+    findings: [...told, ...missing.map(({ uid }) => ({ uid, class: 'missing' as const }))],
+    checked: asked.length,
+  }
+}
+
+export const examiningJobs = (parts: TenantParts): JobHandlers => ({ [UNDO_JOB]: (job) => undo(parts, job) })
+
+/** Deletes an orphan, if it still is one. */
+function undo(parts: TenantParts, { key }: Job): Promise<JobOutcome> {
+  const listed = listedOf(key)
+  return parts.serial.run(listed.uid, async () => {
+    if (judge(parts, listed) !== 'orphan') return 'done'
+    const { id: tenant, policy } = tenantRecord(parts)
+    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
+    if (judge(parts, listed) !== 'orphan') return 'done'
+    const reply = await parts.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS)
+    if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'
+    parts.transact(() =>
+      audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.undo', target: listed.uid, outcome: 'done' }),
+    )
+    return 'done'
+  })
+}
+
+const judge = (parts: TenantParts, listed: ListedKey): Verdict =>
+  verdictOf(
+    keyByUid(parts.sql, listed.uid) ?? (listed.intent === null ? undefined : keyByIntent(parts.sql, listed.intent)),
+    listed,
+    parts.now(),
+  )
+
+/** One GET. Only its clear word changes a state; a key that is being deleted meanwhile is its job's. */
+async function confirm(parts: TenantParts, uid: string): Promise<void> {
+  const before = keyByUid(parts.sql, uid)?.state
+  await check(parts, uid, 'recovery').catch(() => undefined)
+  if (keyByUid(parts.sql, uid)?.state !== before) await publishKey(parts, uid)
+}
+
+/** Neither a uid nor an intent has a dot. */
+const nameOf = ({ uid, intent }: ListedKey): string => `${uid}.${intent ?? ''}`
+const listedOf = (name: string): ListedKey => {
+  const [uid = '', intent = ''] = name.split('.')
+  return { uid, intent: intent === '' ? null : intent }
+}

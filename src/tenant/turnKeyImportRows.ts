@@ -1,0 +1,55 @@
+/** The rows an import writes, inside its transaction. */
+import type { TenantParts } from './parts.ts'
+import { newIntent } from './turnKeyCreation.ts'
+import type { NamedTurnKeyRow } from './turnKeyRows.ts'
+import { applyWithin } from './turnKeySteps.ts'
+
+export interface ImportedRow {
+  readonly uid: string
+  /** Of the marker in its name upstream, if the broker once made it. */
+  readonly intent: string | undefined
+  readonly name: string
+  readonly sealed: string
+  readonly version: number
+  readonly created: string
+  readonly modified: string
+}
+
+/** A uid and an intent stand in one row: an older key's that is finally over gives them up. */
+export function freeFinalRows(sql: SqlStorage, { uid, intent }: ImportedRow): void {
+  sql.exec(
+    `UPDATE turn_keys SET uid = NULL, intent = 'was-' || seq || '-' || intent
+     WHERE state IN ('deleted', 'failed') AND (uid = ? OR intent = ?)`,
+    uid,
+    intent ?? '',
+  )
+}
+
+export function insertImported(parts: TenantParts, it: ImportedRow): void {
+  const now = parts.now()
+  parts.sql.exec(
+    `INSERT INTO turn_keys (intent, uid, state, name, sealed, secret_version, revealed, created, modified, begun_at, state_at, checked_at)
+     VALUES (?, ?, 'active', ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
+    it.intent ?? newIntent(),
+    it.uid,
+    it.name,
+    it.sealed,
+    it.version,
+    it.created,
+    it.modified,
+    now,
+    now,
+    now,
+  )
+}
+
+/** The tenant has the key: only its secret is another. */
+export function renewSecret(parts: TenantParts, row: NamedTurnKeyRow, it: ImportedRow): void {
+  parts.sql.exec(
+    'UPDATE turn_keys SET sealed = ?, secret_version = ?, revealed = 1 WHERE seq = ?',
+    it.sealed,
+    it.version,
+    row.seq,
+  )
+  applyWithin(parts, row, { kind: 'checked', reply: { kind: 'ok', modified: it.modified } })
+}

@@ -1,0 +1,63 @@
+/**
+ * Proving a TURN key's secret: a credential of one minute is minted with it and taken back at once. Nobody is ever told
+ * it. Not through the mints' gate: a new key must not wait for mints that hang on the one it replaces.
+ */
+import type { Minted } from '../cloudflare/credentials.ts'
+import type { NoReply, Reply } from '../cloudflare/reply.ts'
+import { newId } from '../crypto/ids.ts'
+import { insertCredential, keepUrlList } from './credentialRows.ts'
+import type { OpenedKey } from './minting.ts'
+import type { TenantParts } from './parts.ts'
+import { schedulePruning } from './pruning.ts'
+import { scheduleRevoking } from './revoking.ts'
+import { countUsage } from './usage.ts'
+
+const PROOF_TTL_SECONDS = 60
+const ATTEMPT_MS = 1_800
+const MAX_ATTEMPTS = 3
+const FIRST_PAUSE_MS = 250
+
+export interface Proof {
+  readonly minted: Minted
+  readonly begunAt: number
+}
+
+/** Asks up to three times until then, as long as it makes sense; at least once. */
+export async function askForProof(
+  parts: TenantParts,
+  key: OpenedKey,
+  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: NoReply) => boolean },
+): Promise<Reply<Proof>> {
+  for (let attempt = 1; ; attempt++) {
+    const begunAt = parts.now()
+    const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
+    const input = { ttl: PROOF_TTL_SECONDS, customIdentifier: undefined }
+    const reply = await parts.credentials.mint(key, input, deadlineMs)
+    if (reply.kind === 'ok') return { kind: 'ok', value: { minted: reply.value, begunAt } }
+    const pause = FIRST_PAUSE_MS * 2 ** (attempt - 1)
+    if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || parts.now() + pause >= until) return reply
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+}
+
+/** Inside the transaction that believes the proof: its credential is on the ledger, taken back, and its job revokes it. */
+export function recordProof(parts: TenantParts, uid: string, { minted, begunAt }: Proof): void {
+  const expiresAt = begunAt + PROOF_TTL_SECONDS * 1_000
+  insertCredential(parts.sql, {
+    id: newId('cr'),
+    username: minted.username,
+    state: 'revoking',
+    subjectId: null,
+    keyUid: uid,
+    origin: null,
+    sealed: null,
+    urlList: keepUrlList(parts.sql, minted.urls),
+    issuedAt: begunAt,
+    expiresAt,
+  })
+  // Its row is counted when the object starts anew, so it is counted now too.
+  parts.live().minted(begunAt)
+  countUsage(parts.sql, parts.now(), 'issued')
+  scheduleRevoking(parts)
+  schedulePruning(parts, expiresAt)
+}

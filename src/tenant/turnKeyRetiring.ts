@@ -1,0 +1,29 @@
+/** Retiring a TURN key that was replaced: it is removed as every key is, once the last credential it minted has expired. */
+import type { Job, JobOutcome } from '../storage/jobs.ts'
+import type { TenantParts } from './parts.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { keyByUid } from './turnKeyRows.ts'
+import { apply } from './turnKeySteps.ts'
+
+/** When the last of a key's credentials expires that upstream may still know; `null`: there is none. */
+export function lastExpiryOf(parts: Pick<TenantParts, 'sql' | 'now'>, uid: string): number | null {
+  // From the far end of the ledger: the first one met is the answer.
+  const [row] = parts.sql
+    .exec<{ expires_at: number }>(
+      `SELECT expires_at FROM credentials WHERE expires_at > ? AND key_uid = ? AND state <> 'revoked'
+       ORDER BY expires_at DESC LIMIT 1`,
+      parts.now(),
+      uid,
+    )
+    .toArray()
+  return row?.expires_at ?? null
+}
+
+export async function retiringJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
+  const row = keyByUid(parts.sql, uid)
+  if (!row) return 'done'
+  // A mint that is still in flight ends as a credential to be revoked, and the removal waits for that.
+  const { to } = apply(parts, row, { kind: 'retired', lastExpiry: lastExpiryOf(parts, uid) })
+  if (to) await publishKey(parts, uid)
+  return 'done'
+}

@@ -1,0 +1,120 @@
+/**
+ * The machine's part about one key taking another's place: proven, switched, the old one retired. Pure, like all of it.
+ * A key that is to replace another stays `creating` from the moment its secret is stored until it has minted once.
+ */
+import type { NoReply } from '../cloudflare/reply.ts'
+import type { Failure } from '../errors.ts'
+import { type KeyFacts, NOTHING, REMOVE_JOB, RENAME_JOB, type Step, TAKEOVER_MS } from './turnKeyMachine.ts'
+
+export const ROTATE_JOB = 'rotate-turn-key'
+export const RETIRE_JOB = 'retire-turn-key'
+
+export type SuccessionEvent =
+  /** It minted, or did not; `old`: the key to be replaced as it stands, if it still can be. */
+  | {
+      readonly kind: 'proved'
+      readonly reply: { readonly kind: 'ok' } | NoReply
+      readonly old: { readonly name: string } | undefined
+    }
+  /** Another key stands for it from now on. */
+  | { readonly kind: 'replaced'; readonly revoke: boolean; readonly lastExpiry: number | null }
+  /** It was looked whether what it minted has expired. */
+  | { readonly kind: 'retired'; readonly lastExpiry: number | null }
+
+/** A fresh key may need a while until it mints: a no is believed after this. */
+const NOT_YET_MS = 900_000
+/** Upstream that does not answer at all is waited for longer: the old key mints meanwhile. */
+const UNANSWERED_MS = 86_400_000
+const SOONEST_PROOF_MS = 5_000
+const LATEST_PROOF_MS = 300_000
+/** Revocations may end what is waited for before it expires. */
+const LATEST_LOOK_MS = 3_600_000
+/** The ledger's second is over by then. */
+const AFTER_EXPIRY_MS = 1_000
+
+export const ROTATION_IN_DOUBT: Failure = {
+  code: 'outcome_unknown',
+  doNotRepeat: true,
+  detail:
+    'The new key does not mint yet; the old one goes on, and so does the rotation. Repeat only with the same Idempotency-Key.',
+}
+
+/** Its old key was deleted, or has vanished for good, before it could take over. */
+export const NOTHING_TO_REPLACE: Failure = {
+  code: 'conflict',
+  doNotRepeat: true,
+  detail: 'The TURN key was deleted while it was rotated: there is no new key either.',
+}
+
+const UNPROVEN: Failure = {
+  code: 'upstream_failed',
+  doNotRepeat: true,
+  detail: 'The new key never minted and was deleted again: the old one stays.',
+}
+
+const ROTATE = { action: 'turn_key.rotate', outcome: 'failed' } as const
+
+/** The secret is stored; who carries on is the request, then its job. */
+export const toBeProven = (uid: string, now: number): Step => ({
+  jobs: [{ kind: ROTATE_JOB, at: now + TAKEOVER_MS }],
+  audit: { action: 'turn_key.create', outcome: 'done', target: uid },
+})
+
+export function proved(key: KeyFacts, { reply, old }: SuccessionEvent & { kind: 'proved' }, now: number): Step {
+  if (key.state !== 'creating' || !key.hasSecret) return NOTHING
+  if (!old) return abandoned(NOTHING_TO_REPLACE, now)
+  if (reply.kind === 'ok') {
+    const over = { kind: ROTATE_JOB, at: 'over' } as const
+    const taken: Step = { to: 'active', jobs: [over], change: 'turn_key.rotate' }
+    // Renamed while its successor was made: that one is told the name by a job of its own.
+    if (old.name === key.name) return taken
+    return { ...taken, set: { pending_name: old.name }, jobs: [over, { kind: RENAME_JOB, at: now }] }
+  }
+  const age = now - key.begunAt
+  const isNo = reply.kind === 'refused' || reply.kind === 'gone'
+  if (age > (isNo ? NOT_YET_MS : UNANSWERED_MS)) return abandoned(UNPROVEN, now)
+  const wait = Math.min(Math.max(age / 4, SOONEST_PROOF_MS), LATEST_PROOF_MS)
+  return { failure: ROTATION_IN_DOUBT, jobs: [{ kind: ROTATE_JOB, at: now + wait }] }
+}
+
+/** The new key goes; whatever the old one is, it stays. */
+const abandoned = (failure: Failure, now: number): Step => ({
+  to: 'deleting',
+  jobs: [
+    { kind: ROTATE_JOB, at: 'over' },
+    { kind: REMOVE_JOB, at: now },
+  ],
+  repeat: failure,
+  failure,
+  audit: { ...ROTATE, code: failure.code },
+})
+
+/** Mints in flight go to the successor in either case. Of a key upstream has lost nothing is left to wait for. */
+export function replaced(key: KeyFacts, it: SuccessionEvent & { kind: 'replaced' }, now: number): Step {
+  if (key.state !== 'active' && key.state !== 'missing') return NOTHING
+  if (it.revoke || key.state === 'missing') return removedForSuccessor(now)
+  return { to: 'retiring', handOver: true, jobs: [{ kind: RETIRE_JOB, at: lookAt(it.lastExpiry, now) }] }
+}
+
+export function retired(key: KeyFacts, { lastExpiry }: SuccessionEvent & { kind: 'retired' }, now: number): Step {
+  if (!key.replaced || (key.state !== 'retiring' && key.state !== 'missing')) return NOTHING
+  if (lastExpiry !== null && key.state === 'retiring')
+    return { jobs: [{ kind: RETIRE_JOB, at: lookAt(lastExpiry, now) }] }
+  return removedForSuccessor(now)
+}
+
+const lookAt = (lastExpiry: number | null, now: number): number =>
+  lastExpiry === null ? now : Math.min(lastExpiry + AFTER_EXPIRY_MS, now + LATEST_LOOK_MS)
+
+const removedForSuccessor = (now: number): Step => ({
+  to: 'deleting',
+  set: { pending_name: null },
+  jobs: [
+    { kind: RENAME_JOB, at: 'over' },
+    { kind: RETIRE_JOB, at: 'over' },
+    { kind: REMOVE_JOB, at: now },
+  ],
+  takeBack: true,
+  handOver: true,
+  change: 'turn_key.delete',
+})

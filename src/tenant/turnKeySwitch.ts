@@ -1,0 +1,98 @@
+/** From a new key's stored secret to its place: proven by one mint, then switched in one commit. By the request, or its job. */
+import type { NoReply, Reply } from '../cloudflare/reply.ts'
+import { mergePolicy } from '../contract/policy.ts'
+import type { Failure } from '../errors.ts'
+import type { Job, JobOutcome } from '../storage/jobs.ts'
+import { openKey } from './minting.ts'
+import type { Call, TenantParts } from './parts.ts'
+import { tenantRecord } from './record.ts'
+import { publishKey } from './turnKeyCache.ts'
+import { succeed } from './turnKeyLines.ts'
+import { askForProof, type Proof, recordProof } from './turnKeyProving.ts'
+import { lastExpiryOf } from './turnKeyRetiring.ts'
+import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './turnKeyRows.ts'
+import { applyWithin } from './turnKeySteps.ts'
+
+/** What a job spends on one proof. */
+const JOB_MS = 6_000
+
+/** A key can be replaced while it is there, and once; one that upstream has lost too: that is its cure. */
+export const mayBeReplaced = (old: TurnKeyRow | undefined): old is TurnKeyRow =>
+  old !== undefined && (old.state === 'active' || old.state === 'missing') && old.successor === null
+
+export async function rotationJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
+  const row = keyByUid(parts.sql, uid)
+  // The machine says when it is due again.
+  if (row) await carryOnRotation(parts, { intent: row.intent, until: parts.now() + JOB_MS, by: undefined })
+  return 'done'
+}
+
+interface CarryingOn {
+  readonly intent: string
+  readonly until: number
+  readonly by: Call | undefined
+}
+
+/** `undefined` when the new key stands in the old one's place, or somebody else has ended it. */
+export function carryOnRotation(parts: TenantParts, { intent, until, by }: CarryingOn): Promise<Failure | undefined> {
+  return parts.serial.run(intent, async () => {
+    const row = keyByIntent(parts.sql, intent)
+    if (!isToBeProven(row)) return
+    const reply = mayBeReplaced(oldOf(parts, row)) ? await prove(parts, row, until) : NOT_ASKED
+    const failure = parts.transact(() => switchOver(parts, row, reply, by))
+    const { uid: oldUid } = oldOf(parts, row) ?? { uid: null }
+    await Promise.all([row.uid, oldUid].map((uid) => (uid === null ? undefined : publishKey(parts, uid))))
+    return failure
+  })
+}
+
+const isToBeProven = (row: TurnKeyRow | undefined): row is NamedTurnKeyRow =>
+  row?.state === 'creating' && row.uid !== null && row.replaces !== null
+
+const oldOf = (parts: TenantParts, { replaces }: TurnKeyRow): TurnKeyRow | undefined =>
+  replaces === null ? undefined : keyBySeq(parts.sql, replaces)
+
+const NOT_ASKED: NoReply = { kind: 'doubtful', reason: 'network' }
+
+async function prove(parts: TenantParts, row: NamedTurnKeyRow, until: number): Promise<Reply<Proof>> {
+  try {
+    const key = await openKey(parts, row)
+    return await askForProof(parts, key, { until, makesSense: ({ kind }) => kind !== 'rate-limited' })
+  } catch {
+    // Its secret does not open: told as a doubt, so that it is given up in the end.
+    return NOT_ASKED
+  }
+}
+
+/** One commit: the new key mints, the old one does not any more, and all that named the old one means the new. */
+function switchOver(
+  parts: TenantParts,
+  row: NamedTurnKeyRow,
+  reply: Reply<Proof>,
+  by: Call | undefined,
+): Failure | undefined {
+  if (keyBySeq(parts.sql, row.seq)?.state !== 'creating') return
+  const found = oldOf(parts, row)
+  const old = mayBeReplaced(found) ? found : undefined
+  if (reply.kind === 'ok') recordProof(parts, row.uid, reply.value)
+  const step = applyWithin(
+    parts,
+    row,
+    {
+      kind: 'proved',
+      reply: reply.kind === 'ok' ? { kind: 'ok' } : reply,
+      old: old && { name: old.pending_name ?? old.name },
+    },
+    by,
+  )
+  if (step.to !== 'active' || !old || old.uid === null) return step.failure
+  succeed(parts.sql, old, row)
+  const { chosen } = tenantRecord(parts)
+  if (chosen.defaultKeyId === old.uid) {
+    const policy = mergePolicy(chosen, { defaultKeyId: row.uid })
+    parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+  }
+  const revoke = row.retire_revokes === 1
+  applyWithin(parts, old, { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(parts, old.uid) }, by)
+  return
+}

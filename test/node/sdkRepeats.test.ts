@@ -1,0 +1,134 @@
+// The official SDK's own repeats of a creation, without an Idempotency-Key, against the running broker: its patience is
+// shorter than the broker's, or its connection breaks, while upstream holds, hangs, comes late or resets.
+import net, { type AddressInfo } from 'node:net'
+import Cloudflare from 'cloudflare'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type RunningBroker, startBroker } from './runningBroker.ts'
+
+let broker: RunningBroker
+let tenants = 0
+
+beforeAll(async () => {
+  broker = await startBroker()
+})
+beforeEach(() => broker.emulator.reset())
+afterAll(() => broker?.stop())
+
+async function newClient(timeout: number, url = broker.url) {
+  const { id, token } = await broker.newTenant(`tenant-${++tenants}`, {
+    scopes: ['turn_keys:read', 'turn_keys:write', 'turn_keys:reveal'],
+    policy: { maxTurnKeys: 5 },
+  })
+  const client = new Cloudflare({ apiToken: token, baseURL: `${url}/client/v4`, timeout })
+  return { client, create: () => client.calls.turn.create({ account_id: id, name: 'first' }), id }
+}
+
+const posts = async () => (await broker.emulator.log('create')).length
+const liveKeys = async () => (await broker.emulator.state()).keys.filter(({ deleted }) => deleted === null)
+const creations = () => broker.requests().filter(({ method, route }) => method === 'POST' && route === 'turnKeyCreate')
+
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`not within 10 s: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** Between the SDK and the broker: passes everything on, until its connections are cut. */
+async function cuttable(target: string) {
+  const { hostname, port } = new URL(target)
+  const open = new Set<net.Socket>()
+  let accepted = 0
+  const server = net.createServer((client) => {
+    accepted++
+    const behind = net.connect(Number(port), hostname)
+    for (const socket of [client, behind]) {
+      open.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => open.delete(socket))
+    }
+    client.pipe(behind)
+    behind.pipe(client)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const cut = () => {
+    for (const socket of open) socket.destroy()
+  }
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // it listens on TCP
+    accepted: () => accepted,
+    cut,
+    close: () => {
+      cut()
+      server.close()
+    },
+  }
+}
+
+describe('an SDK that loses patience', () => {
+  it('while upstream holds the creation: its repeat is given the one key', async () => {
+    const { create } = await newClient(1_500)
+    await broker.emulator.hold('create', 'open')
+    const created = create()
+    await broker.emulator.untilHeld('open')
+    await new Promise((resolve) => setTimeout(resolve, 2_500)) // the SDK's own time: it has given up once and asked again
+    await broker.emulator.release('open')
+    const { uid, key } = await created
+    expect(key).toMatch(/^.{64}$/)
+    expect(await posts()).toBe(1)
+    expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
+  })
+
+  it('while upstream hangs: all its attempts are one creation', async () => {
+    const { create } = await newClient(700)
+    await broker.emulator.fault({ operation: 'create', fault: { kind: 'hang', at: 'before-headers' } })
+    await expect(create()).rejects.toBeInstanceOf(Cloudflare.APIConnectionTimeoutError)
+    expect(await posts()).toBe(1)
+    expect((await liveKeys()).length).toBeLessThanOrEqual(1)
+  })
+})
+
+describe('a connection between the SDK and the broker that breaks', () => {
+  it('while upstream is asked: the repeat over another is given the one key', async () => {
+    const between = await cuttable(broker.url)
+    try {
+      const { create } = await newClient(20_000, between.url)
+      await broker.emulator.hold('create', 'open')
+      const created = create()
+      await broker.emulator.untilHeld('open')
+      between.cut()
+      await until('the SDK has come again', () => between.accepted() >= 2)
+      await new Promise((resolve) => setTimeout(resolve, 300)) // on its way through the proxy
+      await broker.emulator.release('open')
+      const { uid } = await created
+      expect(await posts()).toBe(1)
+      expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
+    } finally {
+      between.close()
+    }
+  })
+})
+
+describe('an upstream that resets', () => {
+  it('is a doubt, which the SDK does not repeat', async () => {
+    const { create } = await newClient(20_000)
+    const before = creations().length
+    await broker.emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'after-body' } })
+    await expect(create()).rejects.toMatchObject({ status: 504 })
+    expect(await posts()).toBe(1)
+    await until('the request is logged', () => creations().length > before)
+    expect(creations().length - before).toBe(1)
+  })
+})
+
+describe('two equal wishes of one SDK at once', () => {
+  it('are two keys, though it repeats both', async () => {
+    const { create } = await newClient(1_500)
+    await broker.emulator.fault({ operation: 'create', fault: { kind: 'delay', ms: 2_500 }, times: 2 })
+    const [one, two] = await Promise.all([create(), create()])
+    expect(one.uid).not.toBe(two.uid)
+    expect(await posts()).toBe(2)
+    expect((await liveKeys()).map((live) => live.uid).sort()).toEqual([one.uid, two.uid].sort())
+  })
+})
