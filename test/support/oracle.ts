@@ -16,7 +16,9 @@ import { emulator } from './upstream.ts'
 
 /** Work that never ends: it keeps the tables small. */
 const PERIODIC = "('prune', 'count-refusals')"
-const MOST_ROUNDS = 120
+const MOST_ROUNDS = 300
+/** What is due about the same time is done at once. */
+const TOGETHER_MS = 10_000
 
 /**
  * Lets every job of a tenant come to its end, moving the clock to each, or those due until a point in time. What is
@@ -34,7 +36,7 @@ export async function recover(
       `SELECT kind, due FROM jobs WHERE kind NOT IN ${PERIODIC} ORDER BY due LIMIT 1`,
     )
     if (!next || Number(next.due) > until) return []
-    setClock(Math.max(Date.now(), Number(next.due)))
+    setClock(Math.max(Date.now(), Number(next.due) + TOGETHER_MS))
     if (!(await runJobs(tenant))) return [`the job ${next.kind} has no alarm`]
   }
   const left = await tenantSql(tenant, `SELECT kind, key, attempt FROM jobs WHERE kind NOT IN ${PERIODIC}`)
@@ -62,7 +64,7 @@ export const liveOf = ({ upstream }: Aftermath) => upstream.keys.filter(({ delet
 
 const AT_REST = ['active', 'deleted', 'failed', 'missing']
 
-/** The tenant's rows and upstream's keys against each other; `keys` upstream are all this tenant's. */
+/** The tenant's rows and upstream's keys against each other: no other tenant has any. */
 export async function disagreements(tenant: string, after: Aftermath): Promise<string[]> {
   const found: string[] = []
   const active = after.rows.filter(({ state }) => state === 'active')
@@ -74,7 +76,9 @@ export async function disagreements(tenant: string, after: Aftermath): Promise<s
   }
   for (const { uid, name } of live) {
     const owners = [...active, ...missing].filter((row) => row.uid === uid)
-    if (owners.length !== 1) found.push(`${name}: an orphan upstream, in no row`)
+    // A key without our marker is somebody's own.
+    const isOurs = name.startsWith('tb.test.')
+    if (owners.length > 1 || (isOurs && owners.length === 0)) found.push(`${name}: an orphan upstream, in no row`)
   }
   for (const row of active) {
     if (!live.some(({ uid }) => uid === row.uid)) found.push(`${row.name}: active here, not there upstream`)

@@ -1,4 +1,5 @@
 /** What callers and jobs ask of upstream, one kind of wish for each way to reach an operation there. */
+import { env } from 'cloudflare:workers'
 import type { Operation } from '../../emulator/client.ts'
 import { ROUTES, type RouteName } from '../../src/contract/routes.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
@@ -6,6 +7,7 @@ import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant,
 import { HOUR_MS, MINUTE_MS, passTime } from './clock.ts'
 import { usernameIn } from './issuing.ts'
 import { type Aftermath, liveOf } from './oracle.ts'
+import { rotatePath } from './rotating.ts'
 import { runJobs } from './storage.ts'
 import { emulator } from './upstream.ts'
 
@@ -17,6 +19,8 @@ export interface World {
   readonly broker: Broker
   /** A key for wishes that leave one as it was. */
   readonly shared: { uid?: string }
+  /** Of the keys that are imported. */
+  readonly secrets: Map<string, string>
 }
 
 export async function newWorld(id: string): Promise<World> {
@@ -26,7 +30,7 @@ export async function newWorld(id: string): Promise<World> {
   const policy = { maxTurnKeys: 1_000, maxApiCallsPer5Min: 720, maxMintsPerMinute: 100_000, maxTtl: TWO_DAYS_SECONDS }
   const scopes = SCOPES.filter((scope) => scope !== 'turn_keys:reveal')
   const { token } = await newTenant(broker, id, { scopes, policy })
-  return { id, token, broker, shared: {} }
+  return { id, token, broker, shared: {}, secrets: new Map() }
 }
 
 /** What a wish is about: the key's name, which is the cell's; its uid and a credential of it where it has them. */
@@ -100,6 +104,18 @@ const revoke = ({ broker, token }: World, { uid, username }: Thing) =>
   broker.call('POST', `/v1/turn/keys/${uid}/credentials/${encodeURIComponent(username)}/revoke`, token)
 const lookUp = ({ broker, id, token }: World, uid: string) => broker.call('GET', keysPath(id, uid), token)
 
+const rotate = ({ broker, id, token }: World, { uid, name }: Thing) =>
+  broker.call('POST', rotatePath(id, uid), token, {}, { 'idempotency-key': name })
+
+/** Made by hand, beside the broker. */
+async function aForeignKey({ secrets }: World, name: string): Promise<Thing> {
+  const { uid, key } = await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: `by hand ${name}` })
+  secrets.set(uid, key)
+  return { name, uid, username: '' }
+}
+const importKey = ({ broker, id, secrets }: World, { uid, name }: Thing) =>
+  broker.admin('POST', `/tenants/${id}/turn-keys/import`, { uid, key: secrets.get(uid), name })
+
 const keysNamed = (after: Aftermath, name: string) => liveOf(after).filter((key) => key.name.endsWith(` ${name}`))
 const isLive = (after: Aftermath, uid: string) => liveOf(after).some((key) => key.uid === uid)
 const told = (wrong: boolean, what: string): string[] => (wrong ? [what] : [])
@@ -140,6 +156,24 @@ const checkRevocation: Wish['check'] = ({ username }, answer, after) => {
   const known = after.upstream.credentials.find((each) => each.username === username)
   return told(answer?.status === 204 && known?.revoked !== true, 'answered as revoked, and usable')
 }
+const checkRotation: Wish['check'] = ({ name, uid }, answer, after, again) => {
+  const keys = keysNamed(after, name)
+  const made = [answer, again].map((it) => (it?.status === 201 ? String(it.json.key.uid) : undefined))
+  const wrong = made.filter((it) => it !== undefined && it !== keys[0]?.uid)
+  return [
+    ...told(keys.length !== 1, `${keys.length} usable keys after a rotation`),
+    ...told(wrong.length > 0, 'the key that was answered is not there'),
+    ...told(made.every((it) => it === undefined) && keys[0]?.uid !== uid, 'rotated, and nobody was told the new key'),
+  ]
+}
+const checkImport: Wish['check'] = ({ uid }, _answer, after, again) => {
+  const row = after.rows.find((each) => each.uid === uid)
+  return [
+    ...told(!isLive(after, uid), 'a key that was made by hand was deleted'),
+    ...told(again !== undefined && again.status < 300 && row?.state !== 'active', 'imported, and not active'),
+  ]
+}
+
 export const WISHES = {
   'a creation': {
     operation: 'create',
@@ -275,6 +309,42 @@ export const WISHES = {
         after.upstream.credentials.find((each) => each.username === username)?.revoked !== true,
         'ordered to be revoked, and usable',
       ),
+  },
+  'a rotation': {
+    operation: 'create',
+    route: 'turnKeyRotate',
+    kindsOnly: true,
+    prepare: aKey,
+    act: rotate,
+    again: rotate,
+    check: checkRotation,
+  },
+  'the proof of a new key': {
+    operation: 'generate-ice-servers',
+    route: 'turnKeyRotate',
+    kindsOnly: true,
+    prepare: aKey,
+    act: rotate,
+    again: rotate,
+    check: checkRotation,
+  },
+  'an import': {
+    operation: 'get',
+    route: 'turnKeyImport',
+    kindsOnly: true,
+    prepare: aForeignKey,
+    act: importKey,
+    again: importKey,
+    check: checkImport,
+  },
+  'the proof of an imported key': {
+    operation: 'generate-ice-servers',
+    route: 'turnKeyImport',
+    kindsOnly: true,
+    prepare: aForeignKey,
+    act: importKey,
+    again: importKey,
+    check: checkImport,
   },
 } as const satisfies Record<string, Wish>
 
