@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { crashPoints } from './scripts/crash-points.ts'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
 import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
 
@@ -42,13 +43,19 @@ export default defineConfig({
     projects: [
       {
         plugins: [
+          crashPoints(),
           cloudflareTest(async () => {
             const { bindings, played } = await surroundings()
             return {
               wrangler: { configPath: './wrangler.toml' },
               remoteBindings: false,
               miniflare: {
-                bindings: { ...bindings, DEPLOYMENT: 'test' },
+                bindings: {
+                  ...bindings,
+                  DEPLOYMENT: 'test',
+                  MATRIX_EVERY_AWAIT: process.env.MATRIX_EVERY_AWAIT ?? '',
+                  MATRIX_CELL: process.env.MATRIX_CELL ?? '',
+                },
                 ratelimits: {
                   RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
                   RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },

@@ -1,4 +1,5 @@
-// A vitest reporter that owns the last line of a run: "N passed, N failed, N skipped".
+// A vitest reporter that owns the last line of a run: "N passed, N failed, N skipped"; before it, how much of the fault
+// matrix was played.
 // A file that does not load and an error outside any test count as failed: the line must never look better than the exit code.
 import type { Reporter, SerializedError, TestModule, TestRunEndReason } from 'vitest/node'
 
@@ -10,6 +11,8 @@ export default class PlainSummary implements Reporter {
     for (const module of modules) {
       if (module.errors().length > 0) failed++
       for (const test of module.children.allTests()) {
+        const { matrix } = test.meta() as { matrix?: string } // told by test/support/matrixRun.ts
+        if (matrix !== undefined) process.stdout.write(`\nfault matrix: ${matrix}`)
         const { state } = test.result()
         if (state === 'passed') passed++
         else if (state === 'failed') failed++

@@ -2,5 +2,18 @@
 declare namespace Cloudflare {
   interface Env {
     EMULATOR_URL: string
+    CLOUDFLARE_RTC_URL: string
+    /** Not empty: no crash point is left out because it is like another. */
+    MATRIX_EVERY_AWAIT: string
+    /** The name of a cell of the fault matrix, to play that one only. */
+    MATRIX_CELL: string
+  }
+}
+
+/** Of Node's own types these few lines are all that tests in workerd need. */
+declare module 'node:async_hooks' {
+  export class AsyncLocalStorage<T> {
+    run<R>(store: T, work: () => R): R
+    getStore(): T | undefined
   }
 }
