@@ -26,6 +26,7 @@ describe('GET /v1/admin/account', () => {
         counts: { foreign: 0, 'other-deployment': 0, unclaimed: 0, lost: 0, orphan: 0, missing: 0 },
         findings: [],
       },
+      rootKeys: [expect.objectContaining({ id: 'k1', current: true, configured: true })],
     })
     const acme = await newTenant(broker, 'acme')
     await newTurnKey(broker, acme)

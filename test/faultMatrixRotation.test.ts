@@ -1,8 +1,8 @@
-/** The fault matrix for rotation and import. */
+/** The fault matrix for rotation. */
 import { describe, it } from 'vitest'
 import { MATRIX_TIMEOUT_MS, playedOnce } from './support/matrixRun.ts'
 
-describe.each(['a rotation', 'the proof of a new key', 'an import', 'the proof of an imported key'] as const)(
+describe.each(['a rotation', 'the proof of a new key'] as const)(
   '%s, under every kind of fault and with a crash at every await',
   (wish) => {
     const played = playedOnce(wish)

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
 import { type Answer, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
-import { MINUTE_MS, passTime } from './support/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS } from './support/clock.ts'
 import { expectProblem } from './support/doors.ts'
 import { killObjects } from './support/issuing.ts'
 import { leaks } from './support/secrets.ts'
@@ -179,6 +179,7 @@ describe('an import that fails', () => {
     expect(failed.headers.get('x-should-retry')).toBeNull()
     await expectNothing(planted)
     await emulator.clearFaults()
+    passTime(10 * SECOND_MS) // longer than upstream asked to wait
     expectStatus(await bring(planted, once), 201)
   })
 

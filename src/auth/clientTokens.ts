@@ -87,10 +87,10 @@ export async function readClientToken(issuer: Issuer, token: string, now: number
   const header = Header.safeParse(decodeCompact(token)?.header)
   if (!header.success) return
   const { tenant } = issuer
-  const key = macKey(issuer.rootKeys, { rootKey: header.data.kid, purpose: 'client-token', tenant })
+  const key = await macKey(issuer.rootKeys, { rootKey: header.data.kid, purpose: 'client-token', tenant })
   if (key === undefined) return
   try {
-    const { payload } = await jwtVerify(token, await key, {
+    const { payload } = await jwtVerify(token, key, {
       algorithms: [ALGORITHM],
       typ: TYPE,
       issuer: issuerName(issuer),

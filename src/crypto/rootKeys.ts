@@ -15,7 +15,7 @@ export interface RootKeys {
   readonly current: string
   readonly ids: readonly string[]
   /** The HKDF input key, imported once per isolate; `undefined` when the ring does not hold it. */
-  get(id: string): Promise<CryptoKey> | undefined
+  get(id: string): Promise<CryptoKey | undefined>
 }
 
 /** Parses `ROOT_KEYS`; `undefined` when it is malformed. Never says which part was wrong: it is all secret. */
@@ -31,14 +31,17 @@ export function parseRootKeys(text: string): RootKeys | undefined {
   const [current] = raw.keys()
   if (current === undefined || raw.size > MAX_ROOT_KEYS) return
 
-  const imported = new Map<string, Promise<CryptoKey>>()
+  // Keys, not promises of them: see mac.ts.
+  const imported = new Map<string, CryptoKey>()
   return {
     current,
     ids: [...raw.keys()],
-    get(id) {
+    async get(id) {
       const bytes = raw.get(id)
       if (!bytes) return
-      const key = imported.get(id) ?? crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey', 'deriveBits'])
+      const remembered = imported.get(id)
+      if (remembered) return remembered
+      const key = await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey', 'deriveBits'])
       imported.set(id, key)
       return key
     },

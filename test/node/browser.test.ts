@@ -85,7 +85,7 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
     it('keeps the list while the broker is away, tells when it has ended, and recovers by itself', async ({
       expect,
     }) => {
-      const page = await openPage(app, { subject: 'dave', policy: 'relay', ttl: TTL_SECONDS })
+      const page = await openPage(app, { subject: 'dave', policy: 'relay', ttl: 1.5 * TTL_SECONDS })
       const whats = async () => (await state(page)).told.map(({ what }) => what)
       await page.route(`${broker.url}/v1/**`, (route) => route.abort())
       await expect.poll(whats, SOON).toContain('degraded')

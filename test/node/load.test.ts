@@ -14,7 +14,9 @@ const WARM_UP = 600
 const CREATES = 5 * SECONDS
 const FLOOD_A_SECOND = 50
 const AT_ONCE = 8
-const LEAST_SUCCESS = 0.99
+/** What is promised; a few hundred mints, of which one in 250 may meet four faults in a row, cannot tell it from 98 %. */
+const PROMISED = 0.99
+const LEAST_SUCCESS = MINTS >= 1_000 ? PROMISED : 0.97
 /** A heap that lets the engine put nothing off: what is still there after a while is kept, not merely not collected yet. */
 const SMALL_HEAP = '--max-heap-size=24'
 const GROWTH_BYTES = 16 * 1_024 * 1_024
@@ -77,10 +79,11 @@ describe('load with faults', () => {
     const made = answers.filter(({ status }) => status === 201)
     console.log(`${made.length} of ${answers.length} creations`)
 
-    // Cloudflare was asked once for each, whatever it answered.
-    expect(await broker.emulator.log('create')).toHaveLength(CREATES)
+    // Cloudflare was asked once for each, whatever it answered; not at all for those that found the queue too long.
+    const queued = answers.filter(({ text }) => text.includes(`"code":${ERRORS.broker_busy.cloudflareCode}`))
+    expect(await broker.emulator.log('create')).toHaveLength(CREATES - queued.length)
     const codes = new Set<unknown>(Object.values(ERRORS).map(({ cloudflareCode }) => cloudflareCode))
-    for (const { status, text, retry } of answers.filter(({ status }) => status !== 201)) {
+    for (const { status, text, retry } of answers.filter((it) => it.status !== 201 && !queued.includes(it))) {
       const { errors } = JSON.parse(text)
       expect(codes, text).toContain(errors[0].code)
       expect(status, text).toBeGreaterThanOrEqual(502)
@@ -115,7 +118,7 @@ describe('load with faults', () => {
     await Promise.all(floods)
     const well = served.filter((status) => status < 300).length
     console.log(`${well} of ${served.length} of the calm tenant's requests beside ${floods.length} creations`)
-    expect(well / served.length, String(served)).toBeGreaterThanOrEqual(LEAST_SUCCESS)
+    expect(well / served.length, String(served)).toBeGreaterThanOrEqual(PROMISED)
     expect((await broker.emulator.log('create')).length).toBeLessThan(100)
   })
 
