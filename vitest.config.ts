@@ -39,7 +39,7 @@ export default defineConfig({
     reporters: ['default', './scripts/plain-summary.ts'],
     silent: 'passed-only', // the broker logs every request: shown where a test fails
     // Many tests wait for a deadline or a program: more of them than processors keep a small machine busy.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    maxWorkers: Math.max(4, availableParallelism() - 1),
     projects: [
       {
         plugins: [

@@ -150,9 +150,9 @@ describe('G4: root keys', () => {
     expect(parseRootKeys(text)).toBeUndefined()
   })
 
-  it('are read in order, the first being current, with spaces around entries', () => {
+  it('are read in order, the first being current, with spaces around entries', async () => {
     const eight = Array.from({ length: 8 }, (_, n) => `k${n}:${rootKey(n)}`).join(' , ')
     expect(ring(eight)).toMatchObject({ current: 'k0', ids: ['k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7'] })
-    expect(ring(eight).get('k8')).toBeUndefined()
+    expect(await ring(eight).get('k8')).toBeUndefined()
   })
 })

@@ -7,7 +7,7 @@ import { ERRORS } from '../../src/errors.ts'
 import { residentBytes } from './processes.ts'
 import { type RunningBroker, startBroker } from './runningBroker.ts'
 
-const SECONDS = Number(process.env.LOAD_SECONDS ?? 4)
+const SECONDS = Number(process.env.LOAD_SECONDS ?? 2)
 const MINTS = 50 * SECONDS
 /** Until the runtime holds what it will hold. */
 const WARM_UP = 600

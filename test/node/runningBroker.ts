@@ -1,10 +1,11 @@
 // The whole broker on real sockets, for tests from outside: `wrangler dev` as a child process with secrets, state and ports
 // of its own, and an emulator of its own in this process. No assertions here.
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { EmulatorControl } from '../../emulator/client.ts'
 import { startEmulator } from '../../emulator/server.ts'
 import type { RunningTurnServer } from '../../emulator/turnServer.ts'
@@ -31,6 +32,10 @@ export interface RunningBroker {
   requests(): { method: string; route: string | null; status: number }[]
   /** As a deployment with other variables, on the same storage. It may be meant not to be ready. */
   restart(changed: Record<string, string>, until?: 'ready' | 'listening'): Promise<void>
+  /** Another API token of a tenant. */
+  newToken(id: string, scopes: Scope[]): Promise<{ token: string }>
+  /** Its storage is gone, as if Cloudflare had lost it. */
+  loseTenant(id: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -81,6 +86,10 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
     if (status !== 201) throw new Error(`POST ${route}: ${status} ${JSON.stringify(json)}`)
     return json
   }
+  const newToken: RunningBroker['newToken'] = async (id, scopes) => {
+    const { token } = await create(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
+    return { token: String(token) }
+  }
   return {
     url: broker.url,
     secrets,
@@ -95,8 +104,14 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
         .map((line) => JSON.parse(line)),
     async newTenant(id, { scopes, policy }) {
       await create('/tenants', { id, name: id, region: 'weur', ...(policy ? { policy } : {}) })
-      const { token } = await create(`/tenants/${id}/api-tokens`, { name: 'test', scopes })
-      return { id, token: String(token) }
+      return { id, ...(await newToken(id, scopes)) }
+    },
+    newToken,
+    async loseTenant(id) {
+      await broker.stop()
+      forget(state, id)
+      broker = started()
+      await up('ready')
     },
     async restart(changed, until = 'listening') {
       vars = { ...vars, ...changed }
@@ -105,6 +120,18 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
       await up(until)
     },
     stop,
+  }
+}
+
+/** Deletes the file in which the local runtime keeps a tenant's object. */
+function forget(state: string, tenant: string): void {
+  for (const file of globSync(`${state}/v3/do/*Tenant/*.sqlite`)) {
+    const storage = new DatabaseSync(file, { readOnly: true })
+    const tables = storage.prepare("SELECT name FROM sqlite_master WHERE name = 'tenant'").all()
+    const ids = tables.length > 0 ? storage.prepare('SELECT id FROM tenant').all() : []
+    storage.close()
+    if (ids[0]?.id !== tenant) continue
+    for (const part of ['', '-wal', '-shm']) rmSync(file + part, { force: true })
   }
 }
 
