@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 import { crashPoints } from './scripts/crash-points.ts'
+import { LongestFirst } from './scripts/longest-first.ts'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
 import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
 
@@ -39,7 +40,8 @@ export default defineConfig({
     reporters: ['default', './scripts/plain-summary.ts'],
     silent: 'passed-only', // the broker logs every request: shown where a test fails
     // Many tests wait for a deadline or a program: more of them than processors keep a small machine busy.
-    maxWorkers: Math.max(4, availableParallelism() - 1),
+    maxWorkers: Math.max(5, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         plugins: [
