@@ -1,5 +1,8 @@
 /** Calls about TURN keys go upstream one at a time, in a bounded queue: a flood of creations takes nothing from mints. */
 import { expect, it } from 'vitest'
+import type { Reply } from '../src/cloudflare/reply.ts'
+import type { TurnKeysApi } from '../src/cloudflare/turnKeys.ts'
+import { oneAtATime } from '../src/tenant/managing.ts'
 import { keysPath } from './support/broker.ts'
 import { until } from './support/clock.ts'
 import { newIssuer, tally } from './support/issuing.ts'
@@ -28,4 +31,29 @@ it('while a creation hangs, eighty more wait or are refused, and mints go on', a
   const states = (await keyRows('acme')).map(({ state }) => state)
   expect(states.filter((state) => state === 'failed')).toHaveLength(busy)
   expect(states).not.toContain('unknown')
+})
+
+it('a host that is gone is let alone for a second after 24 failures in a row, then asked by one', async () => {
+  let now = 0
+  let asked = 0
+  let reply: Reply<undefined> = { kind: 'doubtful', reason: 'network' }
+  const remove = async () => {
+    asked++
+    return reply
+  }
+  const api = oneAtATime({ remove } as unknown as TurnKeysApi, () => now)
+  const kinds = async (count: number) => {
+    const replies: Reply<unknown>[] = []
+    for (let n = 0; n < count; n++) replies.push(await api.remove('u'.repeat(32), 6_000))
+    return replies.map(({ kind }) => kind)
+  }
+  expect(await kinds(24)).toEqual(Array(24).fill('doubtful'))
+  expect(await kinds(5)).toEqual(Array(5).fill('rate-limited'))
+  expect(asked).toBe(24)
+  now += 1_000
+  expect(await kinds(3)).toEqual(['doubtful', 'rate-limited', 'rate-limited'])
+  now += 1_000
+  reply = { kind: 'refused', status: 403 }
+  expect(await kinds(3)).toEqual(['refused', 'refused', 'refused'])
+  expect(asked).toBe(28)
 })

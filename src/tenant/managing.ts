@@ -1,25 +1,44 @@
 /**
  * The management of TURN keys, one call upstream at a time: creations, however many, leave the object's other connections
- * to mints and revocations. A call whose turn does not come was not made, which is what `rate-limited` says.
+ * to mints and revocations. A host that has not answered for long is let alone for a moment. A call whose turn does not
+ * come was not made, which is what `rate-limited` says.
  */
 import type { Reply } from '../cloudflare/reply.ts'
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
 import { BrokerError } from '../errors.ts'
+import { Breaker } from './breaker.ts'
 import { Gate } from './gate.ts'
 
 const CALLS_AT_ONCE = 1
 const CALLS_QUEUED = 64
+const UNASKED = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as const
+const LET_ALONE = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
 
 export function oneAtATime(api: TurnKeysApi, now: () => number): TurnKeysApi {
   const gate = new Gate(CALLS_AT_ONCE, CALLS_QUEUED)
+  const breaker = new Breaker()
+
+  const asked = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
+    if (breaker.refuses(now())) return LET_ALONE
+    const ended = breaker.begin()
+    let failed = true
+    try {
+      const reply = await call()
+      failed = reply.kind === 'doubtful' && reply.reason !== 'malformed'
+      return reply
+    } finally {
+      ended({ failed, at: now() })
+    }
+  }
 
   /** At most half of its time is spent on waiting: what is left must be enough to be answered. */
   const turn = async <T>(deadlineMs: number, call: (leftMs: number) => Promise<Reply<T>>): Promise<Reply<T>> => {
     const until = now() + deadlineMs
     try {
-      return await gate.through(deadlineMs / 2, () => call(Math.max(until - now(), deadlineMs / 2)))
+      const left = () => Math.max(until - now(), deadlineMs / 2)
+      return await gate.through(deadlineMs / 2, () => asked(() => call(left())))
     } catch (error) {
-      if (error instanceof BrokerError) return { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true }
+      if (error instanceof BrokerError) return UNASKED
       throw error
     }
   }
