@@ -7,7 +7,7 @@ import { env } from 'cloudflare:workers'
 import type { ShownState } from '../../emulator/client.ts'
 import { open } from '../../src/crypto/seal.ts'
 import { parseConfig } from '../../src/env.ts'
-import { setClock } from './clock.ts'
+import { MINUTE_MS, setClock } from './clock.ts'
 import { leaks, type Secret } from './secrets.ts'
 import { STANDING } from './secretWatch.ts'
 import { everythingStored, runJobs } from './storage.ts'
@@ -18,7 +18,7 @@ import { emulator } from './upstream.ts'
 const PERIODIC = "('prune', 'count-refusals')"
 const MOST_ROUNDS = 300
 /** What is due about the same time is done at once. */
-const TOGETHER_MS = 10_000
+const TOGETHER_MS = 15 * MINUTE_MS
 
 /**
  * Lets every job of a tenant come to its end, moving the clock to each, or those due until a point in time. What is
