@@ -3,7 +3,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { expectStatus, keysPath, newBroker, newTenant, newToken, newTurnKey } from './support/broker.ts'
-import { MINUTE_MS, passTime } from './support/clock.ts'
+import { DAY_MS, MINUTE_MS, passTime } from './support/clock.ts'
 import { expectProblem } from './support/doors.ts'
 import { runJobs, tenantStub } from './support/storage.ts'
 import { giveBookmarks, keep } from './support/timeTravel.ts'
@@ -102,13 +102,54 @@ describe('a tenant whose storage was lost', () => {
 
   it('comes back by its job where a crash interrupted', async () => {
     const { broker } = await acmeLater()
-    const account = env.ACCOUNT.get(env.ACCOUNT.idFromName('account'))
-    await runInDurableObject(account, (_, { storage }) => {
-      storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('restore-tenant', 'acme', 0)")
-      return storage.setAlarm(Date.now())
-    })
-    passTime(MINUTE_MS)
-    await runDurableObjectAlarm(account)
+    await interrupted()
     expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
+    expect(await restoringJobs()).toEqual([])
+  })
+
+  it('is left as it is where the crash came before it was set back', async () => {
+    const { broker } = await acmeLater()
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
+      storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('set-back', '', ?)", Date.now() + DAY_MS)
+    })
+    await interrupted()
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+    expect(await restoringJobs()).toEqual([])
+  })
+
+  it('is asked again until it has answered', async () => {
+    const { broker } = await acmeLater()
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
+      storage.sql.exec("CREATE TRIGGER full BEFORE UPDATE ON tenant BEGIN SELECT RAISE(ABORT, 'full'); END")
+    })
+    await interrupted()
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+    expect(await restoringJobs()).toEqual(['acme'])
+
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => storage.sql.exec('DROP TRIGGER full').toArray())
+    passTime(MINUTE_MS)
+    await runDurableObjectAlarm(account())
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
+    expect(await restoringJobs()).toEqual([])
   })
 })
+
+const account = () => env.ACCOUNT.get(env.ACCOUNT.idFromName('account'))
+
+/** The Account died while it restored `acme`, and its alarm comes. */
+async function interrupted(): Promise<void> {
+  await runInDurableObject(account(), (_, { storage }) => {
+    storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('restore-tenant', 'acme', 0)")
+    return storage.setAlarm(Date.now())
+  })
+  passTime(MINUTE_MS)
+  await runDurableObjectAlarm(account())
+}
+
+const restoringJobs = (): Promise<unknown[]> =>
+  runInDurableObject(account(), (_, { storage: { sql } }) =>
+    sql
+      .exec("SELECT key FROM jobs WHERE kind = 'restore-tenant'")
+      .toArray()
+      .map(({ key }) => key),
+  )

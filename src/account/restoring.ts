@@ -35,16 +35,21 @@ export async function restoreTenant(parts: AccountParts, call: Restoration): Pro
   return { tenant: await bringBack(parts, tenant, call), undo: bookmarks?.undo ?? null }
 }
 
-/** The end of it, also where a crash interrupted. */
+/** The end of it, also where a crash interrupted. Where it cannot be known whether the tenant is back, the job asks again. */
 export async function bringBack(parts: AccountParts, tenant: string, by?: Call): Promise<TenantView> {
   const { version } = requireRestorable(parts, tenant)
-  const back = await objectOf(parts, tenant).comeBack({ by, version })
-  const outcome = back.ok ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: back.failure.code }
+  const answer = await objectOf(parts, tenant)
+    .comeBack({ by, version })
+    .catch(() => ({ ok: false, failure: { code: 'storage_failed' } }) as const)
+  // What was lost and never set up is not there to come back.
+  const back = !answer.ok && answer.failure.code === 'not_found' ? null : unwrap(answer)
+  const outcome = back ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: 'storage_failed' }
   parts.transact(() => {
     audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.restore', target: tenant, ...outcome })
     parts.jobs.remove(RESTORE_JOB, tenant)
   })
-  return unwrap(back)
+  if (!back) throw new BrokerError('storage_failed', { detail: 'The storage was not set back.' })
+  return back
 }
 
 /** The object ends itself: no answer is the right one. */

@@ -9,9 +9,9 @@ import { publish, recordChange } from './changes.ts'
 import { describeTenant } from './lifecycle.ts'
 import type { Call, TenantParts } from './parts.ts'
 
-/** Its row is gone where the storage was really set back, because it is written just before. */
+/** Its row is gone where the storage was really set back, because it is written before that is ordered. */
 export const SET_BACK_JOB = 'set-back'
-const MARK_KEPT_MS = 600_000
+const MARK_KEPT_MS = 86_400_000
 
 export interface Bookmarks {
   /** Where the storage stood at the wanted time. */
@@ -20,12 +20,18 @@ export interface Bookmarks {
   readonly undo: string
 }
 
-/** Throws `storage_failed` where there is no such time: before the object, longer ago than is kept, or not kept at all. */
-export async function bookmarksAt({ storage, now }: TenantParts, at: number): Promise<Bookmarks> {
-  if (at > now()) throw new BrokerError('invalid_request', { detail: 'at: must not be in the future' })
+/**
+ * Leaves the mark. Throws `storage_failed` where there is no such time: before the object, longer ago than is kept, or not
+ * kept at all.
+ */
+export async function bookmarksAt(parts: TenantParts, at: number): Promise<Bookmarks> {
+  const { storage } = parts
+  if (at > parts.now()) throw new BrokerError('invalid_request', { detail: 'at: must not be in the future' })
   try {
-    const to = await storage.getBookmarkForTime(at)
-    return { to, undo: await storage.getCurrentBookmark() }
+    const bookmarks = { to: await storage.getBookmarkForTime(at), undo: await storage.getCurrentBookmark() }
+    parts.transact(() => parts.jobs.put(SET_BACK_JOB, '', parts.now() + MARK_KEPT_MS))
+    await storage.sync()
+    return bookmarks
   } catch (error) {
     log.failure('storage_failed', {}, error)
     throw new BrokerError('storage_failed', { detail: 'The storage cannot be set back to that time.' })
@@ -33,10 +39,8 @@ export async function bookmarksAt({ storage, now }: TenantParts, at: number): Pr
 }
 
 /** What follows is the object's next start: the caller must end this one. */
-export async function orderSetBack(parts: TenantParts, to: string): Promise<void> {
-  parts.transact(() => parts.jobs.put(SET_BACK_JOB, '', parts.now() + MARK_KEPT_MS))
-  await parts.storage.sync()
-  await parts.storage.onNextSessionRestoreBookmark(to)
+export async function orderSetBack({ storage }: TenantParts, to: string): Promise<void> {
+  await storage.onNextSessionRestoreBookmark(to)
 }
 
 export interface ComingBack {
@@ -47,10 +51,10 @@ export interface ComingBack {
 }
 
 /**
- * Raises the version above all that others know, so that they hear of the tenant again. Throws `storage_failed` where the
- * mark is still there: nothing was set back then.
+ * Raises the version above all that others know, so that they hear of the tenant again. `null` where the mark is still
+ * there: nothing was set back then, and nothing changes.
  */
-export async function comeBack(parts: TenantParts, { by, version }: ComingBack): Promise<TenantView> {
+export async function comeBack(parts: TenantParts, { by, version }: ComingBack): Promise<TenantView | null> {
   const isBack = parts.transact(() => {
     if (parts.jobs.remove(SET_BACK_JOB, '')) return false
     parts.sql.exec('UPDATE tenant SET version = max(version, ?)', version)
@@ -58,7 +62,7 @@ export async function comeBack(parts: TenantParts, { by, version }: ComingBack):
     recordChange(parts, by, 'tenant.restore')
     return true
   })
-  if (!isBack) throw new BrokerError('storage_failed', { detail: 'The storage was not set back.' })
+  if (!isBack) return null
   await publish(parts)
   return describeTenant(parts)
 }

@@ -79,7 +79,7 @@ export class Tenant extends TenantObject {
     return ordered
   }
 
-  comeBack(call: ComingBack): Promise<Result<TenantView>> {
+  comeBack(call: ComingBack): Promise<Result<TenantView | null>> {
     return this.answer((parts) => comeBack(parts, call))
   }
 
