@@ -25,6 +25,15 @@ export const Shape = z.enum([
 ])
 export type Shape = z.infer<typeof Shape>
 
+/** How a 429 says how long to wait. */
+export const Dressing = z.enum([
+  'retry-after-seconds',
+  'retry-after-date',
+  'retry-after-hour',
+  'ratelimit-header',
+  'none',
+])
+
 export const Fault = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('status'),
@@ -69,9 +78,7 @@ export const Fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('echo'), status: z.literal([401, 403]).default(401), when: refusal }),
   z.strictObject({
     kind: z.literal('rate-limit'),
-    dressing: z
-      .enum(['retry-after-seconds', 'retry-after-date', 'retry-after-hour', 'ratelimit-header', 'none'])
-      .default('retry-after-seconds'),
+    dressing: Dressing.default('retry-after-seconds'),
     seconds: z.int().min(0).default(2),
     when: refusal,
   }),

@@ -2,9 +2,11 @@
  * G5 and G11 for a creation: everything upstream and the network can do to the one POST. Each time the caller gets an
  * answer of the error table, the POST was made once, and after the sweep upstream holds no key the tenant does not know.
  */
+
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
+import { Dressing, Shape } from '../emulator/faults.ts'
 import { type Answer, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, setClock } from './support/clock.ts'
 import { expectFailure, expectNoRepeat } from './support/errors.ts'
@@ -91,26 +93,14 @@ const statuses: [string, Fault, Outcome][] = [
   ['403 that repeats the token', { kind: 'echo', status: 403 }, 'refused'],
 ]
 
-const dressings = ['retry-after-seconds', 'retry-after-date', 'retry-after-hour', 'ratelimit-header', 'none'] as const
+const dressings = Dressing.options
 const waits = dressings.map((dressing): [string, Fault, Outcome] => [
   `429 dressed as ${dressing}`,
   { kind: 'rate-limit', dressing },
   'wait',
 ])
 
-const shapes = [
-  'success-false',
-  'html',
-  'empty',
-  'no-content',
-  'missing-key',
-  'short-key',
-  'wrong-types',
-  'wrong-result',
-  'huge',
-  'huge-stream',
-  'deep',
-] as const
+const shapes = Shape.exclude(['foreign-uid']).options
 const lies = shapes.map((shape): [string, Fault, Outcome] => [
   `an answer of shape ${shape}`,
   { kind: 'shape', shape },

@@ -1,6 +1,8 @@
 /** Upstream is down, slow, or asks to wait: what the subject still has, else the fallback, else an error; then recovery. */
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
+import { Dressing } from '../emulator/faults.ts'
 import { type Answer, expectStatus } from './support/broker.ts'
 import { passTime } from './support/clock.ts'
 import { shown } from './support/contract.ts'
@@ -22,7 +24,7 @@ const failMints = (fault: Fault, times: number | 'always' = 'always') =>
   emulator.fault({ operation: 'generate-ice-servers', fault, times })
 
 /** With the fault, the code it ends in, and how often upstream is asked for one mint. */
-const dressings = ['retry-after-seconds', 'retry-after-date', 'retry-after-hour', 'ratelimit-header', 'none'] as const
+const dressings = Dressing.options
 const outages: [string, Fault, string, number][] = [
   ['500', { kind: 'status', status: 500 }, '502 upstream_failed', 4],
   ['503 as HTML', { kind: 'status', status: 503, body: 'html' }, '502 upstream_failed', 4],

@@ -1,5 +1,7 @@
 /** Every fault that upstream and the network can play, by name: each row of the matrix. */
+
 import type { FaultOrderInput } from '../../emulator/client.ts'
+import { Dressing, Shape } from '../../emulator/faults.ts'
 
 type Fault = FaultOrderInput['fault']
 
@@ -46,22 +48,9 @@ const odd = [
   row('401 that repeats the token', { kind: 'echo', status: 401 }),
   row('403 that repeats the token', { kind: 'echo', status: 403 }),
 ]
-const dressings = ['retry-after-seconds', 'retry-after-date', 'retry-after-hour', 'ratelimit-header', 'none'] as const
+const dressings = Dressing.options
 const limiting = dressings.map((dressing) => row(`429, ${dressing}`, { kind: 'rate-limit', dressing }))
-const shapes = [
-  'success-false',
-  'html',
-  'empty',
-  'no-content',
-  'missing-key',
-  'short-key',
-  'foreign-uid',
-  'wrong-types',
-  'wrong-result',
-  'huge',
-  'huge-stream',
-  'deep',
-] as const
+const shapes = Shape.options
 const misshapen = shapes.map((shape) => row(`shape ${shape}`, { kind: 'shape', shape }))
 const redirecting = ([301, 302, 303, 307, 308] as const).map((status) =>
   row(`${status} to a twin`, { kind: 'redirect', status, location: '/client/v4/elsewhere' }),
