@@ -124,8 +124,8 @@ describe('an upstream that resets', () => {
 
 describe('two equal wishes of one SDK at once', () => {
   it('are two keys, though it repeats both', async () => {
-    const { create } = await newClient(1_500)
-    await broker.emulator.fault({ operation: 'create', fault: { kind: 'delay', ms: 2_500 }, times: 2 })
+    const { create } = await newClient(2_500)
+    await broker.emulator.fault({ operation: 'create', fault: { kind: 'delay', ms: 3_000 }, times: 2 })
     const [one, two] = await Promise.all([create(), create()])
     expect(one.uid).not.toBe(two.uid)
     expect(await posts()).toBe(2)
