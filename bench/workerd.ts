@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildSync } from 'esbuild'
 import { EmulatorControl } from '../emulator/client.ts'
+import { freePort } from '../emulator/freePorts.ts'
 import { startEmulator } from '../emulator/server.ts'
 
 const root = path.join(import.meta.dirname, '..')
@@ -129,13 +129,4 @@ const main :Workerd.Worker = (
   globalOutbound = "loopback",
 );
 `
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

@@ -3,10 +3,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createConnection, createServer } from 'node:net'
+import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Sessions, TurnServer } from './credentials.ts'
+import { freePorts } from './freePorts.ts'
 
 const HOST = '127.0.0.1'
 const PROGRAM = 'turnserver'
@@ -29,7 +30,7 @@ export const turnServerIsInstalled = (): boolean =>
   spawnSync(PROGRAM, ['--version'], { stdio: 'ignore' }).error === undefined
 
 export async function startTurnServer(): Promise<RunningTurnServer> {
-  const [port, cliPort] = [await freePort(), await freePort()]
+  const [port = 0, cliPort = 0] = await freePorts(2)
   const [sharedSecret, cliPassword] = [randomBytes(24).toString('hex'), randomBytes(24).toString('hex')]
   const folder = mkdtempSync(path.join(tmpdir(), 'turn-broker-coturn-'))
   const child = spawn(PROGRAM, argumentsOf({ port, cliPort, sharedSecret, cliPassword, folder }), { stdio: 'ignore' })
@@ -168,13 +169,4 @@ function accepts(port: number): Promise<boolean> {
     })
     socket.once('error', () => resolve(false))
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

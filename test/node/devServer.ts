@@ -2,9 +2,10 @@
 // Also sees what it leaves behind. No assertions here.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import { freePorts } from '../../emulator/freePorts.ts'
 import { processesOf } from './processes.ts'
 import { root } from './repository.ts'
 
@@ -19,8 +20,7 @@ export interface DevPlace {
 }
 
 export async function newPlace(): Promise<DevPlace> {
-  const [port, emulatorPort, demoPort] = await freePorts(3)
-  if (port === undefined || emulatorPort === undefined || demoPort === undefined) throw new Error('no free ports')
+  const [port = 0, emulatorPort = 0, demoPort = 0] = await freePorts(3)
   return { port, emulatorPort, demoPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
 }
 
@@ -119,22 +119,3 @@ export const listens = (port: number): Promise<boolean> =>
     })
     socket.once('error', () => resolve(false))
   })
-
-/** All held at once, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address()
-            resolve(typeof address === 'object' && address ? address.port : 0)
-          })
-        }),
-    ),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}

@@ -2,11 +2,11 @@
 // of its own, and an emulator of its own in this process. No assertions here.
 import { randomBytes } from 'node:crypto'
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { EmulatorControl } from '../../emulator/client.ts'
+import { freePort } from '../../emulator/freePorts.ts'
 import { startEmulator } from '../../emulator/server.ts'
 import type { RunningTurnServer } from '../../emulator/turnServer.ts'
 import { Broker } from '../../scripts/dev/broker.ts'
@@ -145,15 +145,4 @@ async function untilListening(url: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   throw new Error(`the broker was not up again within ${UP_DEADLINE_MS} ms`)
-}
-
-function freePort(): Promise<number> {
-  const probe = createServer()
-  return new Promise((resolve, reject) => {
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo // it listens on TCP
-      probe.close(() => resolve(port))
-    })
-  })
 }

@@ -20,7 +20,13 @@ async function newClient(timeout: number, url = broker.url) {
     policy: { maxTurnKeys: 5 },
   })
   const client = new Cloudflare({ apiToken: token, baseURL: `${url}/client/v4`, timeout })
-  return { client, create: () => client.calls.turn.create({ account_id: id, name: 'first' }), id }
+  return {
+    create: () => client.calls.turn.create({ account_id: id, name: 'first' }),
+    /** What was sent before has reached the Tenant: on a machine however busy, later requests are answered after it. */
+    arrived: async () => {
+      for (let n = 0; n < 3; n++) await broker.admin('GET', `/tenants/${id}`)
+    },
+  }
 }
 
 const posts = async () => (await broker.emulator.log('create')).length
@@ -39,15 +45,17 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
 async function cuttable(target: string) {
   const { hostname, port } = new URL(target)
   const open = new Set<net.Socket>()
-  let accepted = 0
+  let passed = 0
   const server = net.createServer((client) => {
-    accepted++
     const behind = net.connect(Number(port), hostname)
     for (const socket of [client, behind]) {
       open.add(socket)
       socket.on('error', () => undefined)
       socket.on('close', () => open.delete(socket))
     }
+    client.on('data', (chunk: Buffer) => {
+      if (chunk.includes(' HTTP/1.1\r\n')) passed++
+    })
     client.pipe(behind)
     behind.pipe(client)
   })
@@ -57,7 +65,8 @@ async function cuttable(target: string) {
   }
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // it listens on TCP
-    accepted: () => accepted,
+    /** How many requests have come so far. */
+    passed: () => passed,
     cut,
     close: () => {
       cut()
@@ -68,16 +77,22 @@ async function cuttable(target: string) {
 
 describe('an SDK that loses patience', () => {
   it('while upstream holds the creation: its repeat is given the one key', async () => {
-    const { create } = await newClient(1_500)
-    await broker.emulator.hold('create', 'open')
-    const created = create()
-    await broker.emulator.untilHeld('open')
-    await new Promise((resolve) => setTimeout(resolve, 2_500)) // the SDK's own time: it has given up once and asked again
-    await broker.emulator.release('open')
-    const { uid, key } = await created
-    expect(key).toMatch(/^.{64}$/)
-    expect(await posts()).toBe(1)
-    expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
+    const between = await cuttable(broker.url)
+    try {
+      const { create, arrived } = await newClient(1_500, between.url)
+      await broker.emulator.hold('create', 'open')
+      const created = create()
+      await broker.emulator.untilHeld('open')
+      await until('the SDK has given up once and come again', () => between.passed() >= 2)
+      await arrived()
+      await broker.emulator.release('open')
+      const { uid, key } = await created
+      expect(key).toMatch(/^.{64}$/)
+      expect(await posts()).toBe(1)
+      expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
+    } finally {
+      between.close()
+    }
   })
 
   it('while upstream hangs: all its attempts are one creation', async () => {
@@ -93,13 +108,13 @@ describe('a connection between the SDK and the broker that breaks', () => {
   it('while upstream is asked: the repeat over another is given the one key', async () => {
     const between = await cuttable(broker.url)
     try {
-      const { create } = await newClient(20_000, between.url)
+      const { create, arrived } = await newClient(20_000, between.url)
       await broker.emulator.hold('create', 'open')
       const created = create()
       await broker.emulator.untilHeld('open')
       between.cut()
-      await until('the SDK has come again', () => between.accepted() >= 2)
-      await new Promise((resolve) => setTimeout(resolve, 300)) // on its way through the proxy
+      await until('the SDK has come again', () => between.passed() >= 2)
+      await arrived()
       await broker.emulator.release('open')
       const { uid } = await created
       expect(await posts()).toBe(1)
@@ -124,11 +139,24 @@ describe('an upstream that resets', () => {
 
 describe('two equal wishes of one SDK at once', () => {
   it('are two keys, though it repeats both', async () => {
-    const { create } = await newClient(2_500)
-    await broker.emulator.fault({ operation: 'create', fault: { kind: 'delay', ms: 3_000 }, times: 2 })
-    const [one, two] = await Promise.all([create(), create()])
-    expect(one.uid).not.toBe(two.uid)
-    expect(await posts()).toBe(2)
-    expect((await liveKeys()).map((live) => live.uid).sort()).toEqual([one.uid, two.uid].sort())
+    const between = await cuttable(broker.url)
+    try {
+      const { create, arrived } = await newClient(20_000, between.url)
+      await broker.emulator.hold('create', 'open')
+      const created = Promise.all([create(), create()])
+      await broker.emulator.untilHeld('open') // the other waits for its turn: a Tenant asks for one at a time
+      await until('both have come', () => between.passed() >= 2)
+      await arrived()
+      between.cut()
+      await until('the SDK has come again with both', () => between.passed() >= 4)
+      await arrived()
+      await broker.emulator.release('open')
+      const [one, two] = await created
+      expect(one.uid).not.toBe(two.uid)
+      expect(await posts()).toBe(2)
+      expect((await liveKeys()).map((live) => live.uid).sort()).toEqual([one.uid, two.uid].sort())
+    } finally {
+      between.close()
+    }
   })
 })

@@ -1,0 +1,31 @@
+// Ports for programs that must be told where to listen, and do so only seconds later. Taken below those that systems give
+// to outgoing connections (from 32768 on Linux, 49152 elsewhere), which would be somebody else's by then.
+import { randomInt } from 'node:crypto'
+import { createServer } from 'node:net'
+
+const HOST = '127.0.0.1'
+const FROM = 20_000
+const BELOW = 32_768
+
+/** Ports of this machine, all different, on which nobody listens now. */
+export async function freePorts(count: number): Promise<number[]> {
+  const found = new Set<number>()
+  while (found.size < count) {
+    const port = randomInt(FROM, BELOW)
+    if (await isFree(port)) found.add(port)
+  }
+  return [...found]
+}
+
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1)
+  return port as number // as many as were asked for
+}
+
+function isFree(port: number): Promise<boolean> {
+  const probe = createServer()
+  return new Promise((resolve) => {
+    probe.once('error', () => resolve(false))
+    probe.listen(port, HOST, () => probe.close(() => resolve(true)))
+  })
+}
