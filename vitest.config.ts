@@ -4,11 +4,13 @@ import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 import { crashPoints } from './scripts/crash-points.ts'
+import { keepFilesInMemory } from './scripts/files-in-memory.ts'
 import { LongestFirst } from './scripts/longest-first.ts'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
 import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
 
 quietWorkerd()
+keepFilesInMemory()
 
 // wrangler.toml lists these as required; the values in use come from test/node/surroundings.ts.
 process.env.CALLS_API_TOKEN = 'set-per-run'

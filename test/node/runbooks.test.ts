@@ -108,19 +108,19 @@ describe('the runbook', () => {
     await broker.restart({ ROOT_KEYS: fresh })
     expect(await ready()).toBe(503)
     expect(await minted(tenant)).toBe(500)
-    await broker.restart({ ROOT_KEYS: `${fresh},${old}` })
-    expect([await ready(), await minted(tenant)]).toEqual([200, 201])
 
     const printed = await tried('Rotate a root key', tenant, [
-      () => broker.restart({ ROOT_KEYS: `${fresh},${old}` }),
       async () => {
-        // No client token of the old key was ever made here: nothing is waited for.
+        await broker.restart({ ROOT_KEYS: `${fresh},${old}` })
+        expect([await ready(), await minted(tenant)]).toEqual([200, 201])
+      },
+      async () => {
         const { rootKeys } = JSON.parse((await ask(broker.secrets.ADMIN_TOKEN, '/v1/admin/reseal')).text)
         expect(rootKeys).toMatchObject([
           { id: 'k2', current: true },
           { id: 'k1', tenants: 0 },
         ])
-        await broker.restart({ ROOT_KEYS: `${fresh},${old}` })
+        // The hour in which client tokens of the old one live is not waited for: both stay.
       },
     ])
     expect(printed[0]).toMatch(/^k2:[A-Za-z0-9+/]{43}=\n$/)
