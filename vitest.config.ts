@@ -41,8 +41,8 @@ export default defineConfig({
   test: {
     reporters: ['default', './scripts/plain-summary.ts'],
     silent: 'passed-only', // the broker logs every request: shown where a test fails
-    // Many tests wait for a deadline or a program: more of them than processors keep a small machine busy.
-    maxWorkers: Math.max(5, availableParallelism() - 1),
+    // Many tests wait for a deadline or a program: a few more of them than processors keep a small machine busy.
+    maxWorkers: Math.max(4, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     projects: [
       {
