@@ -1,24 +1,15 @@
 /** Rotating a TURN key: proven, switched, retired; and what those get who go on naming the old one. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { FaultOrderInput } from '../emulator/client.ts'
 import { expectStatus, keysPath } from './support/broker.ts'
-import { HOUR_MS, MINUTE_MS, passTime } from './support/clock.ts'
+import { HOUR_MS, passTime } from './support/clock.ts'
 import { expectProblem } from './support/doors.ts'
 import { expectFailure, expectNoRepeat } from './support/errors.ts'
 import { credentialRows, usable, usernameIn } from './support/issuing.ts'
-import {
-  expectAgreement,
-  expectWorkingKey,
-  newRotating,
-  rotatePath,
-  settle,
-  states,
-  unfinished,
-} from './support/rotating.ts'
+import { expectWorkingKey, newRotating, rotatePath, settle, states } from './support/rotating.ts'
 import { runJobs } from './support/storage.ts'
-import { keyRows, tenantSql } from './support/tenantRows.ts'
-import { countAsked, emulator, liveKeys } from './support/upstream.ts'
+import { keyRows } from './support/tenantRows.ts'
+import { countAsked, emulator } from './support/upstream.ts'
 
 describe('a rotation', () => {
   it('answers with the new key, proven by one mint, and with what becomes of the old one', async () => {
@@ -196,158 +187,5 @@ describe('who names a key that was rotated', () => {
     expectStatus(await acme.broker.call('POST', keysPath('acme'), acme.token, { name: 'other' }), 201)
     expect(await states()).toEqual(['deleted', 'active', 'active'])
     expectStatus(await acme.mint(), 201)
-  })
-})
-
-describe('G6: a key that was rotated', () => {
-  it('retires when the last credential it minted has expired, and not before', async () => {
-    const acme = await newRotating()
-    const own = [usernameIn(await acme.mint(acme.uid, 600)), usernameIn(await acme.mint(acme.uid, 3_600))]
-    const { retiresAt } = (await acme.rotate()).json.replaced
-    const [last] = await tenantSql('acme', 'SELECT max(expires_at) AS at FROM credentials')
-    expect(Date.parse(retiresAt)).toBe(last?.at)
-    passTime(Number(last?.at) - 1_000 - Date.now())
-    await runJobs('acme')
-    expect(await states()).toEqual(['retiring', 'active'])
-    expectStatus(await acme.get(), 200)
-    for (const username of own) expect(await usable()).toContain(username)
-
-    passTime(3_000)
-    for (let round = 0; round < 3; round++) await runJobs('acme')
-    expect(await states()).toEqual(['deleted', 'active'])
-    expect(await unfinished()).toEqual([])
-    await expectAgreement()
-  })
-
-  it('retires earlier when what it minted was revoked', async () => {
-    const acme = await newRotating({ maxTtl: 172_800 })
-    expectStatus(await acme.mint(acme.uid, 172_800), 201)
-    expectStatus(await acme.rotate(), 201)
-    await acme.revocation({ keyId: acme.uid })
-    await runJobs('acme')
-    passTime(HOUR_MS + MINUTE_MS)
-    for (let round = 0; round < 3; round++) await runJobs('acme')
-    expect(await states()).toEqual(['deleted', 'active'])
-  })
-
-  it('goes at once with all that it minted, when that is asked', async () => {
-    const acme = await newRotating()
-    const old = [usernameIn(await acme.mint()), usernameIn(await acme.ice(await acme.clientToken()))]
-    const answer = await acme.rotate({ revoke: true })
-    expect(answer.json.replaced).toEqual({ uid: acme.uid, state: 'deleting', retiresAt: null })
-    expect((await credentialRows()).filter(({ state }) => state === 'live')).toEqual([])
-    await settle()
-    expect(await states()).toEqual(['deleted', 'active'])
-    for (const username of old) expect(await usable()).not.toContain(username)
-    await expectAgreement()
-    await expectWorkingKey(acme)
-  })
-
-  it('is asked for no mint any more', async () => {
-    const acme = await newRotating()
-    expectStatus(await acme.rotate(), 201)
-    await emulator.clearLog()
-    await expectWorkingKey(acme)
-    expect((await emulator.log('generate-ice-servers')).filter(({ path }) => path.includes(acme.uid))).toEqual([])
-  })
-
-  it('that upstream has lost meanwhile goes without waiting', async () => {
-    const acme = await newRotating()
-    expectStatus(await acme.mint(), 201)
-    expectStatus(await acme.rotate(), 201)
-    await emulator.removeKey(acme.uid)
-    expectFailure(await acme.rename('x'), 'no_such_key')
-    expect(await states()).toEqual(['missing', 'active'])
-    passTime(HOUR_MS)
-    await settle()
-    expect(await states()).toEqual(['deleted', 'active'])
-  })
-})
-
-const doubts: [string, FaultOrderInput['fault']][] = [
-  ['a reset after it took effect', { kind: 'reset', at: 'after-body' }],
-  ['500 after it took effect', { kind: 'status', status: 500, when: 'after' }],
-  ['half an answer', { kind: 'truncate', by: 'json' }],
-  ['no key in it', { kind: 'shape', shape: 'missing-key' }],
-  ['HTML', { kind: 'shape', shape: 'html' }],
-]
-
-describe('a rotation whose creation', () => {
-  it.each(doubts)('is in doubt (%s) is told so, undone, and ends in the same final failure', async (_name, fault) => {
-    const acme = await newRotating()
-    await emulator.fault({ operation: 'create', fault })
-    const answer = await acme.rotate({}, { key: 'once' })
-    expectProblem(answer, 'outcome_unknown')
-    expectNoRepeat(answer)
-    await expectWorkingKey(acme)
-    expectProblem(await acme.rotate({}, { key: 'once' }), 'outcome_unknown')
-    passTime(2 * MINUTE_MS)
-    await runJobs('acme')
-    const final = await acme.rotate({}, { key: 'once' })
-    expectProblem(final, 'upstream_failed')
-    expectNoRepeat(final)
-    expect(await states()).toEqual(['active', 'failed'])
-    await expectAgreement()
-    expectStatus(await acme.rotate({}, { key: 'twice' }), 201)
-  })
-
-  it('is refused leaves the old key as it was', async () => {
-    const acme = await newRotating()
-    await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 403 } })
-    expectProblem(await acme.rotate({}, { key: 'once' }), 'upstream_failed')
-    expectProblem(await acme.rotate({}, { key: 'once' }), 'upstream_failed')
-    expect(await countAsked('create')).toBe(2)
-    expect(await unfinished()).toEqual([])
-    await expectWorkingKey(acme)
-    await expectAgreement()
-  })
-})
-
-describe('a new key that does not mint', () => {
-  const refuse = (status: number) =>
-    emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status }, times: 'always' })
-
-  it.each([401, 403, 404, 500, 503])(
-    'yet (%i) is proven by the job, and the old one mints until then',
-    async (status) => {
-      const acme = await newRotating()
-      await refuse(status)
-      const answer = await acme.rotate({}, { key: 'once' })
-      expectProblem(answer, 'outcome_unknown')
-      expectNoRepeat(answer)
-      expect(await states()).toEqual(['active', 'creating'])
-      expectProblem(await acme.rotate({}, { key: 'twice' }), 'conflict')
-      await emulator.clearFaults()
-      await expectWorkingKey(acme)
-      passTime(MINUTE_MS)
-      await runJobs('acme')
-      expect(await states()).toEqual(['retiring', 'active'])
-      const again = await acme.rotate({}, { key: 'once' })
-      expectStatus(again, 201)
-      expect(again.json.key.key).toMatch(/^.{64}$/)
-      await expectWorkingKey(acme)
-      await expectAgreement()
-    },
-  )
-
-  it('at all is deleted again after a quarter of an hour, and the old one stays', async () => {
-    const acme = await newRotating()
-    await refuse(401)
-    expectProblem(await acme.rotate({}, { key: 'once' }), 'outcome_unknown')
-    await settle({ forMs: HOUR_MS })
-    await emulator.clearFaults()
-    const final = await acme.rotate({}, { key: 'once' })
-    expectProblem(final, 'upstream_failed')
-    expectNoRepeat(final)
-    expect(await states()).toEqual(['active', 'deleted'])
-    expect((await liveKeys()).map(({ uid }) => uid)).toEqual([acme.uid])
-    await expectWorkingKey(acme)
-    expectStatus(await acme.rotate({}, { key: 'twice' }), 201)
-  })
-
-  it('is proven at the second try of the same request', async () => {
-    const acme = await newRotating()
-    await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 403 }, times: 1 })
-    expectStatus(await acme.rotate(), 201)
   })
 })

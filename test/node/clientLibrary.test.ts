@@ -1,18 +1,15 @@
-// The browser library as it is handed out: its bundle in a runtime without a page, its document, and its examples, executed
-// word by word.
+// The browser library as it is handed out: its bundle in a runtime without a page, and its document.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import os from 'node:os'
 import path from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { IceServersClient, IceServersOptions } from '../../src/client/api.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { CLIENT_SCRIPT } from '../../src/http/clientScript.ts'
-import { FakeConnection, pass } from './fakeConnection.ts'
+import { pass } from './fakeConnection.ts'
 import { fencesOf, filesLike, matches, root, sectionOf, tableOf, textOf } from './repository.ts'
+import { answer, type Library, load, told } from './servedLibrary.ts'
 
 const MAX_GZIP_BYTES = 4_096
 const MINUTE_MS = 60_000
@@ -20,45 +17,12 @@ const DOOR = 'https://turn.example.com/v1/tenants/acme/ice-servers'
 
 const { text } = CLIENT_SCRIPT
 const document = textOf('docs/client.md')
-const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-/** A module whose import of the library leads to what the broker serves. */
-function load(name: string, source: string): Promise<unknown> {
-  const library = path.join(folder, 'library.mjs')
-  const file = path.join(folder, name)
-  writeFileSync(library, text)
-  writeFileSync(file, source.replace("'turn-broker/client'", `'${pathToFileURL(library)}'`))
-  return import(/* @vite-ignore */ pathToFileURL(file).href)
-}
-
-interface Library {
-  createIceServers: (options: IceServersOptions) => IceServersClient
-}
-
-let answered = 0
-const answer = () =>
-  Response.json(
-    {
-      iceServers: [{ urls: ['turn:turn.test'], username: `user-${++answered}`, credential: 'c' }],
-      ttl: 600,
-      expiresAt: new Date(Date.now() + 600_000).toISOString(),
-      refreshAfter: 300,
-      source: 'minted',
-    },
-    { status: 201 },
-  )
 
 beforeEach(() => {
-  answered = 0
-  FakeConnection.all = []
+  told.answers = 0
   vi.useFakeTimers()
-  vi.stubGlobal('RTCPeerConnection', FakeConnection)
 })
-afterEach(() => {
-  vi.unstubAllGlobals()
-  vi.useRealTimers()
-})
+afterEach(() => vi.useRealTimers())
 
 describe('the bundle', () => {
   it(`is at most ${MAX_GZIP_BYTES} bytes compressed, of its own, and for a page of any encoding`, () => {
@@ -75,7 +39,7 @@ describe('the bundle', () => {
     const client = createIceServers({ url: DOOR, getToken: () => 'token', fetch: async () => answer() })
     expect(await client.get()).toMatchObject({ source: 'minted' })
     await pass(60 * MINUTE_MS)
-    expect(answered).toBeGreaterThan(10)
+    expect(told.answers).toBeGreaterThan(10)
     client.stop()
     expect(vi.getTimerCount()).toBe(0)
   })
@@ -127,150 +91,5 @@ describe('docs/client.md', () => {
   it('lists every option', () => {
     const [, options = ''] = /interface IceServersOptions \{([\s\S]*?)\n\}/.exec(textOf('src/client/api.ts')) ?? []
     expect(tableOf(document, 'option').map(([name]) => name)).toEqual(matches(options, /^ {2}(\w+)\??:/gm))
-  })
-})
-
-describe('the example of a page', () => {
-  const [, script = ''] = /<script type="module">([\s\S]*?)<\/script>/.exec(textOf('examples/browser.html')) ?? []
-
-  it('talks through the relay, and moves it when the credential is renewed', async () => {
-    const shown = new Map<string, { textContent: string }>()
-    const element = (id: string) => shown.get(id) ?? shown.set(id, { textContent: '' }).get(id)
-    vi.stubGlobal('document', Object.assign(new EventTarget(), { getElementById: element }))
-    const asked: string[] = []
-    vi.stubGlobal('fetch', async (url: string, { body }: { body?: unknown }) => {
-      asked.push(`${url} ${body === undefined ? '' : String(body)}`.trim())
-      return url === '/turn-token' ? Response.json({ token: 'of-the-back-end' }) : answer()
-    })
-
-    const loaded = load('page.mjs', script)
-    await vi.waitFor(() => expect(element('heard')?.textContent).toBe('Hello through the relay'))
-    await loaded
-    expect(asked).toEqual(['/turn-token', `${DOOR} access_token=of-the-back-end`])
-    expect(element('state')?.textContent).toMatch(/^minted, valid until /)
-
-    await pass(5 * MINUTE_MS)
-    expect(answered).toBe(2)
-    const [caller, callee] = FakeConnection.all
-    expect([caller?.restarts, callee?.restarts]).toEqual([1, 0])
-    expect([caller?.gathered, callee?.gathered]).toEqual([
-      ['user-1', 'user-2'],
-      ['user-1', 'user-2'],
-    ])
-    expect(FakeConnection.all.map(({ configuration }) => configuration)).toMatchObject([
-      { iceTransportPolicy: 'relay' },
-      { iceTransportPolicy: 'relay' },
-    ])
-    for (const each of FakeConnection.all) each.close()
-  })
-})
-
-describe('the example of perfect negotiation', () => {
-  interface Side {
-    pc: FakeConnection
-    hangUp: () => void
-  }
-  interface Example {
-    startCall: (side: object) => Promise<Side>
-  }
-
-  /** Two ends of a channel. What is sent is heard a little later. */
-  function newSignaling() {
-    const ends = [{ onmessage: null }, { onmessage: null }] as { onmessage: ((message: unknown) => void) | null }[]
-    return ends.map((end, at) =>
-      Object.assign(end, { send: (message: unknown) => queueMicrotask(() => ends[1 - at]?.onmessage?.(message)) }),
-    )
-  }
-
-  async function startBoth(fetch: (nth: number) => Promise<Response>) {
-    let asked = 0
-    vi.stubGlobal('fetch', () => fetch(++asked))
-    const { startCall } = (await load('perfect.mjs', textOf('examples/perfectNegotiation.mjs'))) as Example // its entry
-    const ends = newSignaling()
-    const side = (polite: boolean) =>
-      startCall({ signaling: ends[polite ? 1 : 0], polite, url: DOOR, getToken: async () => 'token' })
-    const [impolite, polite] = await Promise.all([side(false), side(true)])
-    return { impolite, polite }
-  }
-
-  it('places a call, moves it at each renewal from one side, and hangs up', async () => {
-    const { impolite, polite } = await startBoth(async () => answer())
-    const heard: string[] = []
-    polite.pc.ondatachannel = ({ channel }: { channel: { onmessage: unknown } }) => {
-      channel.onmessage = ({ data }: { data: string }) => heard.push(data)
-    }
-    const channel = impolite.pc.createDataChannel()
-    channel.onopen = () => channel.send('hello')
-    await vi.waitFor(() => expect(heard).toEqual(['hello']))
-
-    await pass(5 * MINUTE_MS)
-    expect([impolite.pc.restarts, polite.pc.restarts]).toEqual([1, 0])
-    expect(impolite.pc.gathered).toHaveLength(2)
-    expect(polite.pc.gathered).toHaveLength(2)
-    expect(new Set([...impolite.pc.gathered, ...polite.pc.gathered]).size).toBeGreaterThanOrEqual(3)
-    channel.send('still there')
-    expect(heard).toEqual(['hello', 'still there'])
-
-    for (const { hangUp } of [impolite, polite]) hangUp()
-    expect(vi.getTimerCount()).toBe(0)
-    expect(FakeConnection.all.map(({ signalingState }) => signalingState)).toEqual(['closed', 'closed'])
-  })
-
-  it('loses nothing of what the other side says before this one has its ICE servers', async () => {
-    vi.stubGlobal(
-      'RTCPeerConnection',
-      class extends FakeConnection {
-        constructor(configuration = {}) {
-          super(configuration)
-          // The first to be ready offers at once.
-          if (FakeConnection.all.length === 1) queueMicrotask(() => this.createDataChannel())
-        }
-      },
-    )
-    const later = () => new Promise<Response>((resolve) => setTimeout(() => resolve(answer()), 5_000))
-    const both = startBoth((nth) => (nth === 1 ? Promise.resolve(answer()) : later()))
-    await vi.waitFor(() => expect(FakeConnection.all).toHaveLength(1))
-    await pass(6_000)
-    const { impolite, polite } = await both
-    expect([impolite.pc.iceConnectionState, polite.pc.iceConnectionState]).toEqual(['connected', 'connected'])
-    for (const { hangUp } of [impolite, polite]) hangUp()
-  })
-
-  it('takes an offer that comes while it takes an answer', async () => {
-    const { impolite, polite } = await startBoth(async () => answer())
-    // As in browsers: one description after the other, and each takes its time.
-    const { pc } = impolite
-    const taken: string[] = []
-    let goOn = () => {}
-    let last = new Promise<void>((resolve) => {
-      goOn = resolve
-    })
-    pc.setRemoteDescription = (description) => {
-      last = last
-        .then(() => FakeConnection.prototype.setRemoteDescription.call(pc, description))
-        .then(() => void taken.push(description.type))
-      return last
-    }
-    pc.createDataChannel()
-    await vi.waitFor(() => expect(polite.pc.localDescription?.type).toBe('answer'))
-    polite.pc.restartIce()
-    await vi.waitFor(() => expect(polite.pc.localDescription?.type).toBe('offer'))
-    await pass(1_000)
-    expect([pc.signalingState, taken]).toEqual(['have-local-offer', []])
-    goOn()
-    await vi.waitFor(() => expect(taken).toEqual(['answer', 'offer']))
-    expect(polite.pc.signalingState).toBe('stable')
-    for (const { hangUp } of [impolite, polite]) hangUp()
-  })
-
-  it('begins without a relay when there is none to be had', async () => {
-    const told = ['error', 'warn'].map((level) =>
-      vi.spyOn(console, level as 'error').mockImplementation(() => undefined),
-    )
-    const { impolite, polite } = await startBoth(() => Promise.reject(new Error('no network')))
-    expect(FakeConnection.all).toHaveLength(2)
-    expect(told[0]).toHaveBeenCalledWith('no relay (network)')
-    for (const { hangUp } of [impolite, polite]) hangUp()
-    for (const spy of told) spy.mockRestore()
   })
 })

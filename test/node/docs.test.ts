@@ -1,31 +1,25 @@
 // The documents say what the code says. Each test names the document to correct, or the code that went without it.
-import path from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import { AUDIT_FILTERS } from '../../src/contract/auditEvents.ts'
 import { DEFAULT_POLICY } from '../../src/contract/policy.ts'
 import { ROUTES, type Route } from '../../src/contract/routes.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import { ERRORS } from '../../src/errors.ts'
-import { fencesOf, filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
-
-const sources = filesLike('src/**/*.ts')
-const sourceText = sources.map(textOf).join('\n')
-const unique = (list: string[]) => [...new Set(list)].sort()
-
-/** What stands in the files of an object's folder, with the object's name behind it. */
-const inObjects = (pattern: RegExp) =>
-  unique(
-    ['Account', 'Tenant'].flatMap((object) =>
-      matches(filesLike(`src/${object.toLowerCase()}/*.ts`).map(textOf).join('\n'), pattern).map(
-        (found) => `${found} ${object}`,
-      ),
-    ),
-  )
-
-/** The string literals of a union, written in one line of src. */
-const stringsOf = (line: RegExp) => matches(line.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
-const firstCells = (rows: string[][]) => rows.map(([cell = '']) => cell).sort()
+import {
+  fencesOf,
+  filesLike,
+  firstCells,
+  linksOf,
+  matches,
+  packageJson,
+  sectionOf,
+  sources,
+  sourceText,
+  stringsOf,
+  tableOf,
+  textOf,
+  unique,
+} from './repository.ts'
 
 describe('docs/errors.md', () => {
   const document = textOf('docs/errors.md')
@@ -59,81 +53,6 @@ describe('docs/errors.md', () => {
 
   it('is what the type of a problem links to', () => {
     expect(matches(sourceText, /PROBLEM_TYPE = '(.+)'/g)).toEqual([expect.stringMatching(/\/docs\/errors\.md#$/)])
-  })
-})
-
-describe('docs/storage.md', () => {
-  const document = textOf('docs/storage.md')
-  const shared = sectionOf(document, 'Tables of both')
-
-  it.each([
-    ['Tenant', 'src/tenant/schema.ts'],
-    ['Account', 'src/account/schema.ts'],
-  ])('has every table and column of the %s', async (object, file) => {
-    const tables = await tablesOf(file)
-    const own = sectionOf(document, `Tables of the ${object}`)
-    const documented = Object.fromEntries(
-      matches(own + shared, /^### (\w+)$/gm).map((name) => [
-        name,
-        firstCells(tableOf(sectionOf(document, name), 'column')),
-      ]),
-    )
-    expect(documented).toEqual(tables)
-  })
-
-  it('has every audit action of src, and its object', () => {
-    const documented = tableOf(document, 'action').map(([action, object]) => `${action} ${object}`)
-    const used = inObjects(/'([a-z_]+\.[a-z_]+)'/g)
-    expect(used.length).toBeGreaterThan(20)
-    expect(unique(documented)).toEqual(used)
-  })
-
-  it('has every kind of job, and its object', () => {
-    const documented = tableOf(document, 'kind').map(([kind, object]) => `${kind} ${object}`)
-    expect(unique(documented)).toEqual(inObjects(/_JOB = '([a-z-]+)'/g))
-  })
-
-  it('has every outcome of an audit row, and every state of a credential', () => {
-    const outcomes = stringsOf(/readonly outcome: ('.+)/)
-    const states = stringsOf(/type CredentialState = (.+)/)
-    expect([outcomes.length, states.length]).toEqual([5, 3])
-    const tell = (table: string, column: string) =>
-      tableOf(sectionOf(document, table), 'column').find(([name]) => name === column)?.[1] ?? ''
-    for (const outcome of outcomes) expect(tell('audit_events', 'outcome')).toContain(outcome)
-    for (const state of states) expect(tell('credentials', 'state')).toContain(state)
-  })
-
-  it('has every KV key with its fields', async () => {
-    const entries = (await load('src/cache/entries.ts')) as Entries // what it exports
-    const expected = [
-      [entries.snapshotKey('{tenant}'), entries.TenantSnapshot.shape],
-      [entries.turnKeyEntryKey('{tenant}', '{uid}'), entries.TurnKeyEntry.shape],
-    ] as const
-    const rows = tableOf(sectionOf(document, 'KV'), 'key')
-    expect(firstCells(rows)).toEqual(expected.map(([key]) => key).sort())
-    for (const [key, shape] of expected) {
-      const fields = (rows.find(([name]) => name === key)?.[2] ?? '').replaceAll(/\(.*?\)/g, '')
-      expect(fields.split(',').map((field) => field.trim())).toEqual(Object.keys(shape))
-    }
-    expect(document).toContain(`\`v\` is the format, ${entries.FORMAT}.`)
-  })
-
-  it('has every purpose and every idempotency scope', () => {
-    const purposes = [...stringsOf(/type Purpose = (.+)/), ...stringsOf(/type MacPurpose = (.+)/)]
-    const scopes = matches(sourceText, /\b(?:CREATE_)?ROUTE = '([a-z-]+)'/g)
-    expect([purposes.length, scopes.length]).toEqual([5, 5])
-    for (const name of [...purposes, ...scopes]) expect(document).toContain(`\`${name}\``)
-  })
-
-  it('says of every table what bounds it', async () => {
-    const tables = [
-      ...Object.keys(await tablesOf('src/tenant/schema.ts')),
-      ...Object.keys(await tablesOf('src/account/schema.ts')),
-    ]
-    const bounded = tableOf(sectionOf(document, 'Growth'), 'table').flatMap(([names = '']) =>
-      names.split(', ').map((name) => name.replace(/ of .+/, '')),
-    )
-    expect(unique(bounded)).toEqual(unique(tables))
   })
 })
 
@@ -278,32 +197,4 @@ function whoOf({ access }: Route): string {
   if (access === 'public') return 'anyone'
   if (access === 'client-token') return 'client token'
   return access === 'admin' ? 'admin' : `scope ${access.scope}`
-}
-
-/** Modules with types of workerd in them are loaded past this project's type check. */
-const load = (file: string): Promise<unknown> => import(/* @vite-ignore */ path.join(root, file))
-
-interface Entries {
-  FORMAT: number
-  snapshotKey: (tenant: string) => string
-  turnKeyEntryKey: (tenant: string, uid: string) => string
-  TenantSnapshot: { shape: object }
-  TurnKeyEntry: { shape: object }
-}
-
-/** Every table with its columns, as SQLite itself reads the migrations. */
-async function tablesOf(schemaFile: string): Promise<Record<string, string[]>> {
-  const { MIGRATIONS } = (await load(schemaFile)) as { MIGRATIONS: readonly string[] } // what a schema.ts exports
-  const database = new DatabaseSync(':memory:')
-  const [schemaTable = ''] = matches(textOf('src/storage/migrations.ts'), /(CREATE TABLE IF NOT EXISTS _schema [^']+)/g)
-  for (const sql of [schemaTable, ...MIGRATIONS]) database.exec(sql)
-  const named = (sql: string) =>
-    database
-      .prepare(sql)
-      .all()
-      .map(({ name }) => String(name))
-  const tables = named("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-  return Object.fromEntries(
-    tables.map((table) => [table, named(`SELECT name FROM pragma_table_info('${table}')`).sort()]),
-  )
 }

@@ -8,10 +8,12 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { turnServerIsInstalled } from '../../emulator/turnServer.ts'
-import type { IceServersAnswer, TurnRestAnswer } from '../../src/contract/credentials.ts'
+import type { TurnRestAnswer } from '../../src/contract/credentials.ts'
 import { type DevPlace, DevServer, listens, newPlace, removePlace, terminal } from './devServer.ts'
+import { evaluate, FakePeer, fetchOfPage, type Page, pageCode } from './documentPage.ts'
 import { runningProcesses } from './processes.ts'
 import { fencesOf, root, sectionOf, tableOf, textOf } from './repository.ts'
+import { unvarying } from './unvarying.ts'
 
 const run = promisify(execFile)
 
@@ -22,8 +24,6 @@ const DEPLOY = 'Deploy'
 const walk = fencesOf(sectionOf(readme, WALK))
 const scripts = walk.filter(({ language }) => language === 'sh')
 const [inPage, example, once] = walk.filter(({ language }) => language === 'js').map(({ code }) => code)
-/** The page's own modules, as docs/browser.md shows them. */
-const ofBrowsers = fencesOf(textOf('docs/browser.md')).map(({ code }) => code)
 const BETWEEN = '----- next block -----'
 
 let place: DevPlace
@@ -84,7 +84,11 @@ describe('the README', () => {
 
   it('has a page ask for ICE servers without a preflight, and give the answer to a connection as it is', async () => {
     const connect = (token: string) =>
-      evaluate(`${inPage}\nreturn peer`, { clientToken: token, fetch: fetchOfPage, RTCPeerConnection: FakePeer })
+      evaluate(`${inPage}\nreturn peer`, {
+        clientToken: token,
+        fetch: fetchOfPage(brokerUrl()),
+        RTCPeerConnection: FakePeer,
+      })
     const { configuration } = (await connect(clientToken)) as FakePeer // what the snippet makes
     expect(configuration).toMatchObject({ ttl: expect.any(Number), source: 'minted' })
     expect(configuration.iceServers.map((server) => Object.keys(server))).toEqual([
@@ -118,8 +122,7 @@ describe('the README', () => {
 })
 
 describe('docs/browser.md', () => {
-  const code = `${ofBrowsers.join('\n').replaceAll(/^export /gm, '')}\nreturn { askIceServers, keepRelay }`
-  const page = async () => (await evaluate(code, { fetch: fetchOfPage })) as Page // what the page defines
+  const page = async () => (await evaluate(pageCode(), { fetch: fetchOfPage(brokerUrl()) })) as Page // what it defines
 
   it('asks for ICE servers as written, and learns why it is refused', async () => {
     const { askIceServers } = await page()
@@ -128,40 +131,6 @@ describe('docs/browser.md', () => {
     const fields = tableOf(textOf('docs/browser.md'), 'field').map(([name]) => name)
     expect(Object.keys(answer)).toEqual(fields)
     await expect(askIceServers(url, async () => 'x')).rejects.toThrow('invalid_token')
-  })
-
-  it('moves a connection to each new credential, keeps it through an outage, and ends with it', async () => {
-    const { keepRelay } = await page()
-    const peer = new FakePeer(answerWith('first'))
-    const answers = [answerWith('first'), undefined, answerWith('second'), answerWith('third')]
-    const ask = async () => {
-      const next = answers.shift()
-      if (answers.length === 0) peer.connectionState = 'closed'
-      if (!next) throw Object.assign(new Error('upstream_failed'), { retryAfter: 0.001 })
-      return next
-    }
-    await keepRelay(peer, ask, answerWith('first'))
-    expect(answers).toEqual([])
-    expect(peer.restarts).toBe(1)
-    expect(peer.configuration).toEqual({ ...answerWith('first'), iceServers: answerWith('second').iceServers })
-  })
-
-  it('leaves a connection on its relay while no other is to be had', async () => {
-    const { keepRelay } = await page()
-    const peer = new FakePeer(answerWith('first'))
-    const stunOnly = { ...answerWith('none'), iceServers: [{ urls: ['stun:stun.test'] }], source: 'stun-only' as const }
-    const answers = [stunOnly, stunOnly, answerWith('first'), stunOnly, answerWith('second'), answerWith('third')]
-    const configured: unknown[] = []
-    const ask = async () => {
-      configured.push(peer.configuration)
-      const next = answers.shift()
-      if (!next) throw new Error('asked too often')
-      if (answers.length === 0) peer.connectionState = 'closed'
-      return next
-    }
-    await keepRelay(peer, ask, answerWith('first'))
-    expect(peer.restarts).toBe(1)
-    expect(configured.slice(0, 5)).toEqual(configured.slice(0, 5).map(() => answerWith('first')))
   })
 })
 
@@ -250,85 +219,6 @@ function substitute(script: string, name: string, value: string): string {
 }
 
 const summaryOf = (script: string): string => /"(\$\w+[^"]*)".*/.exec(script)?.[1] ?? script
-
-/** What differs from run to run, by its form; all else must be as the README says. */
-function unvarying(value: unknown, name = ''): unknown {
-  if (Array.isArray(value))
-    return name === 'urls' || name === 'uris' ? relaysOf(value) : value.map((it) => unvarying(it))
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unvarying(inner, key)]))
-  }
-  // Seconds that are left: a few of them pass on the way.
-  if (typeof value === 'number' && /^(?:ttl|refreshAfter)$/.test(name)) return Math.ceil(value / 10) * 10
-  if (typeof value !== 'string') return value
-  if (/^(?:username|credential|password)$/.test(name) && value.length > 8) return `(${name})`
-  if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value)) return '(time)'
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value)) return '(request id)'
-  if (/^[\w-]{32}$/.test(value)) return '(uid)'
-  if (/^[0-9A-Za-z]{12}$/.test(value)) return '(token id)'
-  if (/^eyJ[\w-]+(?:…|(?:\.[\w-]+){2})$/.test(value)) return '(client token)'
-  return value.replace(/^tb_acme_[0-9A-Za-z]{12}_.+$/, '(token)').replace(/^(su|rv)_[0-9A-Za-z]{22}$/, '($1)')
-}
-
-/** Where coturn runs it is on this machine, on a port of its own, and without TLS; the README shows Cloudflare's URLs. */
-function relaysOf(urls: string[]): string[] {
-  if (!turnServerIsInstalled()) return urls
-  return urls.filter((url) => !url.startsWith('turns:')).map((url) => url.replace(/:[\w.]+:\d+/, ':(host)'))
-}
-
-/** As a page of the policy's origin asks: refuses what would need a preflight, and hides what CORS does not allow. */
-async function fetchOfPage(url: string, init: RequestInit): Promise<Response> {
-  const { method, headers } = new Request(url, init)
-  expect([method, ...headers]).toEqual([
-    'POST',
-    ['content-type', expect.stringMatching(/^application\/x-www-form-url/)],
-  ])
-  const origin = 'https://app.example.com'
-  const response = await fetch(brokerUrl() + new URL(url).pathname, { ...init, headers: { origin } })
-  expect(response.headers.get('access-control-allow-origin')).toBe(origin)
-  return response
-}
-
-interface Page {
-  askIceServers: (url: string, newToken: () => Promise<string>) => Promise<IceServersAnswer>
-  keepRelay: (peer: FakePeer, ask: () => Promise<IceServersAnswer>, answer: IceServersAnswer) => Promise<void>
-}
-
-/** Runs a document's JavaScript with what it takes from around it. */
-function evaluate(code: string, given: Record<string, unknown>): Promise<unknown> {
-  const AsyncFunction = (async () => undefined).constructor as new (
-    ...source: string[]
-  ) => (...args: unknown[]) => Promise<unknown> // as the language has it
-  return new AsyncFunction(...Object.keys(given), code)(...Object.values(given))
-}
-
-/** As much of a connection as the documents use. */
-class FakePeer {
-  configuration: IceServersAnswer
-  connectionState = 'connected'
-  restarts = 0
-  constructor(configuration: IceServersAnswer) {
-    this.configuration = configuration
-  }
-  getConfiguration(): IceServersAnswer {
-    return this.configuration
-  }
-  setConfiguration(configuration: IceServersAnswer): void {
-    if (this.connectionState === 'closed') throw new Error('InvalidStateError')
-    this.configuration = configuration
-  }
-  restartIce(): void {
-    this.restarts++
-  }
-}
-
-const answerWith = (username: string): IceServersAnswer => ({
-  iceServers: [{ urls: ['stun:a'] }, { urls: ['turn:a'], username, credential: 'c' }],
-  ttl: 1,
-  expiresAt: '',
-  refreshAfter: 0.001,
-  source: 'minted',
-})
 
 async function ask(url: string, bearer: string) {
   const response = await fetch(url, { headers: { authorization: `Bearer ${bearer}` } })

@@ -14,6 +14,15 @@ export const filesLike = (pattern: string): string[] =>
 /** The first group of every match. */
 export const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, it = '']) => it)
 
+/** The files of the Worker, and all their text. */
+export const sources = filesLike('src/**/*.ts')
+export const sourceText = sources.map(textOf).join('\n')
+
+/** The string literals of a union, written in one line of src. */
+export const stringsOf = (line: RegExp): string[] => matches(line.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
+
+export const unique = (list: string[]): string[] => [...new Set(list)].sort()
+
 interface PackageJson {
   scripts: Record<string, string>
   dependencies: Record<string, string>
@@ -86,6 +95,9 @@ export function tableOf(markdown: string, first: string): string[][] {
       .map((cell) => cell.trim().replaceAll('`', '')),
   )
 }
+
+/** The first cell of each row, in order of the alphabet. */
+export const firstCells = (rows: string[][]): string[] => rows.map(([cell = '']) => cell).sort()
 
 /** What Markdown links to, without addresses elsewhere. */
 export const linksOf = (markdown: string): string[] =>

@@ -15,7 +15,8 @@ import { watchLogs } from './secretWatch.ts'
 import { sweepNow } from './sweeps.ts'
 import { tenantSql, tenantStub } from './tenantRows.ts'
 import { emulator } from './upstream.ts'
-import { deadlineOf, newWorld, type Thing, WISHES, type Wish, type WishName, type World } from './wishes.ts'
+import { deadlineOf, newWorld, type Thing, type Wish, type World } from './wishActs.ts'
+import { WISHES, type WishName } from './wishes.ts'
 
 interface Cell {
   readonly fault: FaultRow
