@@ -117,6 +117,19 @@ describe('a tenant whose storage was lost', () => {
     expect(await restoringJobs()).toEqual([])
   })
 
+  it('does not come back where it was deleted meanwhile', async () => {
+    const { broker } = await acmeLater()
+    expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
+    for (let round = 0; round < 3; round++) {
+      passTime(MINUTE_MS)
+      await runJobs('acme')
+    }
+    expect((await broker.admin('GET', '/tenants/acme')).status).toBe(404)
+    await interrupted()
+    expect(await restoringJobs()).toEqual([])
+    expect((await broker.admin('GET', '/tenants/acme')).status).toBe(404)
+  })
+
   it('is asked again until it has answered', async () => {
     const { broker } = await acmeLater()
     await runInDurableObject(tenantStub('acme'), (_, { storage }) => {

@@ -32,7 +32,7 @@ import {
 import { claimIssuers } from './issuers.ts'
 import type { AccountParts } from './parts.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './resealing.ts'
-import { bringBack, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
+import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
 import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys.ts'
 import { MIGRATIONS } from './schema.ts'
 import { orderSweep, sweep } from './sweeping.ts'
@@ -185,7 +185,7 @@ export class Account extends DurableObject<Env> {
         return 'done'
       },
       [RESTORE_JOB]: async ({ key }) => {
-        await bringBack(parts, key)
+        await carryOnRestoring(parts, key)
         return 'done'
       },
       [SWEEP_JOB]: () => sweep(parts, this.#list),

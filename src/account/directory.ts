@@ -20,7 +20,7 @@ const ROUTE = 'tenants'
 /** The job takes over when the request that began a creation is surely gone. */
 const CREATION_TAKEOVER_MS = 30_000
 
-interface TenantRow extends Record<string, SqlStorageValue> {
+export interface TenantRow extends Record<string, SqlStorageValue> {
   seq: number
   id: string
   name: string

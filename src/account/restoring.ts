@@ -7,7 +7,7 @@ import type { RestoredTenant, TenantView } from '../contract/tenants.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import { audit } from '../storage/audit.ts'
 import type { Call } from '../tenant/parts.ts'
-import { setUpTenant, tenantRow } from './directory.ts'
+import { setUpTenant, type TenantRow, tenantRow } from './directory.ts'
 import type { AccountParts } from './parts.ts'
 
 export const RESTORE_JOB = 'restore-tenant'
@@ -35,8 +35,14 @@ export async function restoreTenant(parts: AccountParts, call: Restoration): Pro
   return { tenant: await bringBack(parts, tenant, call), undo: bookmarks?.undo ?? null }
 }
 
-/** The end of it, also where a crash interrupted. Where it cannot be known whether the tenant is back, the job asks again. */
-export async function bringBack(parts: AccountParts, tenant: string, by?: Call): Promise<TenantView> {
+/** Where a crash interrupted. A tenant that was deleted meanwhile is not brought back. */
+export async function carryOnRestoring(parts: AccountParts, tenant: string): Promise<void> {
+  if (isRestorable(tenantRow(parts, tenant))) await bringBack(parts, tenant)
+  else parts.transact(() => parts.jobs.remove(RESTORE_JOB, tenant))
+}
+
+/** The end of it. Where it cannot be known whether the tenant is back, the job asks again. */
+async function bringBack(parts: AccountParts, tenant: string, by?: Call): Promise<TenantView> {
   const { version } = requireRestorable(parts, tenant)
   const answer = await objectOf(parts, tenant)
     .comeBack({ by, version })
@@ -72,11 +78,14 @@ async function requireLost(parts: AccountParts, tenant: string): Promise<void> {
 
 function requireRestorable(parts: AccountParts, tenant: string) {
   const row = tenantRow(parts, tenant)
-  if (row?.state !== 'active' && row?.state !== 'suspended') {
+  if (!isRestorable(row)) {
     throw new BrokerError('conflict', { detail: 'Only a tenant that is active or suspended can be restored.' })
   }
   return row
 }
+
+const isRestorable = (row: TenantRow | undefined): row is TenantRow =>
+  row?.state === 'active' || row?.state === 'suspended'
 
 /** A new one each time: that of an object that has ended is of no use. */
 const objectOf = ({ tenants }: AccountParts, tenant: string) => tenants.get(tenants.idFromName(tenant))
