@@ -10,9 +10,8 @@ import { outcomeOf } from './contract.ts'
 import { nameOf, type Point, pointsOf, type Run, refuseConnections, watched, waysTo } from './crashes.ts'
 import { FAULTS, type FaultRow, KINDS, NO_FAULT } from './faultTable.ts'
 import { usernameIn } from './issuing.ts'
-import { aftermath, disagreements, recover, shownSecrets } from './oracle.ts'
+import { aftermath, disagreements, recover, shownSecrets, sweepAll } from './oracle.ts'
 import { watchLogs } from './secretWatch.ts'
-import { sweepNow } from './sweeps.ts'
 import { tenantSql, tenantStub } from './tenantRows.ts'
 import { emulator } from './upstream.ts'
 import { deadlineOf, newWorld, type Thing, type Wish, type World } from './wishActs.ts'
@@ -67,13 +66,15 @@ const PAUSE_MS = 10 * SECOND_MS
 const BLOCK_MS = 310 * SECOND_MS
 /** Before this an Idempotency-Key is remembered. */
 const REPEATED_MS = 20 * HOUR_MS
+/** So that no world comes near the 1,000 keys that there may be. */
+const CELLS_A_WORLD = 300
 /** What an answer that its deadline brought about may still take. */
 const LATE_TURNS = 60
 
 const cellName = (wish: WishName, { fault, point }: Cell): string =>
   `${wish}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
 
-/** Plays a wish under every fault, then under every crash; or, `everyAwait`, at every await however alike. */
+/** Plays a wish under every fault, then with every crash: of those that are alike one, or, `everyAwait`, all. */
 export async function play(name: WishName, { everyAwait = false, only = '' } = {}): Promise<Played> {
   const wish: Wish = WISHES[name]
   const rows = [NO_FAULT, ...(wish.kindsOnly ? KINDS : FAULTS)]
@@ -88,13 +89,17 @@ export async function play(name: WishName, { everyAwait = false, only = '' } = {
     'whole',
     faults.map((fault) => ({ fault, point: undefined })),
   )
-  const crashed = await playCells(name, 'crashed', crashCells(whole.done, !everyAwait && only === '').filter(isAsked))
+  const crashes = crashCells(whole.done, !everyAwait && only === '').filter(isAsked)
+  const worlds = [whole]
+  for (let first = 0; first < crashes.length; first += CELLS_A_WORLD) {
+    worlds.push(await playCells(name, `crashed-${first}`, crashes.slice(first, first + CELLS_A_WORLD)))
+  }
   return {
     cells: whole.done.length,
     points: new Set(whole.done.flatMap(({ run }) => pointsOf(run.events, { distinct: false }).map(nameOf))).size,
-    crashes: crashed.done.filter(({ run }) => run.crashed).length,
-    answers: [...whole.answers, ...crashed.answers],
-    left: [...whole.left, ...crashed.left],
+    crashes: worlds.flatMap(({ done }) => done).filter(({ run }) => run.crashed).length,
+    answers: worlds.flatMap(({ answers }) => answers),
+    left: worlds.flatMap(({ left }) => left),
   }
 }
 
@@ -112,7 +117,7 @@ function crashCells(done: readonly Done[], distinct: boolean): Cell[] {
     return pointsOf(run.events, { distinct }).flatMap((point) => {
       const at = run.events.indexOf(nameOf(point))
       const way = `${ways[at]} ${at > asked ? `${cell.fault.effect} ${outcome}` : ''}`
-      if (seen.has(way)) return []
+      if (distinct && seen.has(way)) return []
       seen.add(way)
       return [{ fault: cell.fault, point }]
     })
@@ -147,8 +152,7 @@ async function playCells(
   }
   const { ledger } = await aftermath(world.id)
   if (wish.route !== null) left.push(...(await settle(world, wish, done, begunAt, false)))
-  passTime(HOUR_MS)
-  await sweepNow(world.broker, world.id)
+  await sweepAll(world.broker, world.id)
   left.push(...(await recover(world.id)))
   const after = { ...(await aftermath(world.id)), issued: ledger }
   const isKnown = ({ fault }: Cell) => KNOWN.some((known) => known.wish === name && known.fault === fault.name)

@@ -7,10 +7,12 @@ import { env } from 'cloudflare:workers'
 import type { ShownState } from '../../emulator/client.ts'
 import { open } from '../../src/crypto/seal.ts'
 import { parseConfig } from '../../src/env.ts'
-import { MINUTE_MS, setClock } from './clock.ts'
+import type { Broker } from './broker.ts'
+import { HOUR_MS, MINUTE_MS, passTime, setClock } from './clock.ts'
 import { leaks, type Secret } from './secrets.ts'
 import { STANDING } from './secretWatch.ts'
 import { everythingStored, runJobs } from './storage.ts'
+import { sweepNow } from './sweeps.ts'
 import { keyRows, tenantSql, tenantStub } from './tenantRows.ts'
 import { emulator } from './upstream.ts'
 
@@ -41,6 +43,18 @@ export async function recover(
   }
   const left = await tenantSql(tenant, `SELECT kind, key, attempt FROM jobs WHERE kind NOT IN ${PERIODIC}`)
   return [`jobs do not come to an end: ${JSON.stringify(left)}`]
+}
+
+/** Sweeps until there is nothing new to find: each asks for a few keys of a tenant only. */
+export async function sweepAll(broker: Broker, tenant: string): Promise<void> {
+  let before: string
+  let now = ''
+  do {
+    before = now
+    passTime(HOUR_MS)
+    const { sweep } = await sweepNow(broker, tenant)
+    now = sweep.findings.map(({ uid }) => uid).join()
+  } while (now !== before)
 }
 
 export interface Aftermath {
