@@ -66,6 +66,8 @@ const PAUSE_MS = 10 * SECOND_MS
 const BLOCK_MS = 310 * SECOND_MS
 /** Before this an Idempotency-Key is remembered. */
 const REPEATED_MS = 20 * HOUR_MS
+/** What is finally over is remembered for 30 days: long before, the sweep must have seen it. */
+const SWEPT_AT_LEAST_MS = 7 * 24 * HOUR_MS
 /** So that no world comes near the 1,000 keys that there may be. */
 const CELLS_A_WORLD = 300
 /** What an answer that its deadline brought about may still take. */
@@ -139,6 +141,7 @@ async function playCells(
   const done: Done[] = []
   const about = (cell: Cell, found: string[]) => found.map((what) => `${cellName(name, cell)}: ${what}`)
   const begunAt = Date.now()
+  let sweptAt = begunAt
   for (const [n, cell] of cells.entries()) {
     const before = cells[n - 1]?.fault.fault
     passTime(typeof before === 'object' && before.kind === 'rate-limit' ? BLOCK_MS : PAUSE_MS)
@@ -149,6 +152,10 @@ async function playCells(
     answers.push(...about(cell, wrongAnswer(wish, run)))
     left.push(...about(cell, await lostAlarm(world, wish, run)))
     if (wish.route === null) left.push(...about(cell, await settle(world, wish, [it], Date.now(), run.crashed)))
+    if (Date.now() - sweptAt > SWEPT_AT_LEAST_MS) {
+      await sweepAll(world.broker, world.id)
+      sweptAt = Date.now()
+    }
   }
   const { ledger } = await aftermath(world.id)
   if (wish.route !== null) left.push(...(await settle(world, wish, done, begunAt, false)))
