@@ -8,7 +8,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildSync } from 'esbuild'
 import { EmulatorControl } from '../emulator/client.ts'
-import { freePort } from '../emulator/freePorts.ts'
+import { freePort } from '../emulator/ports.ts'
 import { startEmulator } from '../emulator/server.ts'
 
 const root = path.join(import.meta.dirname, '..')

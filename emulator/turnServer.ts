@@ -7,7 +7,7 @@ import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Sessions, TurnServer } from './credentials.ts'
-import { freePorts } from './freePorts.ts'
+import { freePorts, listens } from './ports.ts'
 
 const HOST = '127.0.0.1'
 const PROGRAM = 'turnserver'
@@ -154,19 +154,8 @@ async function untilListening(child: ChildProcess, port: number): Promise<void> 
   const deadline = Date.now() + START_DEADLINE_MS
   while (Date.now() < deadline) {
     if (child.exitCode !== null) throw new Error('coturn ended before it listened')
-    if (await accepts(port)) return
+    if (await listens(port)) return
     await new Promise((resolve) => setTimeout(resolve, PROBE_PAUSE_MS))
   }
   throw new Error('coturn does not listen')
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(port, HOST)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -12,8 +12,6 @@ import { emulator } from './support/upstream.ts'
 /** A thousand calls upstream: more than a test may usually take on a busy machine. */
 const A_STORM_MS = 120_000
 const PARALLEL = 30
-/** Seconds. The load test floods all the time, on real sockets. */
-const FLOOD_EVERY = 4
 const UNLIMITED = { limit: async () => ({ success: true }) }
 const WIDE = { maxApiCallsPer5Min: 720, maxTurnKeys: 1_000 }
 
@@ -85,7 +83,7 @@ describe('G9: all tenants together', () => {
 
 describe('G9: a calm tenant', () => {
   it(
-    'that looks up and mints once a second for a minute succeeds, while another orders 50 keys at once every few seconds',
+    'that looks up and mints once a second for a minute succeeds, while another orders 50 keys a second',
     async () => {
       const broker = newBroker({ RATE_TENANT: UNLIMITED, RATE_IP: UNLIMITED })
       const calm = await served(broker, 'calm')
@@ -101,7 +99,7 @@ describe('G9: a calm tenant', () => {
       }
       for (let second = 0; second < 60; second++) {
         setClock(start + second * SECOND_MS)
-        const orders = Array.from({ length: second % FLOOD_EVERY === 0 ? 50 : 0 }, async () => {
+        const orders = Array.from({ length: 50 }, async () => {
           flooded.push(await broker.call('POST', keysPath('flood'), flood.token, {}))
         })
         const path = credentialsPath(calm.uid, 'generate-ice-servers')
@@ -114,7 +112,7 @@ describe('G9: a calm tenant', () => {
       const { 200: lookedUp = 0, 201: minted = 0 } = tally(asked)
       expect(lookedUp + minted, JSON.stringify(tally(asked))).toBeGreaterThanOrEqual(119)
       expect(slowestMs).toBeLessThan(5 * SECOND_MS)
-      expect(tally(flooded)).toEqual({ 201: 60, '429 31018': 690 })
+      expect(tally(flooded)).toEqual({ 201: 60, '429 31018': 2_940 })
       // The flood has its own share and nothing else: the calm one can still create.
       expectStatus(await broker.call('POST', keysPath('calm'), calm.token, {}), 201)
       expect((await reached()).length).toBeLessThanOrEqual(840)

@@ -1,7 +1,8 @@
 // The options of `npm run dev` and what they must be. Knows nothing of what is started with them.
-import { createServer } from 'node:net'
+
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { isFree } from '../../emulator/ports.ts'
 import { projectRoot } from '../quiet-wrangler.ts'
 
 export const LOOPBACK = '127.0.0.1'
@@ -27,12 +28,8 @@ export function parseOptions(args: string[]): DevOptions {
 }
 
 export async function refuseBusyPort(option: 'port' | 'emulator-port' | 'demo-port', port: number): Promise<void> {
-  const probe = createServer()
-  const free = await new Promise<boolean>((resolve) => {
-    probe.once('error', () => resolve(false))
-    probe.listen(port, LOOPBACK, () => probe.close(() => resolve(true)))
-  })
-  if (!free) throw new Refusal(`Port ${port} is in use: stop what listens there, or choose another with --${option} N.`)
+  if (!(await isFree(port)))
+    throw new Refusal(`Port ${port} is in use: stop what listens there, or choose another with --${option} N.`)
 }
 
 function parse(args: string[]) {

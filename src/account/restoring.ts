@@ -35,10 +35,9 @@ export async function restoreTenant(parts: AccountParts, call: Restoration): Pro
   return { tenant: await bringBack(parts, tenant, call), undo: bookmarks?.undo ?? null }
 }
 
-/** Where a crash interrupted. A tenant that was deleted meanwhile is not brought back. */
+/** The job's part, where a crash interrupted. A tenant that was deleted meanwhile is not brought back. */
 export async function carryOnRestoring(parts: AccountParts, tenant: string): Promise<void> {
   if (isRestorable(tenantRow(parts, tenant))) await bringBack(parts, tenant)
-  else parts.transact(() => parts.jobs.remove(RESTORE_JOB, tenant))
 }
 
 /** The end of it. Where it cannot be known whether the tenant is back, the job asks again. */

@@ -2,10 +2,9 @@
 // Also sees what it leaves behind. No assertions here.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
-import { freePorts } from '../../emulator/freePorts.ts'
+import { freePorts } from '../../emulator/ports.ts'
 import { processesOf } from './processes.ts'
 import { root } from './repository.ts'
 
@@ -108,14 +107,3 @@ function signalOne(pid: number): void {
     // it is gone
   }
 }
-
-/** Whether somebody listens on a port of this machine. */
-export const listens = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })

@@ -2,7 +2,7 @@
 // shorter than the broker's, or its connection breaks, while upstream holds, hangs, comes late or resets.
 import net, { type AddressInfo } from 'node:net'
 import Cloudflare from 'cloudflare'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type RunningBroker, startBroker } from './runningBroker.ts'
 
 let broker: RunningBroker
@@ -63,36 +63,37 @@ async function cuttable(target: string) {
   const cut = () => {
     for (const socket of open) socket.destroy()
   }
+  onTestFinished(() => {
+    cut()
+    server.close()
+  })
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // it listens on TCP
     /** How many requests have come so far. */
     passed: () => passed,
     cut,
-    close: () => {
-      cut()
-      server.close()
-    },
   }
+}
+
+/** What the SDK was given is the one key there is, of one POST. */
+async function expectOnly(created: ReturnType<Awaited<ReturnType<typeof newClient>>['create']>): Promise<void> {
+  const { uid } = await created
+  expect(await posts()).toBe(1)
+  expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
 }
 
 describe('an SDK that loses patience', () => {
   it('while upstream holds the creation: its repeat is given the one key', async () => {
     const between = await cuttable(broker.url)
-    try {
-      const { create, arrived } = await newClient(1_500, between.url)
-      await broker.emulator.hold('create', 'open')
-      const created = create()
-      await broker.emulator.untilHeld('open')
-      await until('the SDK has given up once and come again', () => between.passed() >= 2)
-      await arrived()
-      await broker.emulator.release('open')
-      const { uid, key } = await created
-      expect(key).toMatch(/^.{64}$/)
-      expect(await posts()).toBe(1)
-      expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
-    } finally {
-      between.close()
-    }
+    const { create, arrived } = await newClient(1_500, between.url)
+    await broker.emulator.hold('create', 'open')
+    const created = create()
+    await broker.emulator.untilHeld('open')
+    await until('the SDK has given up once and come again', () => between.passed() >= 2)
+    await arrived()
+    await broker.emulator.release('open')
+    expect((await created).key).toMatch(/^.{64}$/)
+    await expectOnly(created)
   })
 
   it('while upstream hangs: all its attempts are one creation', async () => {
@@ -107,21 +108,15 @@ describe('an SDK that loses patience', () => {
 describe('a connection between the SDK and the broker that breaks', () => {
   it('while upstream is asked: the repeat over another is given the one key', async () => {
     const between = await cuttable(broker.url)
-    try {
-      const { create, arrived } = await newClient(20_000, between.url)
-      await broker.emulator.hold('create', 'open')
-      const created = create()
-      await broker.emulator.untilHeld('open')
-      between.cut()
-      await until('the SDK has come again', () => between.passed() >= 2)
-      await arrived()
-      await broker.emulator.release('open')
-      const { uid } = await created
-      expect(await posts()).toBe(1)
-      expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
-    } finally {
-      between.close()
-    }
+    const { create, arrived } = await newClient(20_000, between.url)
+    await broker.emulator.hold('create', 'open')
+    const created = create()
+    await broker.emulator.untilHeld('open')
+    between.cut()
+    await until('the SDK has come again', () => between.passed() >= 2)
+    await arrived()
+    await broker.emulator.release('open')
+    await expectOnly(created)
   })
 })
 
@@ -140,23 +135,19 @@ describe('an upstream that resets', () => {
 describe('two equal wishes of one SDK at once', () => {
   it('are two keys, though it repeats both', async () => {
     const between = await cuttable(broker.url)
-    try {
-      const { create, arrived } = await newClient(20_000, between.url)
-      await broker.emulator.hold('create', 'open')
-      const created = Promise.all([create(), create()])
-      await broker.emulator.untilHeld('open') // the other waits for its turn: a Tenant asks for one at a time
-      await until('both have come', () => between.passed() >= 2)
-      await arrived()
-      between.cut()
-      await until('the SDK has come again with both', () => between.passed() >= 4)
-      await arrived()
-      await broker.emulator.release('open')
-      const [one, two] = await created
-      expect(one.uid).not.toBe(two.uid)
-      expect(await posts()).toBe(2)
-      expect((await liveKeys()).map((live) => live.uid).sort()).toEqual([one.uid, two.uid].sort())
-    } finally {
-      between.close()
-    }
+    const { create, arrived } = await newClient(20_000, between.url)
+    await broker.emulator.hold('create', 'open')
+    const created = Promise.all([create(), create()])
+    await broker.emulator.untilHeld('open') // the other waits for its turn: a Tenant asks for one at a time
+    await until('both have come', () => between.passed() >= 2)
+    await arrived()
+    between.cut()
+    await until('the SDK has come again with both', () => between.passed() >= 4)
+    await arrived()
+    await broker.emulator.release('open')
+    const [one, two] = await created
+    expect(one.uid).not.toBe(two.uid)
+    expect(await posts()).toBe(2)
+    expect((await liveKeys()).map((live) => live.uid).sort()).toEqual([one.uid, two.uid].sort())
   })
 })

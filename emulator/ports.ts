@@ -1,13 +1,15 @@
-// Ports for programs that must be told where to listen, and do so only seconds later. Taken below those that systems give
-// to outgoing connections (from 32768 on Linux, 49152 elsewhere), which would be somebody else's by then.
+// Ports of this machine: which are free, and on which somebody listens.
 import { randomInt } from 'node:crypto'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 
 const HOST = '127.0.0.1'
 const FROM = 20_000
 const BELOW = 32_768
 
-/** Ports of this machine, all different, on which nobody listens now. */
+/**
+ * All different, for programs that must be told where to listen and do so only seconds later. Below those that systems give
+ * to outgoing connections (from 32768 on Linux, 49152 elsewhere), which would be somebody else's by then.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>()
   while (found.size < count) {
@@ -22,10 +24,20 @@ export async function freePort(): Promise<number> {
   return port as number // as many as were asked for
 }
 
-function isFree(port: number): Promise<boolean> {
+export function isFree(port: number): Promise<boolean> {
   const probe = createServer()
   return new Promise((resolve) => {
     probe.once('error', () => resolve(false))
     probe.listen(port, HOST, () => probe.close(() => resolve(true)))
   })
 }
+
+export const listens = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, HOST)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
