@@ -42,6 +42,8 @@ export interface Played extends Findings {
   readonly points: number
   /** Of these, at which the objects were ended. */
   readonly crashes: number
+  /** The names of the cells that were asked for and played; without `only`, of all. */
+  readonly played: readonly string[]
 }
 
 /** Lies that no caller can be spared: what was answered is not checked, what is left is. */
@@ -96,7 +98,9 @@ export async function play(name: WishName, { everyAwait = false, only = '' } = {
   for (let first = 0; first < crashes.length; first += CELLS_A_WORLD) {
     worlds.push(await playCells(name, `crashed-${first}`, crashes.slice(first, first + CELLS_A_WORLD)))
   }
+  const played = worlds.flatMap(({ done }) => done.map(({ cell }) => cellName(name, cell)))
   return {
+    played: played.filter((cell) => only === '' || cell === only),
     cells: whole.done.length,
     points: new Set(whole.done.flatMap(({ run }) => pointsOf(run.events, { distinct: false }).map(nameOf))).size,
     crashes: worlds.flatMap(({ done }) => done).filter(({ run }) => run.crashed).length,
