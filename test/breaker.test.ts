@@ -1,9 +1,9 @@
 /** The breaker of the host that mints, and how a mint is asked again: by a seeded chance and a clock moved by hand. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Reply } from '../src/cloudflare/reply.ts'
+import { Breaker } from '../src/concurrency/circuitBreaker.ts'
+import { Gate } from '../src/concurrency/semaphore.ts'
 import { BrokerError } from '../src/errors.ts'
-import { Breaker } from '../src/tenant/breaker.ts'
-import { Gate } from '../src/tenant/gate.ts'
 import { MINT_DEADLINE_MS, mintUpstream } from '../src/tenant/minting.ts'
 
 /** The same chances for the same seed (mulberry32). */

@@ -5,9 +5,9 @@
  */
 import type { Reply } from '../cloudflare/reply.ts'
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
+import { Breaker } from '../concurrency/circuitBreaker.ts'
+import { Gate } from '../concurrency/semaphore.ts'
 import { BrokerError } from '../errors.ts'
-import { Breaker } from './breaker.ts'
-import { Gate } from './gate.ts'
 
 const CALLS_AT_ONCE = 1
 const CALLS_QUEUED = 64
