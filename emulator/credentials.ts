@@ -1,9 +1,10 @@
 // The three credential operations, as plain functions from a call to an answer. The bearer is the TURN key's own secret.
 // With a shared secret, logins are of the kind a coturn with `use-auth-secret` accepts.
+
 import * as z from 'zod'
 import { type Answer, empty, json, text } from './answer.ts'
 import { randomHex } from './hex.ts'
-import { iceServersBody, type Login, type UrlLists } from './iceServers.ts'
+import { iceServersBody, type Login } from './iceServers.ts'
 import type { CredentialOperation } from './operations.ts'
 import type { Call, World } from './world.ts'
 
@@ -14,17 +15,6 @@ const COTURN_SUFFIX_HEX_CHARACTERS = 24
 const MS_PER_SECOND = 1_000
 
 const GenerateBody = z.object({ ttl: z.int(), customIdentifier: z.string().optional() })
-
-/** What the emulator tells a running TURN server that this cannot know by itself. */
-export interface Sessions {
-  end(username: string): void
-  endAt(username: string, atMs: number): void
-}
-
-/** A TURN server that really runs and shares this secret with the emulator. */
-export interface TurnServer extends UrlLists {
-  sharedSecret: string
-}
 
 export async function credentialOperation(operation: CredentialOperation, world: World, call: Call): Promise<Answer> {
   const key = world.state.key(call.uid)

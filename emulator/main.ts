@@ -1,7 +1,8 @@
 // The emulator as a command: `node emulator/main.ts --port 8788 --state FILE`. With TURN_SHARED_SECRET and TURN_URLS
 // (comma-separated, stun: and turn: mixed) it hands out logins a running coturn accepts.
+
 import { parseArgs } from 'node:util'
-import type { TurnServer } from './credentials.ts'
+import type { TurnServer } from './relays.ts'
 import { startEmulator } from './server.ts'
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8788' }, state: { type: 'string' } } })

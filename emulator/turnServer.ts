@@ -1,13 +1,14 @@
 // A real TURN server (coturn) beside the emulator, on loopback. coturn looks at an expiry only when a relay is allocated;
 // Cloudflare ends the relay too, so sessions are cancelled here at expiry and at revocation, through coturn's command line.
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Sessions, TurnServer } from './credentials.ts'
 import { freePorts, listens } from './ports.ts'
+import type { Sessions, TurnServer } from './relays.ts'
 
 const HOST = '127.0.0.1'
 const PROGRAM = 'turnserver'

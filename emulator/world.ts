@@ -1,9 +1,9 @@
 // Everything one running emulator consists of, and how it is set back. No rules of its own.
-import type { Sessions, TurnServer } from './credentials.ts'
 import { FaultQueue } from './faults.ts'
 import { Sha256Memo } from './hex.ts'
 import { Holds } from './holds.ts'
 import { RateCounter } from './rateLimit.ts'
+import type { Sessions, TurnServer } from './relays.ts'
 import { RequestLog } from './requestLog.ts'
 import { Settings } from './settings.ts'
 import { type Snapshot, State } from './state.ts'

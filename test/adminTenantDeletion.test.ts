@@ -1,6 +1,8 @@
 /** Deleting a tenant: everything stops at once, its keys go upstream, its storage is emptied, its id is never used again. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
 import { furnish } from './support/callers.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'
 import { outcomeOf, shown } from './support/contract.ts'

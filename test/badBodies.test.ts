@@ -1,8 +1,10 @@
 /** Bodies that are no JSON, too large, too deep, too slow or of another type get their documented 4xx; never a 500. */
+
 import { describe, expect, it } from 'vitest'
 import { BODY_DEADLINE_MS, MAX_BODY_BYTES } from '../src/http/body.ts'
+import type { Answer } from './support/answer.ts'
 import { bodyTargets, notRefused, type Sent, sendTo, type Target, WITHOUT_BODY } from './support/bodies.ts'
-import { type Answer, newBroker } from './support/broker.ts'
+import { newBroker } from './support/broker.ts'
 import { routes } from './support/callers.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { emulator } from './support/upstream.ts'

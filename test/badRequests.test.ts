@@ -1,7 +1,8 @@
 /** Wrong methods, paths, ids, headers, queries and schemes get their documented 4xx, in the dialect of their door. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { type Answer, type Broker, expectStatus, keysPath, newBroker, ORIGIN } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, keysPath, newBroker, ORIGIN } from './support/broker.ts'
 import { furnish, pathOf, routes } from './support/callers.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { emulator } from './support/upstream.ts'

@@ -1,4 +1,5 @@
 /** The breaker of the host that mints, and how a mint is asked again: by a seeded chance and a clock moved by hand. */
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Reply } from '../src/cloudflare/reply.ts'
 import { Breaker } from '../src/concurrency/circuitBreaker.ts'

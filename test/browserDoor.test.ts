@@ -1,7 +1,8 @@
 /** The browser door: how the token and the ttl may come, and how they may not. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { type Answer, expectStatus, newBroker } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus, newBroker } from './support/broker.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { APP, askIceServers, clientToken, iceServersPath, postForm, served } from './support/doors.ts'
 import { countAsked, emulator } from './support/upstream.ts'

@@ -1,4 +1,5 @@
 /** What the browser door answers, and what it makes of bodies, methods and a broker that is not set up. */
+
 import { describe, expect, it, vi } from 'vitest'
 import { BODY_DEADLINE_MS, MAX_BODY_BYTES } from '../src/http/body.ts'
 import { expectStatus, newBroker } from './support/broker.ts'

@@ -1,4 +1,5 @@
 /** CORS at the browser door: a table of origins, preflight, and who is told what. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newBroker } from './support/broker.ts'
 import { outcomeOf, shown } from './support/contract.ts'

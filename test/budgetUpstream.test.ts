@@ -1,4 +1,5 @@
 /** G9: what Cloudflare itself says of its limits: a 429 stops everybody for as long as it says, and what is left counts. */
+
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
 import { rateLeftOf, retryAfterOf } from '../src/cloudflare/rateHeaders.ts'

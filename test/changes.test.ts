@@ -1,7 +1,9 @@
 /** Renaming a TURN key: at once, in doubt, refused, of a key that is gone, and two at a time. */
+
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
-import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime, until } from './support/clock.ts'
 import { expectFailure } from './support/errors.ts'
 import { runJobs } from './support/storage.ts'

@@ -1,4 +1,5 @@
 /** The browser library and answers with a meaning of their own: 401, 403, stun-only; and callbacks that misbehave. */
+
 import { describe, expect, it, vi } from 'vitest'
 import { createIceServers } from '../src/client/iceServers.ts'
 import { newBroker, ORIGIN } from './support/broker.ts'

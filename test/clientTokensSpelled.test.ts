@@ -1,4 +1,5 @@
 /** Client tokens whose claims are of another kind, or whose text is another: the same 401, although the key is right. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus } from './support/broker.ts'
 import { askIceServers } from './support/doors.ts'

@@ -1,5 +1,4 @@
 /** Creating a TURN key: the steps in their order, and how many keys a tenant may have. */
-
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { open } from '../src/crypto/seal.ts'

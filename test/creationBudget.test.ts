@@ -1,4 +1,5 @@
 /** G9: the budget of Cloudflare API calls: 840 in 5 minutes for all, 720 of them for tenants, each tenant its own share. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
 import { MINUTE_MS, SECOND_MS, setClock } from './support/clock.ts'

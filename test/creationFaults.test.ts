@@ -2,12 +2,12 @@
  * G5 and G11 for a creation: everything upstream and the network can do to the one POST. Each time the caller gets an
  * answer of the error table, the POST was made once, and after the sweep upstream holds no key the tenant does not know.
  */
-
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
 import { Dressing, Shape } from '../emulator/faults.ts'
-import { type Answer, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, setClock } from './support/clock.ts'
 import { expectFailure, expectNoRepeat } from './support/errors.ts'
 import { runJobs } from './support/storage.ts'

@@ -1,7 +1,8 @@
 /** What a creation rests on is taken away, or the ground under it breaks, while upstream is asked. */
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime, until } from './support/clock.ts'
 import { expectFailure, expectNoRepeat } from './support/errors.ts'
 import { runJobs } from './support/storage.ts'

@@ -1,4 +1,5 @@
 /** G5: a creation that upstream answers with a lie in the documented shape. */
+
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../src/contract/scopes.ts'
 import { expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'

@@ -1,8 +1,9 @@
 /** A caller is answered within the deadline of the route, also by a broker whose objects have gone silent. */
+
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { RouteName } from '../src/contract/routes.ts'
-import { ROUTES } from '../src/contract/routes.ts'
-import { type Answer, newBroker } from './support/broker.ts'
+import { ROUTES, type RouteName } from '../src/contract/routes.ts'
+import type { Answer } from './support/answer.ts'
+import { newBroker } from './support/broker.ts'
 import { furnish, pathOf } from './support/callers.ts'
 
 afterEach(() => void vi.useRealTimers())

@@ -1,6 +1,8 @@
 /** G3: what one tenant spends, exhausts or breaks is its own: budgets, limits, rates and Idempotency-Keys. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { forgedToken } from './support/callers.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { emulator } from './support/upstream.ts'

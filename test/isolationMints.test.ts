@@ -1,4 +1,5 @@
 /** G3: what one tenant mints, exhausts, revokes, bans or waits for is its own. */
+
 import { describe, expect, it } from 'vitest'
 import { newBroker } from './support/broker.ts'
 import { DAY_MS } from './support/clock.ts'

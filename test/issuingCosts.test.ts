@@ -1,6 +1,8 @@
 /** What a mint costs in hops, and that a refused token costs none. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, newBroker } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { newBroker } from './support/broker.ts'
 import { passTime } from './support/clock.ts'
 import { APP, countingBindings, doorsOf, expectOutcome, newIssuer } from './support/issuing.ts'
 import { emulator } from './support/upstream.ts'

@@ -1,6 +1,7 @@
 /** G1: no credential leaves unless its ledger row and its audit row are durably stored. */
+
 import { describe, expect, it } from 'vitest'
-import type { Answer } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
 import { passTime, until } from './support/clock.ts'
 import {
   credentialRows,

@@ -1,6 +1,8 @@
 /** Which credentials are answered from the ledger, which calls share one mint, and the arithmetic of what is told of them. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, newTurnKey } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { newTurnKey } from './support/broker.ts'
 import { passTime } from './support/clock.ts'
 import {
   APP,

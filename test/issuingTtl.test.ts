@@ -1,6 +1,8 @@
 /** G7: no TTL beyond the tenant's ceiling or 172,800 s is ever sent upstream, whatever trick is played. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, expectStatus } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus } from './support/broker.ts'
 import { outcomeOf, shown } from './support/contract.ts'
 import { expectOutcome, type Issuer, mintsAsked, newIssuer } from './support/issuing.ts'
 

@@ -1,4 +1,5 @@
 /** Key sets of tenants' providers: how often they are asked for, what is taken from them, and for how long. */
+
 import { describe, expect, it } from 'vitest'
 import { countedObjects, staleCache } from './support/bindings.ts'
 import { expectStatus, newBroker } from './support/broker.ts'

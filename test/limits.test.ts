@@ -1,6 +1,7 @@
 /** G8: hard limits are exact, also under 500 parallel requests; the soft rates are out of the way. */
+
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { Answer } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
 import { MINUTE_MS, passTime, SECOND_MS } from './support/clock.ts'
 import { expectOutcome, killObjects, mintsAsked, newIssuer, tally, usable, wakeAccount } from './support/issuing.ts'
 import { runJobs } from './support/storage.ts'

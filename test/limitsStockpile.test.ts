@@ -1,6 +1,8 @@
 /** G8 over a day: whoever asks all the time has never more than the limit at once. */
+
 import { expect, it } from 'vitest'
-import { type Answer, expectStatus } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from './support/clock.ts'
 import { APP, credentialRows, newIssuer, OTHER_APP, tally, usernameIn } from './support/issuing.ts'
 import { runJobs } from './support/storage.ts'

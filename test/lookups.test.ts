@@ -1,4 +1,5 @@
 /** Look-ups and upstream: asked once an hour however many ask, and what its answer, silence or absence means. */
+
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
 import { Account } from '../src/account/account.ts'

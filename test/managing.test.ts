@@ -1,8 +1,9 @@
 /** Calls about TURN keys go upstream one at a time, in a bounded queue: a flood of creations takes nothing from mints. */
+
 import { expect, it } from 'vitest'
+import { oneAtATime } from '../src/cloudflare/guardedTurnKeys.ts'
 import type { Reply } from '../src/cloudflare/reply.ts'
 import type { TurnKeysApi } from '../src/cloudflare/turnKeys.ts'
-import { oneAtATime } from '../src/tenant/managing.ts'
 import { keysPath } from './support/broker.ts'
 import { until } from './support/clock.ts'
 import { newIssuer, tally } from './support/issuing.ts'

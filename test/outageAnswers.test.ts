@@ -3,7 +3,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput, SettingsChange } from '../emulator/client.ts'
 import { Shape } from '../emulator/faults.ts'
-import { type Answer, newBroker } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { newBroker } from './support/broker.ts'
 import { passTime } from './support/clock.ts'
 import {
   credentialRows,

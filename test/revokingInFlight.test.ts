@@ -1,4 +1,5 @@
 /** G6: whatever takes a right away stops mints at once, those in flight too, whatever KV still says. */
+
 import { describe, expect, it } from 'vitest'
 import { staleCache } from './support/bindings.ts'
 import { expectStatus, newBroker } from './support/broker.ts'

@@ -1,7 +1,9 @@
 /** G6: a revocation is reported done only after upstream's 204; until then it is pending, and retried until it has expired. */
+
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
-import { type Answer, expectStatus } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus } from './support/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS, until } from './support/clock.ts'
 import {
   credentialRows,

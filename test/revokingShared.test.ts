@@ -1,6 +1,8 @@
 /** G6 where more than one thing is in flight: a TURN key's removal with its mints, and callers that share one mint. */
+
 import { describe, expect, it } from 'vitest'
-import { type Answer, expectStatus, keysPath, newBroker, newToken } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { expectStatus, keysPath, newBroker, newToken } from './support/broker.ts'
 import { passTime, until } from './support/clock.ts'
 import {
   countingBindings,

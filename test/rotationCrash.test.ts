@@ -1,6 +1,7 @@
 /** G12: a rotation that is interrupted anywhere goes on: no moment without a working key, no unreadable secret, no orphan. */
+
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Answer } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
 import { until } from './support/clock.ts'
 import { killObjects } from './support/issuing.ts'
 import {

@@ -1,4 +1,5 @@
 /** Rotations that do not come to their end at once: a creation in doubt, a new key that does not mint. */
+
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../emulator/client.ts'
 import { expectStatus } from './support/broker.ts'

@@ -1,4 +1,5 @@
 /** G6: mints never pause for a rotation, and none that was under way hands out what the old key made. */
+
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { expectStatus } from './support/broker.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'

@@ -1,7 +1,9 @@
 /** Two operations on one TURN key at a time, in both orders, also when the object dies in the first: one story, no orphan. */
+
 import { describe, expect, it } from 'vitest'
 import type { Operation } from '../emulator/client.ts'
-import { type Answer, keysPath } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { keysPath } from './support/broker.ts'
 import { outcomeOf } from './support/contract.ts'
 import { killObjects } from './support/issuing.ts'
 import { expectAgreement, newRotating, type Rotating, settle, states, unfinished } from './support/rotating.ts'

@@ -1,4 +1,5 @@
 /** What becomes of a TURN key that was rotated: when it goes, and that it mints nothing any more. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from './support/clock.ts'

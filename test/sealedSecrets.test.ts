@@ -1,4 +1,5 @@
 /** Secrets in a tenant's own rows open only where they stand: what somebody with the database moves or puts back does not. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'

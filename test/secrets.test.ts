@@ -1,5 +1,4 @@
 /** G2: no token, key secret or root key is ever logged, stored in clear, cached or answered to whom it is not for. */
-
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'

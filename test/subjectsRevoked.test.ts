@@ -1,4 +1,5 @@
 /** Revocations and bans as resources: what may be chosen, what is told of them, and for how long. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newBroker, newToken } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime, until } from './support/clock.ts'

@@ -1,4 +1,5 @@
 /** G5: a list of Cloudflare's that lags is no evidence, and deletes nothing. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from './support/clock.ts'

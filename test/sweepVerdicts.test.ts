@@ -1,4 +1,5 @@
 /** What a listed key is by the rows of its Tenant: every state, itself or another under its marker, young or settled. */
+
 import { describe, expect, it } from 'vitest'
 import { isAbsent, type Verdict, verdictOf } from '../src/tenant/examining.ts'
 import type { NamedTurnKeyRow } from '../src/tenant/turnKeyRows.ts'

@@ -1,4 +1,5 @@
 /** Rightly signed JWTs of a tenant's provider that say something else than the tenant's policy asks for. */
+
 import { describe, expect, it } from 'vitest'
 import { expectStatus } from './support/broker.ts'
 import { askIceServers, served } from './support/doors.ts'

@@ -1,5 +1,4 @@
 /** What a policy may say of issuers, at creation and in a patch; G10: which addresses of key sets are refused. */
-
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { type Broker, expectStatus, newBroker, newTenant } from './support/broker.ts'

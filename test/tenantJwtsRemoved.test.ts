@@ -1,4 +1,5 @@
 /** G6 for tenants' own users: what takes their right away stops mints at once; limits count them like anybody. */
+
 import { describe, expect, it } from 'vitest'
 import { staleCache } from './support/bindings.ts'
 import { expectStatus, newBroker } from './support/broker.ts'

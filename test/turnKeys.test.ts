@@ -1,4 +1,5 @@
 /** TURN keys through the server door, as a tenant's back end sees them. */
+
 import { describe, expect, it } from 'vitest'
 import { keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 

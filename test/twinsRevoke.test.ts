@@ -1,6 +1,8 @@
 /** Revoking one credential by its username, as Cloudflare's own call does. */
+
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Answer, type Broker, expectStatus, newBroker, newTurnKey } from './support/broker.ts'
+import type { Answer } from './support/answer.ts'
+import { type Broker, expectStatus, newBroker, newTurnKey } from './support/broker.ts'
 import { MINUTE_MS, passTime, until } from './support/clock.ts'
 import { outcomeOf } from './support/contract.ts'
 import { credentialsPath, generate, revokePath, served } from './support/doors.ts'

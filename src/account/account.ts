@@ -12,13 +12,15 @@ import type { ResealView, RootKeyUse } from '../contract/reseal.ts'
 import type { RestoredTenant, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, errorOf, type Result } from '../errors.ts'
+import type { Spending } from '../rpc/budget.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { TenantReport } from '../rpc/tenants.ts'
 import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
 import { answering, transaction } from '../storage/object.ts'
-import type { Call } from '../tenant/parts.ts'
-import { type Spending, spend } from './budget.ts'
+import { spend } from './budget.ts'
 import {
   buryTenant,
   CREATION_JOB,
@@ -66,7 +68,7 @@ export class Account extends DurableObject<Env> {
       idempotency: new Idempotency(ctx.storage.sql, now),
       turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: observed }),
       rootKeys: parsed.config.rootKeys,
-      tenants: env.TENANTS,
+      tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
     }
   }
@@ -90,7 +92,7 @@ export class Account extends DurableObject<Env> {
     return this.#answer((parts) => restoreTenant(parts, call))
   }
 
-  mirrorTenant(report: Parameters<typeof mirrorTenant>[1]): Promise<Result<number>> {
+  mirrorTenant(report: TenantReport): Promise<Result<number>> {
     return this.#answer((parts) => mirrorTenant(parts, report))
   }
 

@@ -3,7 +3,9 @@
  * and blocks for 5 minutes above that; the broker spends at most 70 % of it, and no tenant more than its share. What
  * Cloudflare itself says of its limits is upstream.ts: it can only make this less.
  */
+
 import { type ErrorCode, type Failure, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
+import type { Spending } from '../rpc/budget.ts'
 import { blockedUntil, callsLeft, countCall, upstreamRow } from './upstream.ts'
 
 export const WINDOW_MS = 300_000
@@ -12,16 +14,6 @@ const BUCKET_MS = 10_000
 export const TOTAL_CALLS = 840
 /** Kept for operators and for settling what is in doubt. */
 export const RESERVED_CALLS = 120
-
-export interface Spending {
-  readonly tenant: string
-  /** The tenant's own share, from its policy. */
-  readonly limit: number
-  /** `recovery` settles what was begun, and operators clean up: both may use the reserve. */
-  readonly purpose: 'tenant' | 'operator' | 'recovery'
-  /** The creation that the call is for: its marker leads the sweep back to the tenant. */
-  readonly intent?: string
-}
 
 interface Bucket extends Record<string, SqlStorageValue> {
   bucket: number

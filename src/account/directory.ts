@@ -3,11 +3,12 @@
  * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
  */
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
-import { type IssuerPair, pairOf } from '../contract/issuers.ts'
+import { pairOf } from '../contract/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
+import type { TenantReport } from '../rpc/tenants.ts'
 import { audit } from '../storage/audit.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { paged } from '../storage/paging.ts'
@@ -105,7 +106,7 @@ export async function finishCreation(parts: AccountParts, id: string): Promise<T
 export async function setUpTenant(parts: AccountParts, id: string): Promise<TenantView> {
   const row = tenantRow(parts, id)
   if (!row || row.state === 'deleted') throw new BrokerError('not_found')
-  const object = parts.tenants.get(parts.tenants.idFromName(id), { locationHint: row.region })
+  const object = parts.tenant(id, row.region)
   const policy = JSON.parse(row.policy ?? '{}') as PolicyPatch // written by createTenant, until the object has it
   return unwrap(await object.init({ id, name: row.name, region: row.region, policy, createdAt: row.created_at }))
 }
@@ -114,18 +115,7 @@ export async function setUpTenant(parts: AccountParts, id: string): Promise<Tena
  * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
  * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
  */
-export function mirrorTenant(
-  parts: AccountParts,
-  report: {
-    readonly id: string
-    readonly name: string
-    readonly status: TenantView['status']
-    readonly version: number
-    readonly issuers: readonly IssuerPair[]
-    /** Absent: told by the release before. */
-    readonly rootKeys?: readonly string[]
-  },
-): number {
+export function mirrorTenant(parts: AccountParts, report: TenantReport): number {
   return parts.transact(() => {
     noteUses(parts, report.id, report.rootKeys ?? [])
     if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) {

@@ -1,9 +1,10 @@
 /** What the Account's operations work with. Built once per object; passed in, so that each operation is a function. */
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
+import type { Region } from '../contract/tenants.ts'
 import type { RootKeys } from '../crypto/rootKeys.ts'
+import type { TenantPort } from '../rpc/ports.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
-import type { Tenant } from '../tenant/tenant.ts'
 
 export interface AccountParts {
   /** The name of this installation, in the markers of its keys. */
@@ -14,7 +15,8 @@ export interface AccountParts {
   readonly idempotency: Idempotency
   readonly turnKeys: TurnKeysApi
   readonly rootKeys: RootKeys
-  readonly tenants: DurableObjectNamespace<Tenant>
+  /** A tenant's object. The first call ever says where it is to live. */
+  readonly tenant: (id: string, locationHint?: Region) => TenantPort
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T
 }

@@ -2,13 +2,14 @@
  * Ordering that every tenant's secrets move to the root key in front, and what became of it. A job a tenant asks its
  * object for one bounded batch after the other; the object holds its own progress, this is the last that it told.
  */
+
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
 import type { ResealView } from '../contract/reseal.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, type Result } from '../errors.ts'
+import type { ResealReport } from '../rpc/reseal.ts'
 import { audit } from '../storage/audit.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { ResealReport } from '../tenant/resealing.ts'
 import type { AccountParts } from './parts.ts'
 import { keepUses, noteUses, rootKeysInUse } from './rootKeys.ts'
 
@@ -86,7 +87,7 @@ export async function resealJob(parts: AccountParts, { key: tenant }: Job): Prom
   const order = orderOf(parts)
   if (!order || countOf(parts, "state <> 'done' AND tenant = ?", tenant) === 0) return 'done'
   const begunAt = parts.now()
-  const object = parts.tenants.get(parts.tenants.idFromName(tenant))
+  const object = parts.tenant(tenant)
   const asked = object.reseal({ number: order.number, to: order.to_key, limit: ROWS_A_BATCH })
   const result = await inTime(asked)
   const gone = result?.ok === false && result.failure.code === 'not_found'

@@ -2,11 +2,12 @@
  * A tenant's storage set back to an earlier time, or set up anew where it was lost. The Account leads, because the tenant's
  * own memory of it goes: audit row and job are here, and the job brings the tenant back when a crash interrupts.
  */
+
 import { actorOf } from '../auth/caller.ts'
 import type { RestoredTenant, TenantView } from '../contract/tenants.ts'
 import { BrokerError, unwrap } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
-import type { Call } from '../tenant/parts.ts'
 import { setUpTenant, type TenantRow, tenantRow } from './directory.ts'
 import type { AccountParts } from './parts.ts'
 
@@ -87,4 +88,4 @@ const isRestorable = (row: TenantRow | undefined): row is TenantRow =>
   row?.state === 'active' || row?.state === 'suspended'
 
 /** A new one each time: that of an object that has ended is of no use. */
-const objectOf = ({ tenants }: AccountParts, tenant: string) => tenants.get(tenants.idFromName(tenant))
+const objectOf = (parts: AccountParts, tenant: string) => parts.tenant(tenant)

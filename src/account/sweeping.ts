@@ -3,15 +3,16 @@
  * sorts; what a key is, and whether it may be deleted, only its Tenant can say and do. What no Tenant knows is
  * reported and never touched. A run is done in shares, so that it keeps no other work waiting.
  */
+
 import { actorOf } from '../auth/caller.ts'
 import type { ListedKey as UpstreamKey } from '../cloudflare/turnKeys.ts'
 import type { FindingClass, SweepView } from '../contract/account.ts'
 import type { Result } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { Examination, Examined, ListedKey } from '../rpc/sweep.ts'
 import { audit } from '../storage/audit.ts'
 import type { JobOutcome } from '../storage/jobs.ts'
 import * as log from '../storage/log.ts'
-import type { Examination, Examined, ListedKey } from '../tenant/examining.ts'
-import type { Call } from '../tenant/parts.ts'
 import { isTenant } from './directory.ts'
 import { type Finding, forgetFindings, keepFindings, recordFindings } from './findings.ts'
 import type { AccountParts } from './parts.ts'
@@ -172,7 +173,7 @@ async function askTenant(
     timer = setTimeout(() => resolve(undefined), TENANT_DEADLINE_MS)
   })
   try {
-    const object = parts.tenants.get(parts.tenants.idFromName(tenant))
+    const object = parts.tenant(tenant)
     return await Promise.race([object.examineKeys(examination), late])
   } catch (error) {
     log.failure('tenant_unreachable', { tenant, operation: 'sweep' }, error)

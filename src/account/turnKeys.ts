@@ -1,4 +1,5 @@
 /** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
+
 import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
 import { spend } from './budget.ts'

@@ -1,4 +1,5 @@
 /** The account as an operator sees it: the budget, how many keys there are, what the sweep found. */
+
 import type { AccountView } from '../contract/account.ts'
 import { instant } from '../contract/values.ts'
 import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget.ts'

@@ -3,7 +3,6 @@
  * whose success lets everybody in again. It opens when the host is gone, not when it is bad: a quarter of all attempts
  * may fail for as long as they like. Pure but for its memory; `now` comes in.
  */
-
 /** At 25 % failures as many in a row come once in 4^24 attempts. */
 const FAILURES_TO_OPEN = 24
 /** Does not grow: whoever asks after this learns within one attempt whether the host is back. */

@@ -1,5 +1,4 @@
 /** Runs operations on the same thing one after the other, in the order they came. Memory only. */
-
 export class Serial {
   readonly #tails = new Map<string, Promise<unknown>>()
 

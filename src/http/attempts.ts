@@ -1,5 +1,6 @@
 /** Repeats that a client makes by itself: reads its count of them, and tells the Tenant which of them was answered. */
-import type { Attempt } from '../tenant/attempts.ts'
+
+import type { Attempt } from '../rpc/turnKeys.ts'
 import type { Ctx } from './context.ts'
 import { tenantObject } from './reach.ts'
 

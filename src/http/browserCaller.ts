@@ -2,7 +2,7 @@
 import { isClientToken, readClientToken } from '../auth/clientTokens.ts'
 import { isTenantJwt, readTenantJwt, type Trust } from '../auth/tenantJwts.ts'
 import { BrokerError } from '../errors.ts'
-import type { Asker } from '../tenant/standing.ts'
+import type { Asker } from '../rpc/issuing.ts'
 import type { Ctx } from './context.ts'
 import { tenantSnapshot } from './snapshots.ts'
 

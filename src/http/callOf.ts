@@ -1,6 +1,6 @@
 /** What the guard established, as the objects want it. */
 import { BrokerError } from '../errors.ts'
-import type { Call } from '../tenant/parts.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { Ctx } from './context.ts'
 
 export function callOf(c: Ctx): Call {

@@ -7,7 +7,7 @@ import { type IceServersAnswer, IceServersRequest } from '../contract/credential
 import { MAX_TTL_SECONDS } from '../contract/policy.ts'
 import { instant, TenantId } from '../contract/values.ts'
 import { BrokerError } from '../errors.ts'
-import type { Issued, StunOnly } from '../tenant/issuing.ts'
+import type { Issued, StunOnly } from '../rpc/issuing.ts'
 import { malformed, readBytes, readJson } from './body.ts'
 import { identify } from './browserCaller.ts'
 import type { App, Ctx } from './context.ts'

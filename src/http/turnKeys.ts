@@ -6,7 +6,7 @@ import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../cache/entr
 import { TurnKeyWrite } from '../contract/turnKeys.ts'
 import { TurnKeyUid } from '../contract/values.ts'
 import { noSuchTurnKey } from '../errors.ts'
-import type { LookedUp } from '../tenant/turnKeyLookup.ts'
+import type { LookedUp } from '../rpc/turnKeys.ts'
 import { attemptOf, confirmAnswer } from './attempts.ts'
 import { readJson } from './body.ts'
 import { callOf, tenantOf } from './callOf.ts'

@@ -2,8 +2,8 @@
  * The Account as the Tenant calls it: every call has a deadline, and one that breaks or is late is a typed failure like
  * any other. So a broken Account is never an `internal` here, and never holds an alarm with all its jobs.
  */
-import type { Account } from '../account/account.ts'
 import type { Failure, Result } from '../errors.ts'
+import type { AccountPort } from '../rpc/ports.ts'
 import * as log from '../storage/log.ts'
 
 /** The Account's methods that Tenants call, and how long each may take. Upstream's list alone may take 8 s. */
@@ -16,14 +16,13 @@ const DEADLINES_MS = {
   buryTenant: 5_000,
   markedTurnKeys: 10_000,
   observe: 2_500,
-} as const satisfies Partial<Record<keyof Account, number>>
+} as const satisfies Record<keyof AccountPort, number>
 
-type Name = keyof typeof DEADLINES_MS
-export type AccountCalls = Pick<Account, Name>
+type Name = keyof AccountPort
 
 const LATE: Failure = { code: 'broker_busy', retryAfterSeconds: 1 }
 
-export function accountCalls(stub: () => DurableObjectStub<Account>): AccountCalls {
+export function accountCalls(stub: () => AccountPort): AccountPort {
   const bounded =
     <A extends unknown[], T>(name: Name, call: (...args: A) => Promise<Result<T>>) =>
     (...args: A): Promise<Result<T>> =>

@@ -7,11 +7,12 @@ import {
   MAX_API_TOKENS,
 } from '../contract/apiTokens.ts'
 import { BrokerError } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { paged } from '../storage/paging.ts'
 import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from './apiTokenRows.ts'
 import { publish, recordChange } from './changes.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { requireNotDeleting, tenantRecord } from './record.ts'
 
 /** One page, newest first. */

@@ -1,10 +1,11 @@
 /** What is read again before a credential is committed: whether it is of use, and whether it may still be handed out. */
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 import { BrokerError, type Failure } from '../errors.ts'
-import type { MintedFor } from './issuing.ts'
+import type { IssueRequest } from '../rpc/issuing.ts'
+import type { MintedFor } from './issuingMinting.ts'
 import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
-import { grantedTtl, type IssueRequest, standing, ttlCeiling } from './standing.ts'
+import { grantedTtl, standing, ttlCeiling } from './standing.ts'
 import { keyByUid } from './turnKeyRows.ts'
 
 /** The failure, if what was minted helps nobody: without a relay, or over before it came. */

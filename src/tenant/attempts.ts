@@ -5,17 +5,13 @@
  */
 import { actorOf } from '../auth/caller.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { Attempt } from '../rpc/turnKeys.ts'
+import type { TenantParts } from './parts.ts'
 
 /** The SDK waits a minute for an answer, then at most eight seconds. */
 const UNANSWERED_FOR_MS = 180_000
 const FAILED_FOR_MS = 60_000
-
-/** What the client says of its request. */
-export interface Attempt {
-  readonly count: number
-  readonly bodyHash: string
-}
 
 export interface AttemptFacts {
   readonly begunAt: number

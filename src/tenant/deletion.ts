@@ -1,9 +1,10 @@
 /** Deleting a tenant: everything stops at once, its TURN keys go upstream, and when nothing is left, so does its storage. */
 import { BrokerError, unwrap } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { JobOutcome } from '../storage/jobs.ts'
 import { deleteAllApiTokens } from './apiTokenRows.ts'
 import { publish, recordChange } from './changes.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { unfinishedKeys, visibleKeys } from './turnKeyRows.ts'

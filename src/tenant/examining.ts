@@ -4,40 +4,20 @@
  * Evidence and act are both here, and the evidence is read again before the act.
  */
 import { unwrap } from '../errors.ts'
+import type { Examination, Examined, ListedKey } from '../rpc/sweep.ts'
 import { audit } from '../storage/audit.ts'
 import type { Job, JobHandlers, JobOutcome } from '../storage/jobs.ts'
+import { SETTLE_JOB } from './machineVocabulary.ts'
 import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { check } from './turnKeyLookup.ts'
-import { SETTLE_JOB } from './turnKeyMachine.ts'
 import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeyRows.ts'
 
 const UNDO_JOB = 'undo-upstream-key'
 const REMOVE_DEADLINE_MS = 8_000
 /** A state younger than this may still meet a list, or an answer, from before it. */
 const SETTLED_MS = 600_000
-
-/** A key of upstream's list. */
-export interface ListedKey {
-  readonly uid: string
-  /** From its marker, if that is one of this deployment. */
-  readonly intent: string | null
-}
-
-export interface Examination {
-  readonly keys: readonly ListedKey[]
-  /** When the list was asked for. */
-  readonly listedAt: number
-  /** How many keys may be asked for one by one. */
-  readonly checks: number
-}
-
-export interface Examined {
-  /** `stranger`: no row of this tenant speaks of it. */
-  readonly findings: readonly { readonly uid: string; readonly class: 'orphan' | 'missing' | 'stranger' }[]
-  readonly checked: number
-}
 
 export type Verdict =
   /** As it should be, or being worked on. */

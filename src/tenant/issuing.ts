@@ -2,45 +2,31 @@
  * Issuing a credential. `issue` tells the story; what it rests on is standing.ts, the call upstream minting.ts.
  * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
  */
-import type { Minted } from '../cloudflare/credentials.ts'
-import { type ChosenUrls, chooseUrls } from '../cloudflare/iceUrls.ts'
+import { chooseUrls } from '../cloudflare/iceUrls.ts'
 import { newId } from '../crypto/ids.ts'
 import { keyedDigest } from '../crypto/mac.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../errors.ts'
+import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
 import { audit } from '../storage/audit.ts'
 import { REPLACED, takenBack, unusable } from './atCommit.ts'
 import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from './credentialRows.ts'
-import { KeyRefused, MINT_DEADLINE_MS, mintUpstream, type OpenedKey, openKey } from './minting.ts'
+import type { MintedFor, Minting } from './issuingMinting.ts'
+import type { MintInFlight } from './memoryMintInFlight.ts'
+import { KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
-import type { MintInFlight, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
 import { tenantRecord } from './record.ts'
 import { recordRefusal } from './refusals.ts'
 import { reusable, reuse } from './reusing.ts'
 import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
 import { noteRootKey } from './sealing.ts'
-import { grantedTtl, type IssueRequest, type Standing, standing } from './standing.ts'
+import { grantedTtl, type Standing, standing } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { sharedCheck } from './turnKeyLookup.ts'
+import { openKey } from './turnKeysSecret.ts'
 import { countUsage } from './usage.ts'
-
-/** What was issued, before any door gives it its shape. */
-export interface Issued {
-  readonly source: 'minted' | 'reused'
-  readonly id: string
-  readonly username: string
-  readonly credential: string
-  readonly urls: ChosenUrls
-  /** Milliseconds since 1970; counted from just before the request upstream, so that we always end first. */
-  readonly issuedAt: number
-  readonly expiresAt: number
-}
-
-export interface StunOnly {
-  readonly source: 'stun-only'
-  readonly urls: ChosenUrls
-}
 
 /**
  * Refuse what the rows refuse. Answer from the ledger what may be answered from it. Share a mint that is under way for
@@ -128,14 +114,6 @@ async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing
   }
 }
 
-interface Minting {
-  readonly grounds: Standing
-  readonly ttl: number
-  readonly subjectId: string | null
-  readonly until: number
-  readonly release: () => void
-}
-
 /** `undefined`: the key was replaced under it. */
 async function mintOnce(parts: TenantParts, request: IssueRequest, it: Minting): Promise<Issued | undefined> {
   const { grounds, ttl, subjectId, until } = it
@@ -168,13 +146,6 @@ function reserve(parts: TenantParts, { policy }: Standing, subjectId: string | n
 }
 
 const limit = (detail: string) => new BrokerError('tenant_limit', { retryAfterSeconds: 30, detail })
-
-export interface MintedFor extends Minting {
-  readonly flight: MintInFlight
-  readonly key: OpenedKey
-  readonly minted: Minted
-  readonly begunAt: number
-}
 
 /** All asynchronous work first, then one transaction; what the mint rests on is read again in it. */
 async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): Promise<Issued | undefined> {

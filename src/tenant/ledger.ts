@@ -1,11 +1,10 @@
 /** Reading what was recorded: live credentials and the audit trail, page by page, newest first. */
-import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { CredentialView } from '../contract/credentials.ts'
-import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
+import type { Call, Page } from '../rpc/calls.ts'
 import { paged } from '../storage/paging.ts'
 import { authorize } from './authority.ts'
 import { type CredentialRow, viewOfCredential } from './credentialRows.ts'
-import type { Call, Page, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 
 export function listCredentials(
   parts: TenantParts,
@@ -27,12 +26,4 @@ export function listCredentials(
     )
     .toArray()
   return paged(rows, call.limit, viewOfCredential)
-}
-
-export function listAuditEvents(
-  parts: TenantParts,
-  call: Call & AuditPage,
-): { items: AuditEventView[]; next: number | null } {
-  authorize(parts, call.caller, 'audit:read')
-  return readAuditTrail(parts.sql, call)
 }

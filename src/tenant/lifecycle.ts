@@ -1,13 +1,14 @@
 /** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
 import { type IssuerPair, pairOf } from '../contract/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
-import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
+import type { TenantView } from '../contract/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
+import type { TenantPatchCall, TenantSetUp } from '../rpc/tenants.ts'
 import { migrate } from '../storage/migrations.ts'
 import { countApiTokens } from './apiTokenRows.ts'
 import { MIRROR_JOB, publish, recordChange } from './changes.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { requireNotDeleting, tenantRecord } from './record.ts'
 import { MIGRATIONS } from './schema.ts'
 import { mintingKey } from './turnKeyLines.ts'
@@ -18,19 +19,6 @@ import { recentUsage } from './usage.ts'
 export const ISSUERS = 'issuers'
 /** Claims of a patch that failed are freed after this. */
 const FREE_AFTER_MS = 10_000
-
-export interface TenantSetUp {
-  readonly id: string
-  readonly name: string
-  readonly region: Region
-  readonly policy: PolicyPatch
-  readonly createdAt: number
-}
-
-export interface TenantPatchCall extends Call {
-  readonly patch: TenantPatch
-  readonly ifMatch: number | undefined
-}
 
 /** Sets the object up, once: a repeat changes nothing and describes what is there. */
 export function initTenant(parts: TenantParts, it: TenantSetUp): TenantView {

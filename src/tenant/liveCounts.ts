@@ -3,7 +3,6 @@
  * ledger at a mint. Loaded once per object life; every change to the ledger's live rows is told here. Reservations
  * of mints in flight count as live, so that parallel requests cannot pass a limit together.
  */
-
 const MINUTE_MS = 60_000
 
 export class LiveCounts {

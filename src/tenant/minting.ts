@@ -1,14 +1,11 @@
 /** Asking upstream for a credential: through the gate, again while it makes sense, within one deadline. Stores nothing. */
-
 import type { Minted } from '../cloudflare/credentials.ts'
 import { failureOf } from '../cloudflare/failures.ts'
 import type { Reply } from '../cloudflare/reply.ts'
-import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf } from '../errors.ts'
-import * as log from '../storage/log.ts'
-import type { MintInFlight, TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
-import type { NamedTurnKeyRow } from './turnKeyRows.ts'
+import type { MintInFlight } from './memoryMintInFlight.ts'
+import type { TenantParts } from './parts.ts'
+import type { OpenedKey } from './turnKeysSecret.ts'
 
 /** Leaves time, within the route's 5 s, for the commit and the way back. */
 export const MINT_DEADLINE_MS = 4_500
@@ -19,26 +16,9 @@ const FIRST_PAUSE_MS = 80
 /** What upstream answers to a secret it does not know, or any more. */
 const KEY_REFUSED = [401, 403, 404]
 
-/** A TURN key with its secret in clear: lives as long as one call upstream. */
-export interface OpenedKey {
-  readonly uid: string
-  readonly secret: string
-}
-
 /** What asking for a credential needs of the Tenant. */
 type Minting = Pick<TenantParts, 'now' | 'credentials'> & {
   readonly mints: Pick<TenantParts['mints'], 'gate' | 'breaker'>
-}
-
-export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise<OpenedKey> {
-  const { id: tenant } = tenantRecord(parts)
-  const place = { purpose: 'turn-key-secret', tenant, record: key.uid, version: key.secret_version } as const
-  const secret = key.sealed === null ? undefined : await open(parts.config.rootKeys, place, key.sealed)
-  if (secret === undefined) {
-    log.failure('turn_key_unreadable', { tenant, operation: 'open' })
-    throw new BrokerError('internal')
-  }
-  return { uid: key.uid, secret }
 }
 
 /** Upstream does not take this key's secret: perhaps it has no such key any more. */

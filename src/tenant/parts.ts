@@ -1,5 +1,4 @@
 /** What the Tenant's operations work with. Built once per object; passed in, so that each operation is a function. */
-import type { Caller, Request } from '../auth/caller.ts'
 import type { CacheWriter } from '../cache/writer.ts'
 import type { CredentialsApi } from '../cloudflare/credentials.ts'
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
@@ -7,12 +6,13 @@ import type { Breaker } from '../concurrency/circuitBreaker.ts'
 import type { Serial } from '../concurrency/keyedMutex.ts'
 import type { Gate } from '../concurrency/semaphore.ts'
 import type { Config } from '../env.ts'
+import type { Issued } from '../rpc/issuing.ts'
+import type { AccountPort } from '../rpc/ports.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
-import type { AccountCalls } from './accountCalls.ts'
-import type { Issued } from './issuing.ts'
 import type { LiveCounts } from './liveCounts.ts'
-import type { RefusalMemory } from './refusals.ts'
+import type { MintInFlight } from './memoryMintInFlight.ts'
+import type { RefusalMemory } from './memoryRefusalMemory.ts'
 
 export interface TenantParts {
   readonly sql: SqlStorage
@@ -21,7 +21,7 @@ export interface TenantParts {
   readonly config: Config
   readonly jobs: Jobs
   readonly idempotency: Idempotency
-  readonly account: () => AccountCalls
+  readonly account: () => AccountPort
   readonly turnKeys: TurnKeysApi
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
@@ -51,25 +51,4 @@ export interface TenantParts {
   readonly transact: <T>(work: () => T) => T
   /** Work that goes on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void
-}
-
-/** A mint that has no row yet. Whoever takes back what it will become marks it here. */
-export interface MintInFlight {
-  readonly subject: string | null
-  readonly subjectId: string | null
-  readonly keyUid: string
-  revoked: boolean
-  /** Its key was replaced: what it becomes is taken back, and the successor asked in its place. */
-  replaced: boolean
-}
-
-/** `before`: the last sequence number of the page before. */
-export interface Page {
-  readonly before: number | null
-  readonly limit: number
-}
-
-/** Who asks, and for the audit trail which request it was. */
-export interface Call extends Request {
-  readonly caller: Caller
 }

@@ -3,20 +3,16 @@
  * not write rows, so the rest is counted in memory and added when the minute is over; an object that dies loses that count.
  */
 import { ERRORS, type ErrorCode } from '../errors.ts'
+import type { IssueRequest } from '../rpc/issuing.ts'
 import { audit } from '../storage/audit.ts'
 import type { TenantParts } from './parts.ts'
-import { askerName, type IssueRequest } from './standing.ts'
+import { askerName } from './standing.ts'
 import { findSubject } from './subjects.ts'
 
 const FLUSH_JOB = 'count-refusals'
 const MINUTE_MS = 60_000
 /** Different refusals in one minute that get a row of their own; what comes on top is counted with the last. */
 const MAX_ROWS_A_MINUTE = 200
-
-export class RefusalMemory {
-  minute = 0
-  readonly rows = new Map<string, { readonly seq: number; count: number }>()
-}
 
 /** Never throws: what could not be recorded does not change what the caller is told. */
 export function recordRefusal(parts: TenantParts, request: IssueRequest, code: ErrorCode): void {

@@ -5,30 +5,11 @@
  */
 import { open, rootKeyOf, seal } from '../crypto/seal.ts'
 import { BrokerError } from '../errors.ts'
+import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
 import { audit } from '../storage/audit.ts'
 import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { noteRootKey, rootKeysInUse } from './sealing.ts'
-
-export interface ResealOrder {
-  /** Grows with every order: an older one is not carried on. */
-  readonly number: number
-  /** Id of the root key that everything is moved to. */
-  readonly to: string
-  /** Rows to look at in one call. */
-  readonly limit: number
-}
-
-export interface ResealReport {
-  readonly moved: number
-  /** Secrets that do not open, with whatever key; they were left as they are. */
-  readonly unreadable: number
-  /** At most so many rows are still to be looked at. */
-  readonly left: number
-  readonly finished: boolean
-  /** Root keys that this tenant needs, as far as it knows. */
-  readonly rootKeys: readonly string[]
-}
 
 interface Progress extends Record<string, SqlStorageValue> {
   number: number

@@ -1,10 +1,11 @@
 /** Revoking one credential by its username, as Cloudflare's own call does: answered only when upstream said 204. */
 import { actorOf } from '../auth/caller.ts'
 import { BrokerError, errorOf, noSuchTurnKey } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
 import { authorize } from './authority.ts'
 import { credentialByUsername } from './credentialRows.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { ofCredential, revokeNow, takeBack } from './revoking.ts'
 import { lineOf, mintingKey } from './turnKeyLines.ts'
 import { keyByUid } from './turnKeyRows.ts'

@@ -4,21 +4,15 @@
  */
 import type { TenantView } from '../contract/tenants.ts'
 import { BrokerError } from '../errors.ts'
+import type { Bookmarks, ComingBack } from '../rpc/restore.ts'
 import * as log from '../storage/log.ts'
 import { publish, recordChange } from './changes.ts'
 import { describeTenant } from './lifecycle.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 
 /** Its row is gone where the storage was really set back, because it is written before that is ordered. */
 export const SET_BACK_JOB = 'set-back'
 const MARK_KEPT_MS = 86_400_000
-
-export interface Bookmarks {
-  /** Where the storage stood at the wanted time. */
-  readonly to: string
-  /** Where it stands now: given to the operator, who may want to undo it. */
-  readonly undo: string
-}
 
 /**
  * Leaves the mark. Throws `storage_failed` where there is no such time: before the object, longer ago than is kept, or not
@@ -41,13 +35,6 @@ export async function bookmarksAt(parts: TenantParts, at: number): Promise<Bookm
 /** What follows is the object's next start: the caller must end this one. */
 export async function orderSetBack({ storage }: TenantParts, to: string): Promise<void> {
   await storage.onNextSessionRestoreBookmark(to)
-}
-
-export interface ComingBack {
-  /** Absent: the broker itself, after a crash. */
-  readonly by?: Call | undefined
-  /** The last version that others have heard of. */
-  readonly version: number
 }
 
 /**

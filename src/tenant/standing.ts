@@ -2,11 +2,12 @@
  * What a mint rests on, read from the Tenant's own rows: asked before anything is done, and again at the commit when
  * the epoch says that something was taken away meanwhile. Writes nothing.
  */
-import { actorOf, type Caller } from '../auth/caller.ts'
+import { actorOf } from '../auth/caller.ts'
 import type { ClientToken } from '../auth/clientTokens.ts'
 import type { TenantJwt } from '../auth/tenantJwts.ts'
 import type { Policy } from '../contract/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../errors.ts'
+import type { Asker, IssueRequest } from '../rpc/issuing.ts'
 import { findApiToken } from './apiTokenRows.ts'
 import { authorize } from './authority.ts'
 import type { TenantParts } from './parts.ts'
@@ -14,26 +15,6 @@ import { requireActive } from './record.ts'
 import { findSubject } from './subjects.ts'
 import { mintingKey } from './turnKeyLines.ts'
 import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeyRows.ts'
-
-/** Who asks for a credential. */
-export type Asker =
-  | { readonly kind: 'client-token'; readonly token: ClientToken }
-  | { readonly kind: 'tenant-jwt'; readonly jwt: TenantJwt }
-  | { readonly kind: 'server'; readonly caller: Caller }
-
-export interface IssueRequest {
-  readonly requestId: string
-  readonly asker: Asker
-  /** `null`: a server did not say whom it is for. */
-  readonly subject: string | null
-  /** Seconds; `null`: not asked. */
-  readonly ttl: number | null
-  /** The TURN key that must be used; `null`: the policy's choice. */
-  readonly keyId: string | null
-  readonly origin: string | null
-  /** A browser is as well served by a credential it was given before; a server wants its own. */
-  readonly reuse: 'allowed' | 'never'
-}
 
 export interface Standing {
   readonly policy: Policy

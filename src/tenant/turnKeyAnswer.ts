@@ -3,26 +3,19 @@ import { actorOf } from '../auth/caller.ts'
 import type { CreatedTurnKey } from '../contract/turnKeys.ts'
 import { open } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
-import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
-import type { Attempt } from './attempts.ts'
+import type { EarlierRequest } from '../storage/idempotency.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import { IN_DOUBT, SETTLED } from './machineVocabulary.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
-import { IN_DOUBT, SETTLED } from './turnKeyMachine.ts'
 import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 import { apply } from './turnKeySteps.ts'
 
 /** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
 const SECRET_REPEATED_MS = 600_000
-
-export interface TurnKeyCreation extends Call {
-  readonly name: string
-  readonly idempotency: IdempotencyKey | undefined
-  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
-  readonly attempt?: Attempt | undefined
-}
 
 /** A repeat with the same `Idempotency-Key`: what became of the first request. */
 export async function replay(parts: TenantParts, creation: Call, earlier: EarlierRequest): Promise<CreatedTurnKey> {

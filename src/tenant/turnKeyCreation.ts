@@ -3,20 +3,22 @@
  * duplicate names, so the intent is stored first, the call is made once, and any doubt is settled by a job.
  */
 import { failureOf } from '../cloudflare/failures.ts'
+import { isMarked, markedName, marker, newIntent } from '../cloudflare/markers.ts'
 import type { CreatedTurnKey } from '../contract/turnKeys.ts'
-import { base62, randomBytes } from '../crypto/encoding.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { TurnKeyCreation } from '../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../storage/idempotency.ts'
 import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './machineVocabulary.ts'
+import type { TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
-import { answer, record, replay, replayAttempt, type TurnKeyCreation } from './turnKeyAnswer.ts'
+import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './turnKeyMachine.ts'
 import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
-import { INTENT_BYTES, INTENT_CHARACTERS, isMarked, LOOK_AFTER_MS, markedName, marker } from './turnKeyStates.ts'
+import { LOOK_AFTER_MS } from './turnKeyStates.ts'
 import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
@@ -162,6 +164,3 @@ function refusalBy(requireGrounds: () => void): Failure | undefined {
     throw error
   }
 }
-
-/** An intent is part of the marker in the key's name upstream. */
-export const newIntent = (): string => base62(randomBytes(INTENT_BYTES), INTENT_CHARACTERS)

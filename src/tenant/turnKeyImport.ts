@@ -4,21 +4,23 @@
  * job frees it. An imported key is never deleted upstream for a failure of its import.
  */
 import { failureOf } from '../cloudflare/failures.ts'
+import { readMarkedName } from '../cloudflare/markers.ts'
 import type { UpstreamKey } from '../cloudflare/turnKeys.ts'
-import type { TurnKeyImport, TurnKeyView } from '../contract/turnKeys.ts'
+import type { TurnKeyView } from '../contract/turnKeys.ts'
 import { seal } from '../crypto/seal.ts'
 import { BrokerError, errorOf, unwrap } from '../errors.ts'
+import type { TurnKeyImportCall } from '../rpc/turnKeys.ts'
 import { audit } from '../storage/audit.ts'
-import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
+import type { EarlierRequest } from '../storage/idempotency.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { requireActive, tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { freeFinalRows, type ImportedRow, insertImported, renewSecret } from './turnKeyImportRows.ts'
 import { askForProof, type Proof, recordProof } from './turnKeyProving.ts'
 import { countTakenPlaces, keyByIntent, keyByUid, type NamedTurnKeyRow, viewOf } from './turnKeyRows.ts'
-import { isVisible, readMarkedName } from './turnKeyStates.ts'
+import { isVisible } from './turnKeyStates.ts'
 
 export const IMPORT_JOB = 'import-turn-key'
 const ROUTE = 'turn-key-import'
@@ -27,11 +29,6 @@ const TAKEOVER_MS = 30_000
 const GET_DEADLINE_MS = 3_000
 /** Of the route's 12 s; leaves time for the commit and the way back. */
 const REQUEST_MS = 10_000
-
-export interface TurnKeyImportCall extends Call {
-  readonly input: TurnKeyImport
-  readonly idempotency: IdempotencyKey | undefined
-}
 
 /**
  * 1. Refuse or replay. 2. Claim the uid. 3. It must be in our account. 4. One mint proves the secret. 5. Seal and store, in one

@@ -1,9 +1,11 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
-import type { Spending } from '../account/budget.ts'
 import type { TurnKeyView } from '../contract/turnKeys.ts'
+import type { Spending } from '../rpc/budget.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { LookedUp } from '../rpc/turnKeys.ts'
 import { authorize } from './authority.ts'
 import { publish } from './changes.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { viewOf, visibleKey, visibleKeys } from './turnKeyRows.ts'
@@ -13,14 +15,6 @@ const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
 const CHECK_COOL_DOWN_MS = 60_000
 const CHECK_DEADLINE_MS = 4_000
-
-export interface LookedUp {
-  readonly key: TurnKeyView
-  /** Where the answer comes from: the copy, a check upstream just now, or a copy upstream could not confirm. */
-  readonly from: 'copy' | 'upstream' | 'stale-copy'
-  /** Seconds for which the copy needs no check; negative: how long it has been due. */
-  readonly ttlSeconds: number
-}
 
 export function listTurnKeys(parts: TenantParts, call: Call): TurnKeyView[] {
   authorize(parts, call.caller, 'turn_keys:read')

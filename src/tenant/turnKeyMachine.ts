@@ -5,121 +5,25 @@
  */
 import { failureOf } from '../cloudflare/failures.ts'
 import type { NoReply } from '../cloudflare/reply.ts'
-import { type Failure, noSuchTurnKey } from '../errors.ts'
-import type { AuditEvent } from '../storage/audit.ts'
-import { checked, renamed, renameOrdered } from './turnKeyNews.ts'
-import { isVisible, LOOK_AFTER_MS, type TurnKeyState } from './turnKeyStates.ts'
+import type { Failure } from '../errors.ts'
 import {
-  proved,
-  type RETIRE_JOB,
-  type ROTATE_JOB,
-  replaced,
-  retired,
-  type SuccessionEvent,
-  toBeProven,
-} from './turnKeySuccession.ts'
+  IN_DOUBT,
+  type KeyEvent,
+  type KeyFacts,
+  NO_SUCH_KEY,
+  NOTHING,
+  REMOVE_JOB,
+  RENAME_JOB,
+  SETTLE_JOB,
+  SETTLED,
+  type Step,
+} from './machineVocabulary.ts'
+import { checked, renamed, renameOrdered } from './turnKeyNews.ts'
+import { isVisible, LOOK_AFTER_MS } from './turnKeyStates.ts'
+import { proved, replaced, retired, toBeProven } from './turnKeySuccession.ts'
 
-export const SETTLE_JOB = 'settle-creation'
-export const REMOVE_JOB = 'remove-turn-key'
-export const RENAME_JOB = 'rename-turn-key'
-/** The job takes over when the request that ordered something is surely gone. */
-export const TAKEOVER_MS = 20_000
 const PENDING_RETRY_SECONDS = 5
 const SOONEST_LOOK_MS = 1_000
-
-/** All that a decision may rest on. */
-export interface KeyFacts {
-  readonly state: TurnKeyState
-  readonly name: string
-  readonly pendingName: string | null
-  /** Its uid and secret are stored. */
-  readonly hasSecret: boolean
-  /** It was made to take another key's place. */
-  readonly replaces: boolean
-  /** Another key has taken its place. */
-  readonly replaced: boolean
-  readonly looks: number
-  readonly begunAt: number
-}
-
-/** What upstream says of a key, as far as it matters here. */
-export type Said = { readonly kind: 'ok'; readonly modified: string } | NoReply
-
-export type KeyEvent =
-  /** Upstream made the key and its secret is sealed; `refusal`: what the creation rested on was taken away meanwhile. */
-  | {
-      readonly kind: 'created'
-      readonly columns: KeyColumns
-      readonly uid: string
-      readonly refusal: Failure | undefined
-    }
-  /** Upstream refused to make it. */
-  | { readonly kind: 'refused'; readonly failure: Failure }
-  /** It was asked to make it, and nobody knows what it did. */
-  | { readonly kind: 'doubted' }
-  /** Its list was searched for the marker; so many strays were found, and are gone. */
-  | { readonly kind: 'looked'; readonly undone: number }
-  | { readonly kind: 'removal-ordered'; readonly inMs: number }
-  /** What it minted was taken back, but for so many; `possible`: trying again may take back the rest. */
-  | { readonly kind: 'taken-back'; readonly pending: number; readonly possible: boolean }
-  | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | NoReply }
-  | { readonly kind: 'rename-ordered'; readonly name: string }
-  | { readonly kind: 'renamed'; readonly name: string; readonly reply: Said }
-  | { readonly kind: 'checked'; readonly reply: Said }
-  | SuccessionEvent
-
-/** Columns of the row that a step writes; `turnKeyRows.ts` says what they are. */
-export interface KeyColumns {
-  readonly uid?: string
-  readonly name?: string
-  readonly pending_name?: string | null
-  readonly sealed?: string | null
-  readonly secret_version?: number
-  readonly created?: string
-  readonly modified?: string
-  readonly looks?: number
-  readonly checked_at?: number
-}
-
-export type KeyJob = typeof SETTLE_JOB | typeof REMOVE_JOB | typeof RENAME_JOB | typeof ROTATE_JOB | typeof RETIRE_JOB
-
-/** What an event leads to. All of it is written in one transaction; nothing in it is awaited. */
-export interface Step {
-  readonly to?: TurnKeyState
-  readonly set?: KeyColumns
-  readonly jobs?: readonly { readonly kind: KeyJob; readonly at: number | 'over' }[]
-  /** What a repeat of the creation with its `Idempotency-Key` is told from now on; `forget`: it may begin anew. */
-  readonly repeat?: Failure | 'forget'
-  /** What whoever waits is told. */
-  readonly failure?: Failure
-  /** What it minted stops being live, and mints in flight find out. */
-  readonly takeBack?: true
-  /** Mints in flight with it are asked of its successor. */
-  readonly handOver?: true
-  /** It cannot be the default key any more. */
-  readonly demote?: true
-  /** A change of the tenant, made by whoever asked: version, audit, report. */
-  readonly change?: string
-  readonly audit?: Pick<AuditEvent, 'action' | 'outcome' | 'code' | 'target'>
-}
-
-export const NOTHING: Step = {}
-
-/** Nobody knows what upstream did. */
-export const IN_DOUBT: Failure = {
-  code: 'outcome_unknown',
-  doNotRepeat: true,
-  detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
-}
-
-/** What a caller is told who asks again after the doubt was settled. */
-export const SETTLED: Failure = {
-  code: 'upstream_failed',
-  detail: 'The creation was in doubt and has been undone: there is no TURN key from it.',
-  doNotRepeat: true,
-}
-
-export const NO_SUCH_KEY = noSuchTurnKey().failure
 
 export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
   switch (event.kind) {
@@ -152,7 +56,7 @@ export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
   }
 }
 
-function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { kind: 'created' }, now: number): Step {
+export function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { kind: 'created' }, now: number): Step {
   const set = { ...columns, uid, checked_at: now }
   const settled = { kind: SETTLE_JOB, at: 'over' } as const
   if (!refusal && key.replaces) {
@@ -173,7 +77,7 @@ function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { kind: 'c
 const CREATE = { action: 'turn_key.create' } as const
 
 /** Told to wait, the caller may try again, also under the same `Idempotency-Key`; any other refusal is final. */
-function refused(failure: Failure): Step {
+export function refused(failure: Failure): Step {
   const final: Failure = failure.retryAfterSeconds === undefined ? { ...failure, doNotRepeat: true } : failure
   return {
     to: 'failed',
@@ -184,14 +88,14 @@ function refused(failure: Failure): Step {
   }
 }
 
-const doubted: Step = {
+export const doubted: Step = {
   to: 'unknown',
   failure: IN_DOUBT,
   audit: { ...CREATE, outcome: 'unknown', code: IN_DOUBT.code },
 }
 
 /** Lists lag: an absence is believed only after the last of the looks. */
-function looked(key: KeyFacts, undone: number, now: number): Step {
+export function looked(key: KeyFacts, undone: number, now: number): Step {
   const over = [{ kind: SETTLE_JOB, at: 'over' }] as const
   const audit = { action: undone > 0 ? 'turn_key.undo' : 'turn_key.give_up', outcome: 'done' } as const
   if (key.state !== 'unknown') return undone > 0 ? { jobs: over, audit } : { jobs: over }
@@ -223,7 +127,7 @@ function removalOrdered({ state, replaced }: KeyFacts, at: number): Step {
 const BUSY: Failure = { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
 
 /** A key upstream no longer knows is removed. */
-function removed(reply: { readonly kind: 'ok' } | NoReply): Step {
+export function removed(reply: { readonly kind: 'ok' } | NoReply): Step {
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return { failure: failureOf(reply) }
   return {
     to: 'deleted',

@@ -10,7 +10,7 @@ import {
   SETTLE_JOB,
   type Step,
   TAKEOVER_MS,
-} from './turnKeyMachine.ts'
+} from './machineVocabulary.ts'
 import { isVisible } from './turnKeyStates.ts'
 
 export function renameOrdered(key: KeyFacts, name: string, now: number): Step {

@@ -6,10 +6,10 @@ import type { Minted } from '../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../cloudflare/reply.ts'
 import { newId } from '../crypto/ids.ts'
 import { insertCredential, keepUrlList } from './credentialRows.ts'
-import type { OpenedKey } from './minting.ts'
 import type { TenantParts } from './parts.ts'
 import { schedulePruning } from './pruning.ts'
 import { scheduleRevoking } from './revoking.ts'
+import type { OpenedKey } from './turnKeysSecret.ts'
 import { countUsage } from './usage.ts'
 
 const PROOF_TTL_SECONDS = 60

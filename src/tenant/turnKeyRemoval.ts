@@ -2,16 +2,17 @@
  * Removing a TURN key: first it stops minting here, durably; then it goes upstream, by the request or by its job;
  * then its secret is erased. A key upstream no longer knows is removed.
  */
-import type { Spending } from '../account/budget.ts'
 import type { DeletedTurnKey } from '../contract/turnKeys.ts'
 import { errorOf, type Failure, noSuchTurnKey, unwrap } from '../errors.ts'
+import type { Spending } from '../rpc/budget.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import { TAKEOVER_MS } from './machineVocabulary.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { type NotRevoked, pendingOfKey, revokeOfKey } from './revoking.ts'
 import { publishKey } from './turnKeyCache.ts'
-import { TAKEOVER_MS } from './turnKeyMachine.ts'
 import { keyByUid } from './turnKeyRows.ts'
 import { apply } from './turnKeySteps.ts'
 

@@ -1,13 +1,15 @@
 /** Renaming a TURN key. Upstream takes the same name twice without harm, so a doubtful answer is asked again by a job. */
+import { markedName } from '../cloudflare/markers.ts'
 import type { TurnKeyView } from '../contract/turnKeys.ts'
 import { errorOf, type Failure, unwrap } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { keyByUid, viewOf, visibleKey } from './turnKeyRows.ts'
-import { isVisible, markedName } from './turnKeyStates.ts'
+import { isVisible } from './turnKeyStates.ts'
 import { apply, said } from './turnKeySteps.ts'
 
 const UPDATE_DEADLINE_MS = 7_000

@@ -2,17 +2,20 @@
  * Rotating a TURN key. The new key is created as every key is, stored, and proven by one mint; only then, in one commit,
  * does it stand for the old one. Until that commit the old key mints, from it on the new one does: at no moment none.
  */
+import { newIntent } from '../cloudflare/markers.ts'
 import type { CreatedTurnKey, RotatedTurnKey } from '../contract/turnKeys.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
-import type { EarlierRequest, IdempotencyKey } from '../storage/idempotency.ts'
-import { type Attempt, attempted } from './attempts.ts'
+import type { Call } from '../rpc/calls.ts'
+import type { TurnKeyRotation } from '../rpc/turnKeys.ts'
+import type { EarlierRequest } from '../storage/idempotency.ts'
+import { attempted } from './attempts.ts'
 import { authorize } from './authority.ts'
-import type { Call, TenantParts } from './parts.ts'
+import { SETTLE_JOB } from './machineVocabulary.ts'
+import type { TenantParts } from './parts.ts'
 import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from './record.ts'
 import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
-import { makeKey, newIntent } from './turnKeyCreation.ts'
-import { SETTLE_JOB } from './turnKeyMachine.ts'
+import { makeKey } from './turnKeyCreation.ts'
 import { lastExpiryOf } from './turnKeyRetiring.ts'
 import {
   countRotationPlaces,
@@ -30,15 +33,6 @@ import { carryOnRotation, mayBeReplaced } from './turnKeySwitch.ts'
 
 /** Of the route's 12 s; leaves time for the commit and the way back. */
 const REQUEST_MS = 11_000
-
-export interface TurnKeyRotation extends Call {
-  readonly uid: string
-  /** Whether the old key and what it minted end at once. */
-  readonly revoke: boolean
-  readonly idempotency: IdempotencyKey | undefined
-  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
-  readonly attempt: Attempt | undefined
-}
 
 /**
  * 1. Refuse or replay. 2. Take a call out of the budget. 3. Store the intent and its job. 4. Make the key and store it. 5. Prove

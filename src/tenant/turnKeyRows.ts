@@ -1,7 +1,6 @@
 /** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
 import type { TurnKeyView } from '../contract/turnKeys.ts'
 import { BrokerError, noSuchTurnKey } from '../errors.ts'
-import type { KeyColumns } from './turnKeyMachine.ts'
 import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './turnKeyStates.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
@@ -134,4 +133,17 @@ export function viewOf(row: TurnKeyRow): TurnKeyView {
     modified: row.modified ?? '',
     state: row.state,
   }
+}
+
+/** Columns of the row that a step writes; `turnKeyRows.ts` says what they are. */
+export interface KeyColumns {
+  readonly uid?: string
+  readonly name?: string
+  readonly pending_name?: string | null
+  readonly sealed?: string | null
+  readonly secret_version?: number
+  readonly created?: string
+  readonly modified?: string
+  readonly looks?: number
+  readonly checked_at?: number
 }

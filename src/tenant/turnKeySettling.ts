@@ -3,12 +3,13 @@
  * intent's marker, a key found under it is deleted, and the creation ends `failed`. Lists lag, so an absence is
  * believed only after the last of five looks in 24 hours.
  */
+import { marker } from '../cloudflare/markers.ts'
 import { unwrap } from '../errors.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { keyByIntent } from './turnKeyRows.ts'
-import { isVisible, marker } from './turnKeyStates.ts'
+import { isVisible } from './turnKeyStates.ts'
 import { apply } from './turnKeySteps.ts'
 
 const REMOVE_DEADLINE_MS = 8_000

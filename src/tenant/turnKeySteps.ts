@@ -2,13 +2,15 @@
 import { actorOf } from '../auth/caller.ts'
 import type { Reply } from '../cloudflare/reply.ts'
 import { mergePolicy } from '../contract/policy.ts'
+import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
 import { recordChange } from './changes.ts'
-import type { Call, TenantParts } from './parts.ts'
+import { type KeyEvent, type KeyFacts, type Said, SETTLE_JOB, type Step } from './machineVocabulary.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { ofKey, takeBack } from './revoking.ts'
 import { noteRootKey } from './sealing.ts'
-import { type KeyEvent, type KeyFacts, next, type Said, SETTLE_JOB, type Step } from './turnKeyMachine.ts'
+import { next } from './turnKeyMachine.ts'
 import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from './turnKeyRows.ts'
 
 /** The `Idempotency-Key` scope of creations. */

@@ -2,24 +2,18 @@
  * The machine's part about one key taking another's place: proven, switched, the old one retired. Pure, like all of it.
  * A key that is to replace another stays `creating` from the moment its secret is stored until it has minted once.
  */
-import type { NoReply } from '../cloudflare/reply.ts'
 import type { Failure } from '../errors.ts'
-import { type KeyFacts, NOTHING, REMOVE_JOB, RENAME_JOB, type Step, TAKEOVER_MS } from './turnKeyMachine.ts'
-
-export const ROTATE_JOB = 'rotate-turn-key'
-export const RETIRE_JOB = 'retire-turn-key'
-
-export type SuccessionEvent =
-  /** It minted, or did not; `old`: the key to be replaced as it stands, if it still can be. */
-  | {
-      readonly kind: 'proved'
-      readonly reply: { readonly kind: 'ok' } | NoReply
-      readonly old: { readonly name: string } | undefined
-    }
-  /** Another key stands for it from now on. */
-  | { readonly kind: 'replaced'; readonly revoke: boolean; readonly lastExpiry: number | null }
-  /** It was looked whether what it minted has expired. */
-  | { readonly kind: 'retired'; readonly lastExpiry: number | null }
+import {
+  type KeyFacts,
+  NOTHING,
+  REMOVE_JOB,
+  RENAME_JOB,
+  RETIRE_JOB,
+  ROTATE_JOB,
+  type Step,
+  type SuccessionEvent,
+  TAKEOVER_MS,
+} from './machineVocabulary.ts'
 
 /** A fresh key may need a while until it mints: a no is believed after this. */
 const NOT_YET_MS = 900_000

@@ -2,9 +2,9 @@
 import type { NoReply, Reply } from '../cloudflare/reply.ts'
 import { mergePolicy } from '../contract/policy.ts'
 import type { Failure } from '../errors.ts'
+import type { Call } from '../rpc/calls.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
-import { openKey } from './minting.ts'
-import type { Call, TenantParts } from './parts.ts'
+import type { TenantParts } from './parts.ts'
 import { tenantRecord } from './record.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { succeed } from './turnKeyLines.ts'
@@ -12,6 +12,7 @@ import { askForProof, type Proof, recordProof } from './turnKeyProving.ts'
 import { lastExpiryOf } from './turnKeyRetiring.ts'
 import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
+import { openKey } from './turnKeysSecret.ts'
 
 /** What a job spends on one proof. */
 const JOB_MS = 6_000

@@ -19,7 +19,7 @@ import {
 const inObjects = (pattern: RegExp) =>
   unique(
     ['Account', 'Tenant'].flatMap((object) =>
-      matches(filesLike(`src/${object.toLowerCase()}/*.ts`).map(textOf).join('\n'), pattern).map(
+      matches(filesLike(`src/${object.toLowerCase()}/**/*.ts`).map(textOf).join('\n'), pattern).map(
         (found) => `${found} ${object}`,
       ),
     ),

@@ -1,7 +1,8 @@
 /** The routes that take a body, each with a right one and who may send it. */
 import { env } from 'cloudflare:workers'
 import { ROUTES, type Route, type RouteName } from '../../src/contract/routes.ts'
-import { type Answer, type Broker, expectStatus } from './broker.ts'
+import type { Answer } from './answer.ts'
+import { type Broker, expectStatus } from './broker.ts'
 import { furnishAll, pathOf, SUBJECT } from './callers.ts'
 import { outcomeOf, shown } from './contract.ts'
 import { APP } from './doors.ts'

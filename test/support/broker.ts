@@ -3,20 +3,13 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { createApp } from '../../src/app.ts'
 import type { Scope } from '../../src/contract/scopes.ts'
+import type { Answer } from './answer.ts'
 import { breachesOf } from './contract.ts'
 
 export const ORIGIN = 'https://broker.test'
 
 /** Fresh per call of `newBroker`, so that nothing remembered at the edge leaks between tests. */
 export type Broker = ReturnType<typeof newBroker>
-
-export interface Answer {
-  readonly status: number
-  readonly headers: Headers
-  readonly text: string
-  // biome-ignore lint/suspicious/noExplicitAny: the shape of an answer is what tests assert
-  readonly json: any
-}
 
 export function newBroker(overrides: object = {}) {
   const app = createApp()

@@ -2,6 +2,7 @@
  * The browser library against the real app, with time in the test's hands: its `fetch` is the app, its timers and the clock
  * of everything are moved by `pass`. Any answer can be played instead. Watches what must hold of every request.
  */
+
 import { onTestFinished, vi } from 'vitest'
 import type { Degraded, IceServerList, IceServersError, IceServersOptions } from '../../src/client/api.ts'
 import { createIceServers } from '../../src/client/iceServers.ts'

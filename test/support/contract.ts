@@ -1,7 +1,7 @@
 /** What the HTTP contract says of every answer, whoever asked for whatever. Applied to each by broker.ts. */
 import { CLOUDFLARE_PREFIXES } from '../../src/contract/routes.ts'
 import { CLOUDFLARE_TURN_KEY, ERRORS, type ErrorCode, MAX_RETRY_AFTER_SECONDS } from '../../src/errors.ts'
-import type { Answer } from './broker.ts'
+import type { Answer } from './answer.ts'
 
 const REQUEST_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

@@ -4,7 +4,8 @@ import { expect } from 'vitest'
 import type { AuditEventView } from '../../src/contract/auditEvents.ts'
 import { SCOPES, type Scope } from '../../src/contract/scopes.ts'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
-import { type Answer, type Broker, expectStatus, newTenant, newTurnKey } from './broker.ts'
+import type { Answer } from './answer.ts'
+import { type Broker, expectStatus, newTenant, newTurnKey } from './broker.ts'
 
 /** A page of the tenant's app. */
 export const APP = 'https://app.example'

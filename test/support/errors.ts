@@ -1,7 +1,8 @@
 /** An answer that must be a certain row of the error table, in Cloudflare's envelope. */
+
 import { expect } from 'vitest'
 import { CLOUDFLARE_TURN_KEY, ERRORS, type ErrorCode } from '../../src/errors.ts'
-import type { Answer } from './broker.ts'
+import type { Answer } from './answer.ts'
 
 export function expectFailure(answer: Answer, code: ErrorCode | 'no_such_key'): void {
   const row = code === 'no_such_key' ? { status: 404, cloudflareCode: CLOUDFLARE_TURN_KEY } : ERRORS[code]

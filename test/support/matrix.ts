@@ -4,7 +4,7 @@
  */
 import { runInDurableObject } from 'cloudflare:test'
 import { vi } from 'vitest'
-import type { Answer } from './broker.ts'
+import type { Answer } from './answer.ts'
 import { HOUR_MS, passTime, SECOND_MS } from './clock.ts'
 import { outcomeOf } from './contract.ts'
 import { nameOf, type Point, pointsOf, type Run, refuseConnections, watched, waysTo } from './crashes.ts'

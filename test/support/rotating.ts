@@ -1,6 +1,8 @@
 /** A tenant whose TURN key is rotated: asking for it, what it leaves, and what must be true at every moment. */
+
 import { expect } from 'vitest'
-import { type Answer, expectStatus, keysPath } from './broker.ts'
+import type { Answer } from './answer.ts'
+import { expectStatus, keysPath } from './broker.ts'
 import { MINUTE_MS, passTime } from './clock.ts'
 import { type Issuer, newIssuer } from './issuing.ts'
 import { runJobs } from './storage.ts'

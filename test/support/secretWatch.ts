@@ -2,7 +2,8 @@
 import { env } from 'cloudflare:workers'
 import { vi } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
-import type { Answer, Broker } from './broker.ts'
+import type { Answer } from './answer.ts'
+import type { Broker } from './broker.ts'
 import { leaks, type Secret } from './secrets.ts'
 
 const [, rootKey = ''] = env.ROOT_KEYS.split(':')

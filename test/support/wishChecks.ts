@@ -1,5 +1,5 @@
 /** What must hold of each wish of the fault matrix, beside what the oracle asks of all. */
-import type { Answer } from './broker.ts'
+import type { Answer } from './answer.ts'
 import { type Aftermath, liveOf } from './oracle.ts'
 import type { Wish } from './wishActs.ts'
 

@@ -3,11 +3,12 @@
  * to mints and revocations. A host that has not answered for long is let alone for a moment. A call whose turn does not
  * come was not made, which is what `rate-limited` says.
  */
-import type { Reply } from '../cloudflare/reply.ts'
-import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
+
 import { Breaker } from '../concurrency/circuitBreaker.ts'
 import { Gate } from '../concurrency/semaphore.ts'
 import { BrokerError } from '../errors.ts'
+import type { Reply } from './reply.ts'
+import type { TurnKeysApi } from './turnKeys.ts'
 
 const CALLS_AT_ONCE = 1
 const CALLS_QUEUED = 64

@@ -1,0 +1,13 @@
+// What the emulator needs of a TURN server that really runs.
+import type { UrlLists } from './iceServers.ts'
+
+/** What the emulator tells a running TURN server that this cannot know by itself. */
+export interface Sessions {
+  end(username: string): void
+  endAt(username: string, atMs: number): void
+}
+
+/** A TURN server that really runs and shares this secret with the emulator. */
+export interface TurnServer extends UrlLists {
+  sharedSecret: string
+}

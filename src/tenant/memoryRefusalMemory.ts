@@ -1,0 +1,5 @@
+/** Refusals of this minute. Memory only. */
+export class RefusalMemory {
+  minute = 0
+  readonly rows = new Map<string, { readonly seq: number; count: number }>()
+}

@@ -1,0 +1,93 @@
+/** Bans as resources. */
+import type { BanCreate, BanView } from '../contract/revocations.ts'
+import { instant } from '../contract/values.ts'
+import { newId } from '../crypto/ids.ts'
+import { BrokerError } from '../errors.ts'
+import type { Call, Page } from '../rpc/calls.ts'
+import { paged } from '../storage/paging.ts'
+import { findApiToken } from './apiTokenRows.ts'
+import { authorize } from './authority.ts'
+import type { TenantParts } from './parts.ts'
+import { record } from './revocationsRecord.ts'
+import { keepSubject, subjectIdFor } from './subjects.ts'
+
+interface BanRow extends Record<string, SqlStorageValue> {
+  seq: number
+  id: string
+  subject_id: string | null
+  token_id: string | null
+  until: number
+  created_at: number
+  lifted_at: number | null
+}
+
+export function createBan(parts: TenantParts, call: Call & { readonly input: BanCreate }): BanView {
+  return parts.transact(() => {
+    authorize(parts, call.caller, 'credentials:revoke')
+    const row = insertBan(parts, call.input)
+    record(parts, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
+    return viewOfBan(row)
+  })
+}
+
+export function listBans(parts: TenantParts, call: Call & Page): { items: BanView[]; next: number | null } {
+  authorize(parts, call.caller, 'credentials:revoke')
+  const rows = parts.sql
+    .exec<BanRow>(
+      'SELECT * FROM bans WHERE seq < ? ORDER BY seq DESC LIMIT ?',
+      call.before ?? Number.MAX_SAFE_INTEGER,
+      call.limit + 1,
+    )
+    .toArray()
+  return paged(rows, call.limit, viewOfBan)
+}
+
+/** Idempotent: a ban that was lifted stays lifted since then. */
+export function liftBan(parts: TenantParts, call: Call & { readonly id: string }): BanView {
+  return parts.transact(() => {
+    authorize(parts, call.caller, 'credentials:revoke')
+    const find = () => parts.sql.exec<BanRow>('SELECT * FROM bans WHERE id = ?', call.id).toArray()[0]
+    const row = find()
+    if (!row) throw new BrokerError('not_found', { detail: 'No such ban.' })
+    if (row.lifted_at === null) {
+      parts.sql.exec('UPDATE bans SET lifted_at = ? WHERE seq = ?', parts.now(), row.seq)
+      record(parts, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
+    }
+    return viewOfBan(find() ?? row)
+  })
+}
+
+/** Inside a transaction. Raises the epoch: a mint in flight reads the bans again before it commits. */
+export function insertBan(
+  parts: TenantParts,
+  ban: { subject?: string; tokenId?: string; until: number },
+  untilField = 'until',
+): BanRow {
+  const now = parts.now()
+  if (ban.until <= now) throw new BrokerError('invalid_request', { detail: `${untilField}: must be in the future` })
+  if (ban.tokenId !== undefined && !findApiToken(parts.sql, ban.tokenId)) {
+    throw new BrokerError('not_found', { detail: 'No such API token.' })
+  }
+  const subjectId = ban.subject === undefined ? null : subjectIdFor(parts, ban.subject)
+  if (ban.subject !== undefined && subjectId !== null) keepSubject(parts, ban.subject, subjectId)
+  parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  return parts.sql
+    .exec<BanRow>(
+      'INSERT INTO bans (id, subject_id, token_id, until, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *',
+      newId('bn'),
+      subjectId,
+      ban.tokenId ?? null,
+      ban.until,
+      now,
+    )
+    .one()
+}
+
+const viewOfBan = (row: BanRow): BanView => ({
+  id: row.id,
+  subjectId: row.subject_id,
+  tokenId: row.token_id,
+  until: instant(row.until),
+  createdAt: instant(row.created_at),
+  liftedAt: row.lifted_at === null ? null : instant(row.lifted_at),
+})

@@ -1,0 +1,13 @@
+/** One row of the audit trail for what this folder does. */
+import { actorOf } from '../auth/caller.ts'
+import type { Call } from '../rpc/calls.ts'
+import { audit } from '../storage/audit.ts'
+import type { TenantParts } from './parts.ts'
+
+export function record(
+  parts: TenantParts,
+  call: Call,
+  what: { action: string; target: string; subjectId: string | null },
+): void {
+  audit(parts.sql, parts.now(), { actor: actorOf(call.caller), outcome: 'done', requestId: call.requestId, ...what })
+}
