@@ -1,6 +1,6 @@
 /** One mint on its way from its reservation to its commit. */
 import type { Minted } from '../cloudflare/credentials.ts'
-import type { MintInFlight } from './memoryMintInFlight.ts'
+import type { MintInFlight } from './memory/mintInFlight.ts'
 import type { Standing } from './standing.ts'
 import type { OpenedKey } from './turnKeysSecret.ts'
 

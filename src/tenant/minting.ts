@@ -3,7 +3,7 @@ import type { Minted } from '../cloudflare/credentials.ts'
 import { failureOf } from '../cloudflare/failures.ts'
 import type { Reply } from '../cloudflare/reply.ts'
 import { BrokerError, errorOf } from '../errors.ts'
-import type { MintInFlight } from './memoryMintInFlight.ts'
+import type { MintInFlight } from './memory/mintInFlight.ts'
 import type { TenantParts } from './parts.ts'
 import type { OpenedKey } from './turnKeysSecret.ts'
 

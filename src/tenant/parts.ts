@@ -10,9 +10,9 @@ import type { Issued } from '../rpc/issuing.ts'
 import type { AccountPort } from '../rpc/ports.ts'
 import type { Idempotency } from '../storage/idempotency.ts'
 import type { Jobs } from '../storage/jobs.ts'
-import type { LiveCounts } from './liveCounts.ts'
-import type { MintInFlight } from './memoryMintInFlight.ts'
-import type { RefusalMemory } from './memoryRefusalMemory.ts'
+import type { LiveCounts } from './memory/liveCounts.ts'
+import type { MintInFlight } from './memory/mintInFlight.ts'
+import type { RefusalMemory } from './memory/refusalMemory.ts'
 
 export interface TenantParts {
   readonly sql: SqlStorage
