@@ -10,10 +10,10 @@ import { BrokerError } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { paged } from '../storage/paging.ts'
-import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from './apiTokenRows.ts'
-import { publish, recordChange } from './changes.ts'
-import type { TenantParts } from './parts.ts'
-import { requireNotDeleting, tenantRecord } from './record.ts'
+import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from './core/apiTokenRows.ts'
+import { publish, recordChange } from './core/changes.ts'
+import type { TenantParts } from './core/context.ts'
+import { requireNotDeleting, tenantRecord } from './core/tenantRow.ts'
 
 /** One page, newest first. */
 export function listApiTokens(

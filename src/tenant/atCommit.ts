@@ -2,9 +2,9 @@
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 import { BrokerError, type Failure } from '../errors.ts'
 import type { IssueRequest } from '../rpc/issuing.ts'
+import type { TenantParts } from './core/context.ts'
+import { tenantRecord } from './core/tenantRow.ts'
 import type { MintedFor } from './issuingMinting.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
 import { grantedTtl, standing, ttlCeiling } from './standing.ts'
 import { keyByUid } from './turnKeyRows.ts'
 

@@ -7,7 +7,7 @@ import { actorOf } from '../auth/caller.ts'
 import { BrokerError, errorOf, type Failure } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
 import type { Attempt } from '../rpc/turnKeys.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './core/context.ts'
 
 /** The SDK waits a minute for an answer, then at most eight seconds. */
 const UNANSWERED_FOR_MS = 180_000

@@ -2,9 +2,9 @@
 import type { CredentialView } from '../contract/credentials.ts'
 import type { Call, Page } from '../rpc/calls.ts'
 import { paged } from '../storage/paging.ts'
-import { authorize } from './authority.ts'
+import { authorize } from './core/authorization.ts'
+import type { TenantParts } from './core/context.ts'
 import { type CredentialRow, viewOfCredential } from './credentialRows.ts'
-import type { TenantParts } from './parts.ts'
 
 export function listCredentials(
   parts: TenantParts,

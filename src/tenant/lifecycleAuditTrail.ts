@@ -2,8 +2,8 @@
 import type { AuditEventView } from '../contract/auditEvents.ts'
 import type { Call } from '../rpc/calls.ts'
 import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
-import { authorize } from './authority.ts'
-import type { TenantParts } from './parts.ts'
+import { authorize } from './core/authorization.ts'
+import type { TenantParts } from './core/context.ts'
 
 export function listAuditEvents(
   parts: TenantParts,

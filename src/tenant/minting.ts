@@ -3,8 +3,8 @@ import type { Minted } from '../cloudflare/credentials.ts'
 import { failureOf } from '../cloudflare/failures.ts'
 import type { Reply } from '../cloudflare/reply.ts'
 import { BrokerError, errorOf } from '../errors.ts'
+import type { TenantParts } from './core/context.ts'
 import type { MintInFlight } from './memory/mintInFlight.ts'
-import type { TenantParts } from './parts.ts'
 import type { OpenedKey } from './turnKeysSecret.ts'
 
 /** Leaves time, within the route's 5 s, for the commit and the way back. */

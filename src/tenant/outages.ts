@@ -2,8 +2,8 @@
 import { chooseUrls } from '../cloudflare/iceUrls.ts'
 import { BrokerError, type ErrorCode } from '../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
+import type { TenantParts } from './core/context.ts'
 import { newestUrlList } from './credentialRows.ts'
-import type { TenantParts } from './parts.ts'
 import { reuse, survivor } from './reusing.ts'
 import { standing } from './standing.ts'
 

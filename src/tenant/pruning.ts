@@ -4,9 +4,9 @@
  */
 import { REVOCATION_KEPT_DAYS } from '../contract/revocations.ts'
 import type { JobOutcome } from '../storage/jobs.ts'
+import type { TenantParts } from './core/context.ts'
+import { tenantRecord } from './core/tenantRow.ts'
 import type { CredentialState } from './credentialRows.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
 import { settleTargets } from './revoking.ts'
 import { countUsage, dayOf } from './usage.ts'
 

@@ -5,7 +5,7 @@
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { IssueRequest } from '../rpc/issuing.ts'
 import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './core/context.ts'
 import { askerName } from './standing.ts'
 import { findSubject } from './subjects.ts'
 

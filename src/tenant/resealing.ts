@@ -7,9 +7,9 @@ import { open, rootKeyOf, seal } from '../crypto/seal.ts'
 import { BrokerError } from '../errors.ts'
 import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
 import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
-import { noteRootKey, rootKeysInUse } from './sealing.ts'
+import type { TenantParts } from './core/context.ts'
+import { noteRootKey, rootKeysInUse } from './core/rootKeyUse.ts'
+import { tenantRecord } from './core/tenantRow.ts'
 
 interface Progress extends Record<string, SqlStorageValue> {
   number: number

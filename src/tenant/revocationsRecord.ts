@@ -2,7 +2,7 @@
 import { actorOf } from '../auth/caller.ts'
 import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './core/context.ts'
 
 export function record(
   parts: TenantParts,

@@ -1,8 +1,8 @@
 /** Subjects as callers see them: found, erased. */
 import { BrokerError } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
-import { authorize } from './authority.ts'
-import type { TenantParts } from './parts.ts'
+import { authorize } from './core/authorization.ts'
+import type { TenantParts } from './core/context.ts'
 import { record } from './revocationsRecord.ts'
 import { ofSubject, takeBack } from './revoking.ts'
 import { findSubject, findSubjectId } from './subjects.ts'

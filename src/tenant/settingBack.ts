@@ -6,9 +6,9 @@ import type { TenantView } from '../contract/tenants.ts'
 import { BrokerError } from '../errors.ts'
 import type { Bookmarks, ComingBack } from '../rpc/restore.ts'
 import * as log from '../storage/log.ts'
-import { publish, recordChange } from './changes.ts'
+import { publish, recordChange } from './core/changes.ts'
+import type { TenantParts } from './core/context.ts'
 import { describeTenant } from './lifecycle.ts'
-import type { TenantParts } from './parts.ts'
 
 /** Its row is gone where the storage was really set back, because it is written before that is ordered. */
 export const SET_BACK_JOB = 'set-back'

@@ -3,7 +3,7 @@
  * so that erasing a person is deleting one row here.
  */
 import { newId } from '../crypto/ids.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './core/context.ts'
 
 const DAY_MS = 86_400_000
 

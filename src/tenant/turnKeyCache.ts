@@ -1,7 +1,7 @@
 /** The TURN keys' entries in KV, as the Tenant writes them. */
 import { FORMAT, type TurnKeyEntry, turnKeyEntryKey } from '../cache/entries.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
+import type { TenantParts } from './core/context.ts'
+import { tenantRecord } from './core/tenantRow.ts'
 import { keyByUid, viewOf } from './turnKeyRows.ts'
 import { isVisible } from './turnKeyStates.ts'
 

@@ -1,7 +1,7 @@
 /** The rows an import writes, inside its transaction. */
 import { newIntent } from '../cloudflare/markers.ts'
-import type { TenantParts } from './parts.ts'
-import { noteRootKey } from './sealing.ts'
+import type { TenantParts } from './core/context.ts'
+import { noteRootKey } from './core/rootKeyUse.ts'
 import type { NamedTurnKeyRow } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
 

@@ -1,6 +1,6 @@
 /** Retiring a TURN key that was replaced: it is removed as every key is, once the last credential it minted has expired. */
 import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './core/context.ts'
 import { publishKey } from './turnKeyCache.ts'
 import { keyByUid } from './turnKeyRows.ts'
 import { apply } from './turnKeySteps.ts'

@@ -2,8 +2,8 @@
 import { open } from '../crypto/seal.ts'
 import { BrokerError } from '../errors.ts'
 import * as log from '../storage/log.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
+import type { TenantParts } from './core/context.ts'
+import { tenantRecord } from './core/tenantRow.ts'
 import type { NamedTurnKeyRow } from './turnKeyRows.ts'
 
 /** A TURN key with its secret in clear: lives as long as one call upstream. */

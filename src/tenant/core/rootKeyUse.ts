@@ -2,9 +2,9 @@
  * Which root keys this tenant's secrets need. A key is noted in the transaction that first stores something it sealed and
  * told to the Account by the job `mirror`; it is forgotten when a reseal has found that nothing needs it any more.
  */
-import { rootKeyOf } from '../crypto/seal.ts'
+import { rootKeyOf } from '../../crypto/seal.ts'
 import { MIRROR_JOB } from './changes.ts'
-import type { TenantParts } from './parts.ts'
+import type { TenantParts } from './context.ts'
 
 const TOLD_AFTER_MS = 500
 

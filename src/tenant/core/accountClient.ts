@@ -2,9 +2,9 @@
  * The Account as the Tenant calls it: every call has a deadline, and one that breaks or is late is a typed failure like
  * any other. So a broken Account is never an `internal` here, and never holds an alarm with all its jobs.
  */
-import type { Failure, Result } from '../errors.ts'
-import type { AccountPort } from '../rpc/ports.ts'
-import * as log from '../storage/log.ts'
+import type { Failure, Result } from '../../errors.ts'
+import type { AccountPort } from '../../rpc/ports.ts'
+import * as log from '../../storage/log.ts'
 
 /** The Account's methods that Tenants call, and how long each may take. Upstream's list alone may take 8 s. */
 const DEADLINES_MS = {

@@ -1,8 +1,8 @@
 /** The tenant's one row: read here by everybody, written by lifecycle.ts and changes.ts. */
-import { effectivePolicy, type Policy, type PolicyPatch } from '../contract/policy.ts'
-import type { Region, TenantStatus } from '../contract/tenants.ts'
-import { BrokerError } from '../errors.ts'
-import type { TenantParts } from './parts.ts'
+import { effectivePolicy, type Policy, type PolicyPatch } from '../../contract/policy.ts'
+import type { Region, TenantStatus } from '../../contract/tenants.ts'
+import { BrokerError } from '../../errors.ts'
+import type { TenantParts } from './context.ts'
 
 export interface TenantRecord {
   readonly id: string

@@ -1,11 +1,11 @@
 /** What follows every change of a tenant: version, epoch, audit, the edge's snapshot and the Account's mirror. */
-import { actorOf } from '../auth/caller.ts'
-import { FORMAT, snapshotKey, type TenantSnapshot } from '../cache/entries.ts'
-import type { Call } from '../rpc/calls.ts'
-import { audit } from '../storage/audit.ts'
+import { actorOf } from '../../auth/caller.ts'
+import { FORMAT, snapshotKey, type TenantSnapshot } from '../../cache/entries.ts'
+import type { Call } from '../../rpc/calls.ts'
+import { audit } from '../../storage/audit.ts'
 import { snapshotTokens } from './apiTokenRows.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
+import type { TenantParts } from './context.ts'
+import { tenantRecord } from './tenantRow.ts'
 
 export const MIRROR_JOB = 'mirror'
 /** A put that KV refused; the job's key is the KV key. */

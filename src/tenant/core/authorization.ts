@@ -1,11 +1,11 @@
 /** The Tenant's last word on a caller: what a token is worth now, whatever the edge believed. */
-import { actorOf, type Caller } from '../auth/caller.ts'
-import { SCOPES, type Scope } from '../contract/scopes.ts'
-import { sameDigest } from '../crypto/digest.ts'
-import { BrokerError } from '../errors.ts'
+import { actorOf, type Caller } from '../../auth/caller.ts'
+import { SCOPES, type Scope } from '../../contract/scopes.ts'
+import { sameDigest } from '../../crypto/digest.ts'
+import { BrokerError } from '../../errors.ts'
 import { digestsOf, findApiToken, scopesOf } from './apiTokenRows.ts'
-import type { TenantParts } from './parts.ts'
-import { tenantRecord } from './record.ts'
+import type { TenantParts } from './context.ts'
+import { tenantRecord } from './tenantRow.ts'
 
 export interface Authority {
   /** For the audit trail. */

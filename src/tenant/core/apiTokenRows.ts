@@ -1,9 +1,9 @@
 /** The rows of API tokens. Only digests are kept; which of them opens a token, and until when, is decided here. */
-import type { TenantSnapshot } from '../cache/entries.ts'
-import type { ApiTokenView } from '../contract/apiTokens.ts'
-import { Scope } from '../contract/scopes.ts'
-import { instant } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
+import type { TenantSnapshot } from '../../cache/entries.ts'
+import type { ApiTokenView } from '../../contract/apiTokens.ts'
+import { Scope } from '../../contract/scopes.ts'
+import { instant } from '../../contract/values.ts'
+import { BrokerError } from '../../errors.ts'
 
 export interface ApiTokenRow extends Record<string, SqlStorageValue> {
   seq: number
