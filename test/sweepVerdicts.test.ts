@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { isAbsent, type Verdict, verdictOf } from '../src/tenant/examining.ts'
-import type { NamedTurnKeyRow } from '../src/tenant/turnKeyRows.ts'
-import { TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeyStates.ts'
+import type { NamedTurnKeyRow } from '../src/tenant/turnKeys/rows.ts'
+import { TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeys/states.ts'
 import { MINUTE_MS } from './support/clock.ts'
 
 const NOW = 1_800_000_000_000

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { KeyEvent, KeyFacts } from '../src/tenant/machineVocabulary.ts'
 import { next } from '../src/tenant/turnKeyMachine.ts'
-import { isVisible, mayMove, TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeyStates.ts'
+import { isVisible, mayMove, TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeys/states.ts'
 
 const NOW = 1_000_000
 const ok = { kind: 'ok', modified: '2026-10-01T00:00:00Z' } as const

@@ -6,7 +6,7 @@ import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
 import type { MintedFor } from './issuingMinting.ts'
 import { grantedTtl, standing, ttlCeiling } from './standing.ts'
-import { keyByUid } from './turnKeyRows.ts'
+import { keyByUid } from './turnKeys/rows.ts'
 
 /** The failure, if what was minted helps nobody: without a relay, or over before it came. */
 export function unusable(urls: ChosenUrls, expiresAt: number, now: number): Failure | undefined {

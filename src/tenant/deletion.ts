@@ -6,9 +6,9 @@ import { deleteAllApiTokens } from './core/apiTokenRows.ts'
 import { publish, recordChange } from './core/changes.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { unfinishedKeys, visibleKeys } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { unfinishedKeys, visibleKeys } from './turnKeys/rows.ts'
 
 export const DELETION_JOB = 'delete-tenant'
 const LOOK_AGAIN_MS = 15_000

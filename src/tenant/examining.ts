@@ -10,9 +10,9 @@ import type { Job, JobHandlers, JobOutcome } from '../storage/jobs.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
 import { SETTLE_JOB } from './machineVocabulary.ts'
-import { publishKey } from './turnKeyCache.ts'
 import { check } from './turnKeyLookup.ts'
-import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeyRows.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeys/rows.ts'
 
 const UNDO_JOB = 'undo-upstream-key'
 const REMOVE_DEADLINE_MS = 8_000

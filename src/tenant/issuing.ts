@@ -25,7 +25,7 @@ import { revokeUnrecorded, scheduleRevoking } from './revoking.ts'
 import { grantedTtl, type Standing, standing } from './standing.ts'
 import { keepSubject, subjectIdFor } from './subjects.ts'
 import { sharedCheck } from './turnKeyLookup.ts'
-import { openKey } from './turnKeysSecret.ts'
+import { openKey } from './turnKeys/secret.ts'
 import { countUsage } from './usage.ts'
 
 /**

@@ -2,7 +2,7 @@
 import type { Minted } from '../cloudflare/credentials.ts'
 import type { MintInFlight } from './memory/mintInFlight.ts'
 import type { Standing } from './standing.ts'
-import type { OpenedKey } from './turnKeysSecret.ts'
+import type { OpenedKey } from './turnKeys/secret.ts'
 
 export interface Minting {
   readonly grounds: Standing

@@ -37,13 +37,13 @@ import { refusalJobs } from './refusals.ts'
 import { revokingJobs } from './revoking.ts'
 import { MIGRATIONS } from './schema.ts'
 import { SET_BACK_JOB } from './settingBack.ts'
-import { publishKey } from './turnKeyCache.ts'
 import { IMPORT_JOB, importJob } from './turnKeyImport.ts'
 import { removalJob } from './turnKeyRemoval.ts'
 import { renamingJob } from './turnKeyRenaming.ts'
 import { retiringJob } from './turnKeyRetiring.ts'
 import { settleCreation } from './turnKeySettling.ts'
 import { rotationJob } from './turnKeySwitch.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000

@@ -8,7 +8,7 @@ import { tenantRecord } from './core/tenantRow.ts'
 import { type CredentialRow, credentialById, urlList } from './credentialRows.ts'
 import { type Standing, standing, ttlCeiling } from './standing.ts'
 import { findSubject } from './subjects.ts'
-import { OF_LINE } from './turnKeyLines.ts'
+import { OF_LINE } from './turnKeys/lineage.ts'
 import { countUsage } from './usage.ts'
 
 /** A credential with less left than this is no help in an outage. */

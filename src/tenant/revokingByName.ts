@@ -7,9 +7,9 @@ import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { credentialByUsername } from './credentialRows.ts'
 import { ofCredential, revokeNow, takeBack } from './revoking.ts'
-import { lineOf, mintingKey } from './turnKeyLines.ts'
-import { keyByUid } from './turnKeyRows.ts'
-import { isVisible } from './turnKeyStates.ts'
+import { lineOf, mintingKey } from './turnKeys/lineage.ts'
+import { keyByUid } from './turnKeys/rows.ts'
+import { isVisible } from './turnKeys/states.ts'
 
 /** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
 export async function revokeByUsername(

@@ -13,8 +13,8 @@ import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { requireActive } from './core/tenantRow.ts'
 import { findSubject } from './subjects.ts'
-import { mintingKey } from './turnKeyLines.ts'
-import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeyRows.ts'
+import { mintingKey } from './turnKeys/lineage.ts'
+import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeys/rows.ts'
 
 export interface Standing {
   readonly policy: Policy

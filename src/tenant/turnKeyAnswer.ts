@@ -10,9 +10,9 @@ import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
 import { IN_DOUBT, SETTLED } from './machineVocabulary.ts'
-import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeyRows.ts'
-import { isVisible } from './turnKeyStates.ts'
 import { apply } from './turnKeySteps.ts'
+import { keyByIntent, type TurnKeyRow, viewOf } from './turnKeys/rows.ts'
+import { isVisible } from './turnKeys/states.ts'
 
 /** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
 const SECRET_REPEATED_MS = 600_000

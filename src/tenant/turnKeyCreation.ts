@@ -16,10 +16,10 @@ import type { TenantParts } from './core/context.ts'
 import { requireActive, tenantRecord } from './core/tenantRow.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './machineVocabulary.ts'
 import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeyRows.ts'
-import { LOOK_AFTER_MS } from './turnKeyStates.ts'
 import { apply, applyWithin, CREATE_ROUTE } from './turnKeySteps.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { countTakenPlaces, forgetOldKeys, keyByIntent, type TurnKeyRow } from './turnKeys/rows.ts'
+import { LOOK_AFTER_MS } from './turnKeys/states.ts'
 
 /** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
 const POST_DEADLINE_MS = 9_000

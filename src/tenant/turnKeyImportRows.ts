@@ -2,8 +2,8 @@
 import { newIntent } from '../cloudflare/markers.ts'
 import type { TenantParts } from './core/context.ts'
 import { noteRootKey } from './core/rootKeyUse.ts'
-import type { NamedTurnKeyRow } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
+import type { NamedTurnKeyRow } from './turnKeys/rows.ts'
 
 export interface ImportedRow {
   readonly uid: string

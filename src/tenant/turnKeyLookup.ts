@@ -7,9 +7,9 @@ import { authorize } from './core/authorization.ts'
 import { publish } from './core/changes.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { viewOf, visibleKey, visibleKeys } from './turnKeyRows.ts'
 import { apply, said } from './turnKeySteps.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { viewOf, visibleKey, visibleKeys } from './turnKeys/rows.ts'
 
 const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */

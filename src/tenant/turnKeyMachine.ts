@@ -19,8 +19,8 @@ import {
   type Step,
 } from './machineVocabulary.ts'
 import { checked, renamed, renameOrdered } from './turnKeyNews.ts'
-import { isVisible, LOOK_AFTER_MS } from './turnKeyStates.ts'
 import { proved, replaced, retired, toBeProven } from './turnKeySuccession.ts'
+import { isVisible, LOOK_AFTER_MS } from './turnKeys/states.ts'
 
 const PENDING_RETRY_SECONDS = 5
 const SOONEST_LOOK_MS = 1_000

@@ -11,7 +11,7 @@ import {
   type Step,
   TAKEOVER_MS,
 } from './machineVocabulary.ts'
-import { isVisible } from './turnKeyStates.ts'
+import { isVisible } from './turnKeys/states.ts'
 
 export function renameOrdered(key: KeyFacts, name: string, now: number): Step {
   if (!isVisible(key.state)) return { failure: NO_SUCH_KEY }

@@ -9,7 +9,7 @@ import type { TenantParts } from './core/context.ts'
 import { insertCredential, keepUrlList } from './credentialRows.ts'
 import { schedulePruning } from './pruning.ts'
 import { scheduleRevoking } from './revoking.ts'
-import type { OpenedKey } from './turnKeysSecret.ts'
+import type { OpenedKey } from './turnKeys/secret.ts'
 import { countUsage } from './usage.ts'
 
 const PROOF_TTL_SECONDS = 60

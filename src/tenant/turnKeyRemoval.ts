@@ -12,9 +12,9 @@ import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
 import { TAKEOVER_MS } from './machineVocabulary.ts'
 import { type NotRevoked, pendingOfKey, revokeOfKey } from './revoking.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { keyByUid } from './turnKeyRows.ts'
 import { apply } from './turnKeySteps.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { keyByUid } from './turnKeys/rows.ts'
 
 const REMOVE_DEADLINE_MS = 6_000
 const CHECK_DEADLINE_MS = 3_000

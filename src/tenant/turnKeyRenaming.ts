@@ -7,10 +7,10 @@ import type { Job, JobOutcome } from '../storage/jobs.ts'
 import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { keyByUid, viewOf, visibleKey } from './turnKeyRows.ts'
-import { isVisible } from './turnKeyStates.ts'
 import { apply, said } from './turnKeySteps.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { keyByUid, viewOf, visibleKey } from './turnKeys/rows.ts'
+import { isVisible } from './turnKeys/states.ts'
 
 const UPDATE_DEADLINE_MS = 7_000
 

@@ -17,6 +17,9 @@ import { SETTLE_JOB } from './machineVocabulary.ts'
 import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
 import { makeKey } from './turnKeyCreation.ts'
 import { lastExpiryOf } from './turnKeyRetiring.ts'
+import { rotateRoute } from './turnKeySteps.ts'
+import { NOTHING_TO_REPLACE } from './turnKeySuccession.ts'
+import { carryOnRotation, mayBeReplaced } from './turnKeySwitch.ts'
 import {
   countRotationPlaces,
   forgetOldKeys,
@@ -25,11 +28,8 @@ import {
   keyByUid,
   type NamedTurnKeyRow,
   visibleKey,
-} from './turnKeyRows.ts'
-import { LOOK_AFTER_MS } from './turnKeyStates.ts'
-import { rotateRoute } from './turnKeySteps.ts'
-import { NOTHING_TO_REPLACE } from './turnKeySuccession.ts'
-import { carryOnRotation, mayBeReplaced } from './turnKeySwitch.ts'
+} from './turnKeys/rows.ts'
+import { LOOK_AFTER_MS } from './turnKeys/states.ts'
 
 /** Of the route's 12 s; leaves time for the commit and the way back. */
 const REQUEST_MS = 11_000

@@ -8,9 +8,9 @@ import { unwrap } from '../errors.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { keyByIntent } from './turnKeyRows.ts'
-import { isVisible } from './turnKeyStates.ts'
 import { apply } from './turnKeySteps.ts'
+import { keyByIntent } from './turnKeys/rows.ts'
+import { isVisible } from './turnKeys/states.ts'
 
 const REMOVE_DEADLINE_MS = 8_000
 

@@ -11,7 +11,7 @@ import { tenantRecord } from './core/tenantRow.ts'
 import { type KeyEvent, type KeyFacts, type Said, SETTLE_JOB, type Step } from './machineVocabulary.ts'
 import { ofKey, takeBack } from './revoking.ts'
 import { next } from './turnKeyMachine.ts'
-import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from './turnKeyRows.ts'
+import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from './turnKeys/rows.ts'
 
 /** The `Idempotency-Key` scope of creations. */
 export const CREATE_ROUTE = 'turn-keys'

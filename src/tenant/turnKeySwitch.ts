@@ -6,13 +6,13 @@ import type { Call } from '../rpc/calls.ts'
 import type { Job, JobOutcome } from '../storage/jobs.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { publishKey } from './turnKeyCache.ts'
-import { succeed } from './turnKeyLines.ts'
 import { askForProof, type Proof, recordProof } from './turnKeyProving.ts'
 import { lastExpiryOf } from './turnKeyRetiring.ts'
-import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './turnKeyRows.ts'
 import { applyWithin } from './turnKeySteps.ts'
-import { openKey } from './turnKeysSecret.ts'
+import { publishKey } from './turnKeys/cacheEntry.ts'
+import { succeed } from './turnKeys/lineage.ts'
+import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './turnKeys/rows.ts'
+import { openKey } from './turnKeys/secret.ts'
 
 /** What a job spends on one proof. */
 const JOB_MS = 6_000

@@ -1,9 +1,9 @@
 /** The TURN keys' entries in KV, as the Tenant writes them. */
-import { FORMAT, type TurnKeyEntry, turnKeyEntryKey } from '../cache/entries.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { keyByUid, viewOf } from './turnKeyRows.ts'
-import { isVisible } from './turnKeyStates.ts'
+import { FORMAT, type TurnKeyEntry, turnKeyEntryKey } from '../../cache/entries.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { keyByUid, viewOf } from './rows.ts'
+import { isVisible } from './states.ts'
 
 /** Writes what is true of a key now; a key that is gone leaves an entry that says so. Never rejects. */
 export function publishKey(parts: TenantParts, uid: string): Promise<void> {

@@ -1,10 +1,10 @@
 /** A TURN key's secret, opened for one call upstream. The only file that opens one to use it. */
-import { open } from '../crypto/seal.ts'
-import { BrokerError } from '../errors.ts'
-import * as log from '../storage/log.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import type { NamedTurnKeyRow } from './turnKeyRows.ts'
+import { open } from '../../crypto/seal.ts'
+import { BrokerError } from '../../errors.ts'
+import * as log from '../../storage/log.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import type { NamedTurnKeyRow } from './rows.ts'
 
 /** A TURN key with its secret in clear: lives as long as one call upstream. */
 export interface OpenedKey {

@@ -1,7 +1,7 @@
 /** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
-import type { TurnKeyView } from '../contract/turnKeys.ts'
-import { BrokerError, noSuchTurnKey } from '../errors.ts'
-import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './turnKeyStates.ts'
+import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import { BrokerError, noSuchTurnKey } from '../../errors.ts'
+import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './states.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   seq: number

@@ -2,7 +2,7 @@
  * Lines of TURN keys: a key and those it replaced, which lead to it. Who names an older one means the newest, for as
  * long as that mints. `successor` always holds the newest, so one step is enough.
  */
-import { activeKey, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './turnKeyRows.ts'
+import { activeKey, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './rows.ts'
 
 /** What tells the keys of one line from all others. */
 export const lineOf = (row: TurnKeyRow): number => row.successor ?? row.seq
