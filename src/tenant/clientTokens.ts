@@ -8,7 +8,7 @@ import { audit } from '../storage/audit.ts'
 import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { requireActive } from './core/tenantRow.ts'
-import { findSubject } from './subjects.ts'
+import { findSubject } from './ledger/subjects.ts'
 import { mintingKey } from './turnKeys/lineage.ts'
 
 /** The issuer's name in the place of an API token, for what an operator makes. */

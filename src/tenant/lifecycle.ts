@@ -10,10 +10,10 @@ import { countApiTokens } from './core/apiTokenRows.ts'
 import { MIRROR_JOB, publish, recordChange } from './core/changes.ts'
 import type { TenantParts } from './core/context.ts'
 import { requireNotDeleting, tenantRecord } from './core/tenantRow.ts'
+import { recentUsage } from './ledger/usage.ts'
 import { MIGRATIONS } from './schema.ts'
 import { mintingKey } from './turnKeys/lineage.ts'
 import { countVisibleKeys } from './turnKeys/rows.ts'
-import { recentUsage } from './usage.ts'
 
 /** What `Serial` orders claims of issuers and reports of them by. */
 export const ISSUERS = 'issuers'

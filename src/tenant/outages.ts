@@ -3,7 +3,7 @@ import { chooseUrls } from '../cloudflare/iceUrls.ts'
 import { BrokerError, type ErrorCode } from '../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
 import type { TenantParts } from './core/context.ts'
-import { newestUrlList } from './credentialRows.ts'
+import { newestUrlList } from './ledger/credentialRows.ts'
 import { reuse, survivor } from './reusing.ts'
 import { standing } from './standing.ts'
 

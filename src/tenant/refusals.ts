@@ -6,8 +6,8 @@ import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { IssueRequest } from '../rpc/issuing.ts'
 import { audit } from '../storage/audit.ts'
 import type { TenantParts } from './core/context.ts'
+import { findSubject } from './ledger/subjects.ts'
 import { askerName } from './standing.ts'
-import { findSubject } from './subjects.ts'
 
 const FLUSH_JOB = 'count-refusals'
 const MINUTE_MS = 60_000

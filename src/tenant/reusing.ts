@@ -5,11 +5,11 @@ import type { Issued, IssueRequest } from '../rpc/issuing.ts'
 import { audit } from '../storage/audit.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { type CredentialRow, credentialById, urlList } from './credentialRows.ts'
+import { type CredentialRow, credentialById, urlList } from './ledger/credentialRows.ts'
+import { findSubject } from './ledger/subjects.ts'
+import { countUsage } from './ledger/usage.ts'
 import { type Standing, standing, ttlCeiling } from './standing.ts'
-import { findSubject } from './subjects.ts'
 import { OF_LINE } from './turnKeys/lineage.ts'
-import { countUsage } from './usage.ts'
 
 /** A credential with less left than this is no help in an outage. */
 const LEAST_LEFT_MS = 5_000

@@ -7,10 +7,10 @@ import type { Call } from '../rpc/calls.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
+import { everything, ofCredential, ofKey, ofSubject, type Selection, takeBack } from './ledger/revocation.ts'
+import { findSubject } from './ledger/subjects.ts'
 import { insertBan } from './revocationsBans.ts'
 import { record } from './revocationsRecord.ts'
-import { everything, ofCredential, ofKey, ofSubject, type Selection, takeBack } from './revoking.ts'
-import { findSubject } from './subjects.ts'
 
 const ROUTE = 'revocations'
 

@@ -8,8 +8,8 @@ import { paged } from '../storage/paging.ts'
 import { findApiToken } from './core/apiTokenRows.ts'
 import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
+import { keepSubject, subjectIdFor } from './ledger/subjects.ts'
 import { record } from './revocationsRecord.ts'
-import { keepSubject, subjectIdFor } from './subjects.ts'
 
 interface BanRow extends Record<string, SqlStorageValue> {
   seq: number

@@ -12,7 +12,7 @@ import { findApiToken } from './core/apiTokenRows.ts'
 import { authorize } from './core/authorization.ts'
 import type { TenantParts } from './core/context.ts'
 import { requireActive } from './core/tenantRow.ts'
-import { findSubject } from './subjects.ts'
+import { findSubject } from './ledger/subjects.ts'
 import { mintingKey } from './turnKeys/lineage.ts'
 import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeys/rows.ts'
 

@@ -6,11 +6,11 @@ import type { Minted } from '../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../cloudflare/reply.ts'
 import { newId } from '../crypto/ids.ts'
 import type { TenantParts } from './core/context.ts'
-import { insertCredential, keepUrlList } from './credentialRows.ts'
-import { schedulePruning } from './pruning.ts'
-import { scheduleRevoking } from './revoking.ts'
+import { insertCredential, keepUrlList } from './ledger/credentialRows.ts'
+import { schedulePruning } from './ledger/pruning.ts'
+import { scheduleRevoking } from './ledger/revocation.ts'
+import { countUsage } from './ledger/usage.ts'
 import type { OpenedKey } from './turnKeys/secret.ts'
-import { countUsage } from './usage.ts'
 
 const PROOF_TTL_SECONDS = 60
 const ATTEMPT_MS = 1_800

@@ -1,6 +1,6 @@
 /** The ledger: a row for every credential that may be live upstream. Rows go when they have expired; the audit trail stays. */
-import type { CredentialView } from '../contract/credentials.ts'
-import { instant } from '../contract/values.ts'
+import type { CredentialView } from '../../contract/credentials.ts'
+import { instant } from '../../contract/values.ts'
 
 /** `revoking`: taken back here, not yet confirmed by upstream. */
 export type CredentialState = 'live' | 'revoking' | 'revoked'

@@ -2,15 +2,15 @@
  * Taking credentials back. First they stop being live here, durably; then a job tells upstream until it said 204 or the
  * credential has expired. Cloudflare has no list and no bulk revocation: the ledger is the only record there is.
  */
-import { failureOf } from '../cloudflare/failures.ts'
-import { BrokerError, type Failure } from '../errors.ts'
-import { audit } from '../storage/audit.ts'
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { TenantParts } from './core/context.ts'
+import { failureOf } from '../../cloudflare/failures.ts'
+import { BrokerError, type Failure } from '../../errors.ts'
+import { audit } from '../../storage/audit.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import type { TenantParts } from '../core/context.ts'
+import type { MintInFlight } from '../memory/mintInFlight.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
 import { type CredentialRow, credentialById } from './credentialRows.ts'
-import type { MintInFlight } from './memory/mintInFlight.ts'
-import { keyByUid } from './turnKeys/rows.ts'
-import { type OpenedKey, openKey } from './turnKeys/secret.ts'
 import { countUsage } from './usage.ts'
 
 const REVOKE_JOB = 'revoke-credentials'

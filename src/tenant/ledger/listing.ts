@@ -1,9 +1,9 @@
 /** Reading what was recorded: live credentials and the audit trail, page by page, newest first. */
-import type { CredentialView } from '../contract/credentials.ts'
-import type { Call, Page } from '../rpc/calls.ts'
-import { paged } from '../storage/paging.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
+import type { CredentialView } from '../../contract/credentials.ts'
+import type { Call, Page } from '../../rpc/calls.ts'
+import { paged } from '../../storage/paging.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
 import { type CredentialRow, viewOfCredential } from './credentialRows.ts'
 
 export function listCredentials(

@@ -2,8 +2,8 @@
  * Subjects: the end users credentials are for. Each has a random id; upstream, logs and the audit trail see only that,
  * so that erasing a person is deleting one row here.
  */
-import { newId } from '../crypto/ids.ts'
-import type { TenantParts } from './core/context.ts'
+import { newId } from '../../crypto/ids.ts'
+import type { TenantParts } from '../core/context.ts'
 
 const DAY_MS = 86_400_000
 
