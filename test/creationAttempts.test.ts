@@ -2,7 +2,7 @@
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import type { Scope } from '../src/contract/scopes.ts'
-import { type AttemptFacts, matchAttempt } from '../src/tenant/attempts.ts'
+import { type AttemptFacts, matchAttempt } from '../src/tenant/provisioning/sdkRetries.ts'
 import type { Answer } from './support/answer.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newToken } from './support/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS, setClock, until } from './support/clock.ts'

@@ -1,7 +1,7 @@
 /** What a listed key is by the rows of its Tenant: every state, itself or another under its marker, young or settled. */
 
 import { describe, expect, it } from 'vitest'
-import { isAbsent, type Verdict, verdictOf } from '../src/tenant/examining.ts'
+import { isAbsent, type Verdict, verdictOf } from '../src/tenant/provisioning/reconcile.ts'
 import type { NamedTurnKeyRow } from '../src/tenant/turnKeys/rows.ts'
 import { TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeys/states.ts'
 import { MINUTE_MS } from './support/clock.ts'

@@ -1,8 +1,8 @@
 /** The machine of a TURN key as a table: every event in every state, without rows and without upstream. */
 
 import { describe, expect, it } from 'vitest'
-import type { KeyEvent, KeyFacts } from '../src/tenant/machineVocabulary.ts'
-import { next } from '../src/tenant/turnKeyMachine.ts'
+import { next } from '../src/tenant/provisioning/machine/next.ts'
+import type { KeyEvent, KeyFacts } from '../src/tenant/provisioning/machine/vocabulary.ts'
 import { isVisible, mayMove, TURN_KEY_STATES, type TurnKeyState } from '../src/tenant/turnKeys/states.ts'
 
 const NOW = 1_000_000

@@ -6,7 +6,7 @@ import { deleteAllApiTokens } from './core/apiTokenRows.ts'
 import { publish, recordChange } from './core/changes.ts'
 import type { TenantParts } from './core/context.ts'
 import { tenantRecord } from './core/tenantRow.ts'
-import { applyWithin } from './turnKeySteps.ts'
+import { applyWithin } from './provisioning/apply.ts'
 import { publishKey } from './turnKeys/cacheEntry.ts'
 import { unfinishedKeys, visibleKeys } from './turnKeys/rows.ts'
 

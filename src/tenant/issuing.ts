@@ -22,10 +22,10 @@ import { countUsage } from './ledger/usage.ts'
 import type { MintInFlight } from './memory/mintInFlight.ts'
 import { KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './minting.ts'
 import { insteadOfMint } from './outages.ts'
+import { sharedCheck } from './provisioning/lookup.ts'
 import { recordRefusal } from './refusals.ts'
 import { reusable, reuse } from './reusing.ts'
 import { grantedTtl, type Standing, standing } from './standing.ts'
-import { sharedCheck } from './turnKeyLookup.ts'
 import { openKey } from './turnKeys/secret.ts'
 
 /**

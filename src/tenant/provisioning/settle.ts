@@ -3,14 +3,14 @@
  * intent's marker, a key found under it is deleted, and the creation ends `failed`. Lists lag, so an absence is
  * believed only after the last of five looks in 24 hours.
  */
-import { marker } from '../cloudflare/markers.ts'
-import { unwrap } from '../errors.ts'
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { apply } from './turnKeySteps.ts'
-import { keyByIntent } from './turnKeys/rows.ts'
-import { isVisible } from './turnKeys/states.ts'
+import { marker } from '../../cloudflare/markers.ts'
+import { unwrap } from '../../errors.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { keyByIntent } from '../turnKeys/rows.ts'
+import { isVisible } from '../turnKeys/states.ts'
+import { apply } from './apply.ts'
 
 const REMOVE_DEADLINE_MS = 8_000
 

@@ -1,15 +1,15 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
-import type { TurnKeyView } from '../contract/turnKeys.ts'
-import type { Spending } from '../rpc/budget.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { LookedUp } from '../rpc/turnKeys.ts'
-import { authorize } from './core/authorization.ts'
-import { publish } from './core/changes.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { apply, said } from './turnKeySteps.ts'
-import { publishKey } from './turnKeys/cacheEntry.ts'
-import { viewOf, visibleKey, visibleKeys } from './turnKeys/rows.ts'
+import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import type { Spending } from '../../rpc/budget.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { LookedUp } from '../../rpc/turnKeys.ts'
+import { authorize } from '../core/authorization.ts'
+import { publish } from '../core/changes.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { publishKey } from '../turnKeys/cacheEntry.ts'
+import { viewOf, visibleKey, visibleKeys } from '../turnKeys/rows.ts'
+import { apply, said } from './apply.ts'
 
 const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */

@@ -1,5 +1,6 @@
 /** The machine's part about what upstream says of a key that is there: its name, and whether it still is. Pure, like all of it. */
-import { failureOf } from '../cloudflare/failures.ts'
+import { failureOf } from '../../../cloudflare/failures.ts'
+import { isVisible } from '../../turnKeys/states.ts'
 import {
   type KeyEvent,
   type KeyFacts,
@@ -10,8 +11,7 @@ import {
   SETTLE_JOB,
   type Step,
   TAKEOVER_MS,
-} from './machineVocabulary.ts'
-import { isVisible } from './turnKeys/states.ts'
+} from './vocabulary.ts'
 
 export function renameOrdered(key: KeyFacts, name: string, now: number): Step {
   if (!isVisible(key.state)) return { failure: NO_SUCH_KEY }

@@ -2,19 +2,19 @@
  * Removing a TURN key: first it stops minting here, durably; then it goes upstream, by the request or by its job;
  * then its secret is erased. A key upstream no longer knows is removed.
  */
-import type { DeletedTurnKey } from '../contract/turnKeys.ts'
-import { errorOf, type Failure, noSuchTurnKey, unwrap } from '../errors.ts'
-import type { Spending } from '../rpc/budget.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { type NotRevoked, pendingOfKey, revokeOfKey } from './ledger/revocation.ts'
-import { TAKEOVER_MS } from './machineVocabulary.ts'
-import { apply } from './turnKeySteps.ts'
-import { publishKey } from './turnKeys/cacheEntry.ts'
-import { keyByUid } from './turnKeys/rows.ts'
+import type { DeletedTurnKey } from '../../contract/turnKeys.ts'
+import { errorOf, type Failure, noSuchTurnKey, unwrap } from '../../errors.ts'
+import type { Spending } from '../../rpc/budget.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { type NotRevoked, pendingOfKey, revokeOfKey } from '../ledger/revocation.ts'
+import { publishKey } from '../turnKeys/cacheEntry.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { apply } from './apply.ts'
+import { TAKEOVER_MS } from './machine/vocabulary.ts'
 
 const REMOVE_DEADLINE_MS = 6_000
 const CHECK_DEADLINE_MS = 3_000

@@ -1,9 +1,9 @@
 /** The rows an import writes, inside its transaction. */
-import { newIntent } from '../cloudflare/markers.ts'
-import type { TenantParts } from './core/context.ts'
-import { noteRootKey } from './core/rootKeyUse.ts'
-import { applyWithin } from './turnKeySteps.ts'
-import type { NamedTurnKeyRow } from './turnKeys/rows.ts'
+import { newIntent } from '../../cloudflare/markers.ts'
+import type { TenantParts } from '../core/context.ts'
+import { noteRootKey } from '../core/rootKeyUse.ts'
+import type { NamedTurnKeyRow } from '../turnKeys/rows.ts'
+import { applyWithin } from './apply.ts'
 
 export interface ImportedRow {
   readonly uid: string

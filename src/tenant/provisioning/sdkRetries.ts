@@ -3,11 +3,11 @@
  * `X-Stainless-Retry-Count`. Attempt n is taken for a repeat of one attempt n - 1 of the same token and body that was not
  * answered, or was with an error a moment ago; each is repeated once. So two equal wishes stay two.
  */
-import { actorOf } from '../auth/caller.ts'
-import { BrokerError, errorOf, type Failure } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { Attempt } from '../rpc/turnKeys.ts'
-import type { TenantParts } from './core/context.ts'
+import { actorOf } from '../../auth/caller.ts'
+import { BrokerError, errorOf, type Failure } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { Attempt } from '../../rpc/turnKeys.ts'
+import type { TenantParts } from '../core/context.ts'
 
 /** The SDK waits a minute for an answer, then at most eight seconds. */
 const UNANSWERED_FOR_MS = 180_000

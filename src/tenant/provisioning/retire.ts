@@ -1,9 +1,9 @@
 /** Retiring a TURN key that was replaced: it is removed as every key is, once the last credential it minted has expired. */
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { TenantParts } from './core/context.ts'
-import { apply } from './turnKeySteps.ts'
-import { publishKey } from './turnKeys/cacheEntry.ts'
-import { keyByUid } from './turnKeys/rows.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import type { TenantParts } from '../core/context.ts'
+import { publishKey } from '../turnKeys/cacheEntry.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { apply } from './apply.ts'
 
 /** When the last of a key's credentials expires that upstream may still know; `null`: there is none. */
 export function lastExpiryOf(parts: Pick<TenantParts, 'sql' | 'now'>, uid: string): number | null {

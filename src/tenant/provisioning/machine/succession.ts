@@ -2,7 +2,7 @@
  * The machine's part about one key taking another's place: proven, switched, the old one retired. Pure, like all of it.
  * A key that is to replace another stays `creating` from the moment its secret is stored until it has minted once.
  */
-import type { Failure } from '../errors.ts'
+import type { Failure } from '../../../errors.ts'
 import {
   type KeyFacts,
   NOTHING,
@@ -13,7 +13,7 @@ import {
   type Step,
   type SuccessionEvent,
   TAKEOVER_MS,
-} from './machineVocabulary.ts'
+} from './vocabulary.ts'
 
 /** A fresh key may need a while until it mints: a no is believed after this. */
 const NOT_YET_MS = 900_000

@@ -3,16 +3,16 @@
  * a final row that says it must not be; that a key is not listed is no evidence at all, and is settled by one GET.
  * Evidence and act are both here, and the evidence is read again before the act.
  */
-import { unwrap } from '../errors.ts'
-import type { Examination, Examined, ListedKey } from '../rpc/sweep.ts'
-import { audit } from '../storage/audit.ts'
-import type { Job, JobHandlers, JobOutcome } from '../storage/jobs.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { SETTLE_JOB } from './machineVocabulary.ts'
-import { check } from './turnKeyLookup.ts'
-import { publishKey } from './turnKeys/cacheEntry.ts'
-import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from './turnKeys/rows.ts'
+import { unwrap } from '../../errors.ts'
+import type { Examination, Examined, ListedKey } from '../../rpc/sweep.ts'
+import { audit } from '../../storage/audit.ts'
+import type { Job, JobHandlers, JobOutcome } from '../../storage/jobs.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { publishKey } from '../turnKeys/cacheEntry.ts'
+import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from '../turnKeys/rows.ts'
+import { check } from './lookup.ts'
+import { SETTLE_JOB } from './machine/vocabulary.ts'
 
 const UNDO_JOB = 'undo-upstream-key'
 const REMOVE_DEADLINE_MS = 8_000

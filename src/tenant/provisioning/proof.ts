@@ -2,15 +2,15 @@
  * Proving a TURN key's secret: a credential of one minute is minted with it and taken back at once. Nobody is ever told
  * it. Not through the mints' gate: a new key must not wait for mints that hang on the one it replaces.
  */
-import type { Minted } from '../cloudflare/credentials.ts'
-import type { NoReply, Reply } from '../cloudflare/reply.ts'
-import { newId } from '../crypto/ids.ts'
-import type { TenantParts } from './core/context.ts'
-import { insertCredential, keepUrlList } from './ledger/credentialRows.ts'
-import { schedulePruning } from './ledger/pruning.ts'
-import { scheduleRevoking } from './ledger/revocation.ts'
-import { countUsage } from './ledger/usage.ts'
-import type { OpenedKey } from './turnKeys/secret.ts'
+import type { Minted } from '../../cloudflare/credentials.ts'
+import type { NoReply, Reply } from '../../cloudflare/reply.ts'
+import { newId } from '../../crypto/ids.ts'
+import type { TenantParts } from '../core/context.ts'
+import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { schedulePruning } from '../ledger/pruning.ts'
+import { scheduleRevoking } from '../ledger/revocation.ts'
+import { countUsage } from '../ledger/usage.ts'
+import type { OpenedKey } from '../turnKeys/secret.ts'
 
 const PROOF_TTL_SECONDS = 60
 const ATTEMPT_MS = 1_800

@@ -3,9 +3,12 @@
  * no rows, no upstream, no clock of its own. `turnKeySteps.ts` writes a step; the files of the operations do what is
  * awaited and tell the machine what came of it.
  */
-import { failureOf } from '../cloudflare/failures.ts'
-import type { NoReply } from '../cloudflare/reply.ts'
-import type { Failure } from '../errors.ts'
+import { failureOf } from '../../../cloudflare/failures.ts'
+import type { NoReply } from '../../../cloudflare/reply.ts'
+import type { Failure } from '../../../errors.ts'
+import { isVisible, LOOK_AFTER_MS } from '../../turnKeys/states.ts'
+import { checked, renamed, renameOrdered } from './answers.ts'
+import { proved, replaced, retired, toBeProven } from './succession.ts'
 import {
   IN_DOUBT,
   type KeyEvent,
@@ -17,10 +20,7 @@ import {
   SETTLE_JOB,
   SETTLED,
   type Step,
-} from './machineVocabulary.ts'
-import { checked, renamed, renameOrdered } from './turnKeyNews.ts'
-import { proved, replaced, retired, toBeProven } from './turnKeySuccession.ts'
-import { isVisible, LOOK_AFTER_MS } from './turnKeys/states.ts'
+} from './vocabulary.ts'
 
 const PENDING_RETRY_SECONDS = 5
 const SOONEST_LOOK_MS = 1_000

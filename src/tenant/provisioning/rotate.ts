@@ -2,24 +2,16 @@
  * Rotating a TURN key. The new key is created as every key is, stored, and proven by one mint; only then, in one commit,
  * does it stand for the old one. Until that commit the old key mints, from it on the new one does: at no moment none.
  */
-import { newIntent } from '../cloudflare/markers.ts'
-import type { CreatedTurnKey, RotatedTurnKey } from '../contract/turnKeys.ts'
-import { instant } from '../contract/values.ts'
-import { BrokerError, errorOf, type Failure, unwrap } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { TurnKeyRotation } from '../rpc/turnKeys.ts'
-import type { EarlierRequest } from '../storage/idempotency.ts'
-import { attempted } from './attempts.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from './core/tenantRow.ts'
-import { SETTLE_JOB } from './machineVocabulary.ts'
-import { answer, record, replay, replayAttempt } from './turnKeyAnswer.ts'
-import { makeKey } from './turnKeyCreation.ts'
-import { lastExpiryOf } from './turnKeyRetiring.ts'
-import { rotateRoute } from './turnKeySteps.ts'
-import { NOTHING_TO_REPLACE } from './turnKeySuccession.ts'
-import { carryOnRotation, mayBeReplaced } from './turnKeySwitch.ts'
+import { newIntent } from '../../cloudflare/markers.ts'
+import type { CreatedTurnKey, RotatedTurnKey } from '../../contract/turnKeys.ts'
+import { instant } from '../../contract/values.ts'
+import { BrokerError, errorOf, type Failure, unwrap } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { TurnKeyRotation } from '../../rpc/turnKeys.ts'
+import type { EarlierRequest } from '../../storage/idempotency.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from '../core/tenantRow.ts'
 import {
   countRotationPlaces,
   forgetOldKeys,
@@ -28,8 +20,16 @@ import {
   keyByUid,
   type NamedTurnKeyRow,
   visibleKey,
-} from './turnKeys/rows.ts'
-import { LOOK_AFTER_MS } from './turnKeys/states.ts'
+} from '../turnKeys/rows.ts'
+import { LOOK_AFTER_MS } from '../turnKeys/states.ts'
+import { rotateRoute } from './apply.ts'
+import { makeKey } from './create.ts'
+import { NOTHING_TO_REPLACE } from './machine/succession.ts'
+import { SETTLE_JOB } from './machine/vocabulary.ts'
+import { answer, record, replay, replayAttempt } from './replay.ts'
+import { lastExpiryOf } from './retire.ts'
+import { attempted } from './sdkRetries.ts'
+import { carryOnRotation, mayBeReplaced } from './switchOver.ts'
 
 /** Of the route's 12 s; leaves time for the commit and the way back. */
 const REQUEST_MS = 11_000

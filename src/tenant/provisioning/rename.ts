@@ -1,16 +1,16 @@
 /** Renaming a TURN key. Upstream takes the same name twice without harm, so a doubtful answer is asked again by a job. */
-import { markedName } from '../cloudflare/markers.ts'
-import type { TurnKeyView } from '../contract/turnKeys.ts'
-import { errorOf, type Failure, unwrap } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { apply, said } from './turnKeySteps.ts'
-import { publishKey } from './turnKeys/cacheEntry.ts'
-import { keyByUid, viewOf, visibleKey } from './turnKeys/rows.ts'
-import { isVisible } from './turnKeys/states.ts'
+import { markedName } from '../../cloudflare/markers.ts'
+import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import { errorOf, type Failure, unwrap } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { publishKey } from '../turnKeys/cacheEntry.ts'
+import { keyByUid, viewOf, visibleKey } from '../turnKeys/rows.ts'
+import { isVisible } from '../turnKeys/states.ts'
+import { apply, said } from './apply.ts'
 
 const UPDATE_DEADLINE_MS = 7_000
 
