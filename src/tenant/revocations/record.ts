@@ -1,8 +1,8 @@
 /** One row of the audit trail for what this folder does. */
-import { actorOf } from '../auth/caller.ts'
-import type { Call } from '../rpc/calls.ts'
-import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './core/context.ts'
+import { actorOf } from '../../auth/caller.ts'
+import type { Call } from '../../rpc/calls.ts'
+import { audit } from '../../storage/audit.ts'
+import type { TenantParts } from '../core/context.ts'
 
 export function record(
   parts: TenantParts,

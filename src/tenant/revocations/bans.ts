@@ -1,15 +1,15 @@
 /** Bans as resources. */
-import type { BanCreate, BanView } from '../contract/revocations.ts'
-import { instant } from '../contract/values.ts'
-import { newId } from '../crypto/ids.ts'
-import { BrokerError } from '../errors.ts'
-import type { Call, Page } from '../rpc/calls.ts'
-import { paged } from '../storage/paging.ts'
-import { findApiToken } from './core/apiTokenRows.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { keepSubject, subjectIdFor } from './ledger/subjects.ts'
-import { record } from './revocationsRecord.ts'
+import type { BanCreate, BanView } from '../../contract/revocations.ts'
+import { instant } from '../../contract/values.ts'
+import { newId } from '../../crypto/ids.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Call, Page } from '../../rpc/calls.ts'
+import { paged } from '../../storage/paging.ts'
+import { findApiToken } from '../core/apiTokenRows.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
+import { record } from './record.ts'
 
 interface BanRow extends Record<string, SqlStorageValue> {
   seq: number

@@ -1,11 +1,11 @@
 /** Subjects as callers see them: found, erased. */
-import { BrokerError } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { ofSubject, takeBack } from './ledger/revocation.ts'
-import { findSubject, findSubjectId } from './ledger/subjects.ts'
-import { record } from './revocationsRecord.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { ofSubject, takeBack } from '../ledger/revocation.ts'
+import { findSubject, findSubjectId } from '../ledger/subjects.ts'
+import { record } from './record.ts'
 
 export function searchSubject(parts: TenantParts, call: Call & { readonly subject: string }): { subjectId: string } {
   authorize(parts, call.caller, 'credentials:read')

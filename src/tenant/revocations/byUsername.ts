@@ -1,15 +1,15 @@
 /** Revoking one credential by its username, as Cloudflare's own call does: answered only when upstream said 204. */
-import { actorOf } from '../auth/caller.ts'
-import { BrokerError, errorOf, noSuchTurnKey } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import { audit } from '../storage/audit.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { credentialByUsername } from './ledger/credentialRows.ts'
-import { ofCredential, revokeNow, takeBack } from './ledger/revocation.ts'
-import { lineOf, mintingKey } from './turnKeys/lineage.ts'
-import { keyByUid } from './turnKeys/rows.ts'
-import { isVisible } from './turnKeys/states.ts'
+import { actorOf } from '../../auth/caller.ts'
+import { BrokerError, errorOf, noSuchTurnKey } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import { audit } from '../../storage/audit.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { credentialByUsername } from '../ledger/credentialRows.ts'
+import { ofCredential, revokeNow, takeBack } from '../ledger/revocation.ts'
+import { lineOf, mintingKey } from '../turnKeys/lineage.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { isVisible } from '../turnKeys/states.ts'
 
 /** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
 export async function revokeByUsername(
