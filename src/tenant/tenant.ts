@@ -21,8 +21,6 @@ import type { TenantPatchCall, TenantSetUp } from '../rpc/tenants.ts'
 import type { LookedUp, TurnKeyCreation, TurnKeyImportCall, TurnKeyRotation } from '../rpc/turnKeys.ts'
 import type { AuditPage } from '../storage/auditTrail.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
-import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './apiTokens.ts'
-import { createClientToken } from './clientTokens.ts'
 import { authorize } from './core/authorization.ts'
 import { publish, snapshot } from './core/changes.ts'
 import { beginDeletion } from './deletion.ts'
@@ -45,6 +43,8 @@ import { revokeByUsername } from './revocations/byUsername.ts'
 import { createRevocation, getRevocation } from './revocations/revocations.ts'
 import { eraseSubject, searchSubject } from './revocations/subjects.ts'
 import { bookmarksAt, comeBack, orderSetBack } from './settingBack.ts'
+import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './tokens/apiTokens.ts'
+import { createClientToken } from './tokens/clientTokens.ts'
 
 export class Tenant extends TenantObject {
   /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */

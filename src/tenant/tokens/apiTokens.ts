@@ -1,19 +1,19 @@
 /** Operators' work on a tenant's API tokens: list, create, roll, delete. The token itself is answered once. */
-import { newApiToken, newApiTokenId } from '../auth/apiTokens.ts'
+import { newApiToken, newApiTokenId } from '../../auth/apiTokens.ts'
 import {
   type ApiTokenCreate,
   type ApiTokenView,
   type ApiTokenWithSecret,
   MAX_API_TOKENS,
-} from '../contract/apiTokens.ts'
-import { BrokerError } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { IdempotencyKey } from '../storage/idempotency.ts'
-import { paged } from '../storage/paging.ts'
-import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from './core/apiTokenRows.ts'
-import { publish, recordChange } from './core/changes.ts'
-import type { TenantParts } from './core/context.ts'
-import { requireNotDeleting, tenantRecord } from './core/tenantRow.ts'
+} from '../../contract/apiTokens.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { IdempotencyKey } from '../../storage/idempotency.ts'
+import { paged } from '../../storage/paging.ts'
+import { type ApiTokenRow, countApiTokens, existingApiToken, viewOf } from '../core/apiTokenRows.ts'
+import { publish, recordChange } from '../core/changes.ts'
+import type { TenantParts } from '../core/context.ts'
+import { requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
 
 /** One page, newest first. */
 export function listApiTokens(
