@@ -5,7 +5,7 @@ import type { Reply } from '../src/cloudflare/reply.ts'
 import { Breaker } from '../src/concurrency/circuitBreaker.ts'
 import { Gate } from '../src/concurrency/semaphore.ts'
 import { BrokerError } from '../src/errors.ts'
-import { MINT_DEADLINE_MS, mintUpstream } from '../src/tenant/minting.ts'
+import { MINT_DEADLINE_MS, mintUpstream } from '../src/tenant/issuing/mint.ts'
 
 /** The same chances for the same seed (mulberry32). */
 function chances(seed: number): () => number {

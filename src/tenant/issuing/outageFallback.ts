@@ -1,11 +1,11 @@
 /** What a browser is given when upstream cannot be asked: never more than it could have been given before. */
-import { chooseUrls } from '../cloudflare/iceUrls.ts'
-import { BrokerError, type ErrorCode } from '../errors.ts'
-import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
-import type { TenantParts } from './core/context.ts'
-import { newestUrlList } from './ledger/credentialRows.ts'
-import { reuse, survivor } from './reusing.ts'
-import { standing } from './standing.ts'
+import { chooseUrls } from '../../cloudflare/iceUrls.ts'
+import { BrokerError, type ErrorCode } from '../../errors.ts'
+import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
+import type { TenantParts } from '../core/context.ts'
+import { newestUrlList } from '../ledger/credentialRows.ts'
+import { standing } from './eligibility.ts'
+import { reuse, survivor } from './reuse.ts'
 
 /** Failures that are upstream's, or of the way there: what the subject still has helps against these. */
 const OUTAGES: ReadonlySet<ErrorCode> = new Set([

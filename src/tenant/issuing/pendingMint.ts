@@ -1,8 +1,8 @@
 /** One mint on its way from its reservation to its commit. */
-import type { Minted } from '../cloudflare/credentials.ts'
-import type { MintInFlight } from './memory/mintInFlight.ts'
-import type { Standing } from './standing.ts'
-import type { OpenedKey } from './turnKeys/secret.ts'
+import type { Minted } from '../../cloudflare/credentials.ts'
+import type { MintInFlight } from '../memory/mintInFlight.ts'
+import type { OpenedKey } from '../turnKeys/secret.ts'
+import type { Standing } from './eligibility.ts'
 
 export interface Minting {
   readonly grounds: Standing

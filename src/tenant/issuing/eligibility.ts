@@ -2,19 +2,19 @@
  * What a mint rests on, read from the Tenant's own rows: asked before anything is done, and again at the commit when
  * the epoch says that something was taken away meanwhile. Writes nothing.
  */
-import { actorOf } from '../auth/caller.ts'
-import type { ClientToken } from '../auth/clientTokens.ts'
-import type { TenantJwt } from '../auth/tenantJwts.ts'
-import type { Policy } from '../contract/policy.ts'
-import { BrokerError, noSuchTurnKey } from '../errors.ts'
-import type { Asker, IssueRequest } from '../rpc/issuing.ts'
-import { findApiToken } from './core/apiTokenRows.ts'
-import { authorize } from './core/authorization.ts'
-import type { TenantParts } from './core/context.ts'
-import { requireActive } from './core/tenantRow.ts'
-import { findSubject } from './ledger/subjects.ts'
-import { mintingKey } from './turnKeys/lineage.ts'
-import { type NamedTurnKeyRow, oldestActiveKey } from './turnKeys/rows.ts'
+import { actorOf } from '../../auth/caller.ts'
+import type { ClientToken } from '../../auth/clientTokens.ts'
+import type { TenantJwt } from '../../auth/tenantJwts.ts'
+import type { Policy } from '../../contract/policy.ts'
+import { BrokerError, noSuchTurnKey } from '../../errors.ts'
+import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
+import { findApiToken } from '../core/apiTokenRows.ts'
+import { authorize } from '../core/authorization.ts'
+import type { TenantParts } from '../core/context.ts'
+import { requireActive } from '../core/tenantRow.ts'
+import { findSubject } from '../ledger/subjects.ts'
+import { mintingKey } from '../turnKeys/lineage.ts'
+import { type NamedTurnKeyRow, oldestActiveKey } from '../turnKeys/rows.ts'
 
 export interface Standing {
   readonly policy: Policy

@@ -1,15 +1,15 @@
 /** Answering from the ledger: a credential the subject was given before, while it is as good as a new one. */
-import { chooseUrls } from '../cloudflare/iceUrls.ts'
-import { open } from '../crypto/seal.ts'
-import type { Issued, IssueRequest } from '../rpc/issuing.ts'
-import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import { type CredentialRow, credentialById, urlList } from './ledger/credentialRows.ts'
-import { findSubject } from './ledger/subjects.ts'
-import { countUsage } from './ledger/usage.ts'
-import { type Standing, standing, ttlCeiling } from './standing.ts'
-import { OF_LINE } from './turnKeys/lineage.ts'
+import { chooseUrls } from '../../cloudflare/iceUrls.ts'
+import { open } from '../../crypto/seal.ts'
+import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
+import { audit } from '../../storage/audit.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
+import { findSubject } from '../ledger/subjects.ts'
+import { countUsage } from '../ledger/usage.ts'
+import { OF_LINE } from '../turnKeys/lineage.ts'
+import { type Standing, standing, ttlCeiling } from './eligibility.ts'
 
 /** A credential with less left than this is no help in an outage. */
 const LEAST_LEFT_MS = 5_000

@@ -1,11 +1,11 @@
 /** Asking upstream for a credential: through the gate, again while it makes sense, within one deadline. Stores nothing. */
-import type { Minted } from '../cloudflare/credentials.ts'
-import { failureOf } from '../cloudflare/failures.ts'
-import type { Reply } from '../cloudflare/reply.ts'
-import { BrokerError, errorOf } from '../errors.ts'
-import type { TenantParts } from './core/context.ts'
-import type { MintInFlight } from './memory/mintInFlight.ts'
-import type { OpenedKey } from './turnKeys/secret.ts'
+import type { Minted } from '../../cloudflare/credentials.ts'
+import { failureOf } from '../../cloudflare/failures.ts'
+import type { Reply } from '../../cloudflare/reply.ts'
+import { BrokerError, errorOf } from '../../errors.ts'
+import type { TenantParts } from '../core/context.ts'
+import type { MintInFlight } from '../memory/mintInFlight.ts'
+import type { OpenedKey } from '../turnKeys/secret.ts'
 
 /** Leaves time, within the route's 5 s, for the commit and the way back. */
 export const MINT_DEADLINE_MS = 4_500

@@ -1,12 +1,12 @@
 /** What is read again before a credential is committed: whether it is of use, and whether it may still be handed out. */
-import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
-import { BrokerError, type Failure } from '../errors.ts'
-import type { IssueRequest } from '../rpc/issuing.ts'
-import type { TenantParts } from './core/context.ts'
-import { tenantRecord } from './core/tenantRow.ts'
-import type { MintedFor } from './issuingMinting.ts'
-import { grantedTtl, standing, ttlCeiling } from './standing.ts'
-import { keyByUid } from './turnKeys/rows.ts'
+import type { ChosenUrls } from '../../cloudflare/iceUrls.ts'
+import { BrokerError, type Failure } from '../../errors.ts'
+import type { IssueRequest } from '../../rpc/issuing.ts'
+import type { TenantParts } from '../core/context.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { grantedTtl, standing, ttlCeiling } from './eligibility.ts'
+import type { MintedFor } from './pendingMint.ts'
 
 /** The failure, if what was minted helps nobody: without a relay, or over before it came. */
 export function unusable(urls: ChosenUrls, expiresAt: number, now: number): Failure | undefined {

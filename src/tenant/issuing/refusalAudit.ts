@@ -2,12 +2,12 @@
  * Refusals in the audit trail: one row for each asker, subject and code a minute, however many there were. A flood must
  * not write rows, so the rest is counted in memory and added when the minute is over; an object that dies loses that count.
  */
-import { ERRORS, type ErrorCode } from '../errors.ts'
-import type { IssueRequest } from '../rpc/issuing.ts'
-import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './core/context.ts'
-import { findSubject } from './ledger/subjects.ts'
-import { askerName } from './standing.ts'
+import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { IssueRequest } from '../../rpc/issuing.ts'
+import { audit } from '../../storage/audit.ts'
+import type { TenantParts } from '../core/context.ts'
+import { findSubject } from '../ledger/subjects.ts'
+import { askerName } from './eligibility.ts'
 
 const FLUSH_JOB = 'count-refusals'
 const MINUTE_MS = 60_000
