@@ -2,13 +2,13 @@
  * A tenant whose storage is set back to an earlier time (point-in-time recovery of Durable Objects: 30 days), or was lost
  * and is set up anew. What was taken away since is there again, so the tenant comes back suspended: an operator looks first.
  */
-import type { TenantView } from '../contract/tenants.ts'
-import { BrokerError } from '../errors.ts'
-import type { Bookmarks, ComingBack } from '../rpc/restore.ts'
-import * as log from '../storage/log.ts'
-import { publish, recordChange } from './core/changes.ts'
-import type { TenantParts } from './core/context.ts'
-import { describeTenant } from './lifecycle.ts'
+import type { TenantView } from '../../contract/tenants.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Bookmarks, ComingBack } from '../../rpc/restore.ts'
+import * as log from '../../storage/log.ts'
+import { publish, recordChange } from '../core/changes.ts'
+import type { TenantParts } from '../core/context.ts'
+import { describeTenant } from './tenant.ts'
 
 /** Its row is gone where the storage was really set back, because it is written before that is ordered. */
 export const SET_BACK_JOB = 'set-back'

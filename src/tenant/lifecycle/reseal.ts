@@ -3,13 +3,13 @@
  * is stands in the transaction that moved the secrets, so that a crash anywhere leaves nothing half done. A secret that
  * does not open is counted and left as it is. The version goes up with every move: what was sealed before opens no more.
  */
-import { open, rootKeyOf, seal } from '../crypto/seal.ts'
-import { BrokerError } from '../errors.ts'
-import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
-import { audit } from '../storage/audit.ts'
-import type { TenantParts } from './core/context.ts'
-import { noteRootKey, rootKeysInUse } from './core/rootKeyUse.ts'
-import { tenantRecord } from './core/tenantRow.ts'
+import { open, rootKeyOf, seal } from '../../crypto/seal.ts'
+import { BrokerError } from '../../errors.ts'
+import type { ResealOrder, ResealReport } from '../../rpc/reseal.ts'
+import { audit } from '../../storage/audit.ts'
+import type { TenantParts } from '../core/context.ts'
+import { noteRootKey, rootKeysInUse } from '../core/rootKeyUse.ts'
+import { tenantRecord } from '../core/tenantRow.ts'
 
 interface Progress extends Record<string, SqlStorageValue> {
   number: number
