@@ -1,5 +1,5 @@
 // `npm run client:build`: the browser library as one minified ES module, for the package (dist/client) and for the Worker
-// (src/http/clientScript.ts), and its digest where pages are shown how to pin it. With --check it writes nothing, and exits
+// (src/http/routes/browser/clientScript.ts), and its digest where pages are shown how to pin it. With --check it writes nothing, and exits
 // 1 when what is committed is out of date; with --package, as npm runs it after an install, it writes the package's only.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -26,7 +26,7 @@ const integrity = `sha384-${digest.toString('base64')}`
 const release = `${version}-${digest.toString('hex').slice(0, 8)}`
 
 const committed: [file: string, text: string][] = [
-  ['src/http/clientScript.ts', generated()],
+  ['src/http/routes/browser/clientScript.ts', generated()],
   ...PINNED.map((file): [string, string] => [file, pinned(read(file))]),
 ]
 const stale = committed.filter(([file, text]) => text !== current(file))

@@ -1,7 +1,7 @@
 /** The browser library as the broker serves it: to every page, cached well, and exactly what its digest says. */
 
 import { describe, expect, it } from 'vitest'
-import { CLIENT_SCRIPT } from '../src/http/clientScript.ts'
+import { CLIENT_SCRIPT } from '../src/http/routes/browser/clientScript.ts'
 import { newBroker } from './support/broker.ts'
 import { expectProblem } from './support/doors.ts'
 

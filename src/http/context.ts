@@ -5,7 +5,7 @@ import type { TenantSnapshot } from '../cache/entries.ts'
 import type { RouteName } from '../contract/routes.ts'
 import type { Config } from '../env.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Edge } from './edge.ts'
+import type { Edge } from './isolateCache.ts'
 
 export interface AppEnv {
   Bindings: Env

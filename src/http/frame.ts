@@ -5,7 +5,7 @@ import { isLoopbackHost } from '../contract/hosts.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError } from '../errors.ts'
 import type { AppEnv, Ctx } from './context.ts'
-import type { Edge } from './edge.ts'
+import type { Edge } from './isolateCache.ts'
 
 const HSTS = 'max-age=31536000'
 

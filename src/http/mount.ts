@@ -1,8 +1,8 @@
 /** Mounts a handler under its route of the contract: with it come the guard, the deadline and the log's route name. */
 import { ROUTES, type Route, type RouteName } from '../contract/routes.ts'
 import { BrokerError } from '../errors.ts'
+import { guard } from './caller/guard.ts'
 import type { App, Ctx } from './context.ts'
-import { guard } from './guard.ts'
 
 /** Works through the request up to its last byte, and returns what is to be done then. */
 export type Handler = (c: Ctx) => Promise<() => Promise<Response>> | (() => Promise<Response>)

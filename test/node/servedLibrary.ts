@@ -5,7 +5,7 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll } from 'vitest'
 import type { IceServersClient, IceServersOptions } from '../../src/client/api.ts'
-import { CLIENT_SCRIPT } from '../../src/http/clientScript.ts'
+import { CLIENT_SCRIPT } from '../../src/http/routes/browser/clientScript.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,13 +1,13 @@
 /** Tenants at the admin door, and a tenant's view of itself at the server door. */
-import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../contract/tenants.ts'
-import { BrokerError } from '../errors.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App, Ctx } from './context.ts'
-import { idempotencyOf } from './idempotencyKey.ts'
-import { mount } from './mount.ts'
-import { readPage, writePage } from './pages.ts'
-import { accountObject, ask, askOnce, tenantObject } from './reach.ts'
+import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../../contract/tenants.ts'
+import { BrokerError } from '../../errors.ts'
+import { readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App, Ctx } from '../context.ts'
+import { idempotencyOf } from '../idempotencyKey.ts'
+import { mount } from '../mount.ts'
+import { accountObject, ask, askOnce, tenantObject } from '../objects.ts'
+import { readPage, writePage } from '../pages.ts'
 
 export function tenantDoor(app: App): void {
   mount(app, 'tenantSelf', (c) => async () => described(c, await describe(c)))

@@ -1,11 +1,11 @@
 /** The audit trails: a tenant's at the server door, the Account's at the admin door. */
-import { AUDIT_FILTERS, type AuditFilter } from '../contract/auditEvents.ts'
-import { malformed } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App, Ctx } from './context.ts'
-import { mount } from './mount.ts'
-import { readPage, writePage } from './pages.ts'
-import { accountObject, ask, tenantObject } from './reach.ts'
+import { AUDIT_FILTERS, type AuditFilter } from '../../contract/auditEvents.ts'
+import { malformed } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App, Ctx } from '../context.ts'
+import { mount } from '../mount.ts'
+import { accountObject, ask, tenantObject } from '../objects.ts'
+import { readPage, writePage } from '../pages.ts'
 
 const MAX_FILTER_CHARACTERS = 128
 

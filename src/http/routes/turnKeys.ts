@@ -1,14 +1,14 @@
 /** What Cloudflare has no call for: rotating a TURN key, and importing one with its secret. */
-import { TurnKeyImport, TurnKeyRotate } from '../contract/turnKeys.ts'
-import { TurnKeyUid } from '../contract/values.ts'
-import { noSuchTurnKey } from '../errors.ts'
-import { attemptOf, confirmAnswer } from './attempts.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { idempotencyOf } from './idempotencyKey.ts'
-import { mount } from './mount.ts'
-import { ask, askOnce, tenantObject } from './reach.ts'
+import { TurnKeyImport, TurnKeyRotate } from '../../contract/turnKeys.ts'
+import { TurnKeyUid } from '../../contract/values.ts'
+import { noSuchTurnKey } from '../../errors.ts'
+import { readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { idempotencyOf } from '../idempotencyKey.ts'
+import { mount } from '../mount.ts'
+import { ask, askOnce, tenantObject } from '../objects.ts'
+import { attemptOf, confirmAnswer } from '../sdkRetries.ts'
 
 export function turnKeyChangesDoor(app: App): void {
   mount(app, 'turnKeyRotate', async (c) => {

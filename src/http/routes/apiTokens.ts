@@ -1,14 +1,14 @@
 /** API tokens at the admin door. The token itself is in the answer of create and roll, and nowhere else. */
-import { ApiTokenCreate, ApiTokenRoll } from '../contract/apiTokens.ts'
-import { ApiTokenId } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App, Ctx } from './context.ts'
-import { idempotencyOf } from './idempotencyKey.ts'
-import { mount } from './mount.ts'
-import { readPage, writePage } from './pages.ts'
-import { ask, askOnce, tenantObject } from './reach.ts'
+import { ApiTokenCreate, ApiTokenRoll } from '../../contract/apiTokens.ts'
+import { ApiTokenId } from '../../contract/values.ts'
+import { BrokerError } from '../../errors.ts'
+import { readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App, Ctx } from '../context.ts'
+import { idempotencyOf } from '../idempotencyKey.ts'
+import { mount } from '../mount.ts'
+import { ask, askOnce, tenantObject } from '../objects.ts'
+import { readPage, writePage } from '../pages.ts'
 
 export function apiTokenDoor(app: App): void {
   mount(app, 'apiTokenList', async (c) => {

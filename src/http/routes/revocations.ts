@@ -1,13 +1,13 @@
 /** Revocations and bans at the server door. */
-import { BanCreate, BanId, RevocationCreate, RevocationId } from '../contract/revocations.ts'
-import { BrokerError } from '../errors.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { idempotencyOf } from './idempotencyKey.ts'
-import { mount } from './mount.ts'
-import { readPage, writePage } from './pages.ts'
-import { ask, tenantObject } from './reach.ts'
+import { BanCreate, BanId, RevocationCreate, RevocationId } from '../../contract/revocations.ts'
+import { BrokerError } from '../../errors.ts'
+import { readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { idempotencyOf } from '../idempotencyKey.ts'
+import { mount } from '../mount.ts'
+import { ask, tenantObject } from '../objects.ts'
+import { readPage, writePage } from '../pages.ts'
 
 export function revocationDoor(app: App): void {
   mount(app, 'revocationCreate', async (c) => {

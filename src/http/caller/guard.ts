@@ -2,19 +2,19 @@
  * Who may come in. Order of work: syntax, checksum, rates, the edge's snapshot; an object is asked last, and by the
  * operation itself: the Tenant has the last word on every caller. What it refused is remembered for ten seconds.
  */
-import { readAdminToken } from '../auth/admin.ts'
-import { readApiToken } from '../auth/apiTokens.ts'
-import { bearerOf } from '../auth/bearer.ts'
-import type { Caller } from '../auth/caller.ts'
-import { readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
-import type { Route } from '../contract/routes.ts'
-import type { Scope } from '../contract/scopes.ts'
-import { TenantId, TurnKeyUid } from '../contract/values.ts'
-import { BrokerError, type ErrorCode, noSuchTurnKey } from '../errors.ts'
-import type { Ctx } from './context.ts'
+import { readAdminToken } from '../../auth/admin.ts'
+import { readApiToken } from '../../auth/apiTokens.ts'
+import { bearerOf } from '../../auth/bearer.ts'
+import type { Caller } from '../../auth/caller.ts'
+import { readEntry, snapshotKey, TenantSnapshot } from '../../cache/entries.ts'
+import type { Route } from '../../contract/routes.ts'
+import type { Scope } from '../../contract/scopes.ts'
+import { TenantId, TurnKeyUid } from '../../contract/values.ts'
+import { BrokerError, type ErrorCode, noSuchTurnKey } from '../../errors.ts'
+import type { Ctx } from '../context.ts'
+import { accountObject, ask, tenantExists, tenantObject } from '../objects.ts'
 import { greet } from './cors.ts'
-import { limitAddress, limitTenant } from './rates.ts'
-import { accountObject, ask, tenantExists, tenantObject } from './reach.ts'
+import { limitAddress, limitTenant } from './rateLimits.ts'
 
 export interface Verdict {
   /** Runs the operation; if the Tenant refuses the token in it, the refusal is remembered. */

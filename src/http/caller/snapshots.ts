@@ -1,8 +1,8 @@
 /** The tenant's snapshot as the browser door needs it: from this isolate, from KV, or from the Tenant itself. */
-import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../cache/entries.ts'
-import { BrokerError } from '../errors.ts'
-import type { Ctx } from './context.ts'
-import { ask, tenantExists, tenantObject } from './reach.ts'
+import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../../cache/entries.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Ctx } from '../context.ts'
+import { ask, tenantExists, tenantObject } from '../objects.ts'
 
 /**
  * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: one

@@ -2,16 +2,16 @@
  * Cloudflare's credential calls, served under the same paths: a back end written for `rtc.live.cloudflare.com` works by
  * changing host and token. And the same credential in the dialect of draft-uberti-behave-turn-rest-00.
  */
-import { GenerateRequest, Subject, type TurnRestAnswer, Username } from '../contract/credentials.ts'
-import { TurnKeyUid } from '../contract/values.ts'
-import { BrokerError, noSuchTurnKey } from '../errors.ts'
-import type { Issued, IssueRequest } from '../rpc/issuing.ts'
-import { malformed, readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App, Ctx } from './context.ts'
-import { secondsLeft } from './iceServers.ts'
-import { mount } from './mount.ts'
-import { ask, tenantObject } from './reach.ts'
+import { GenerateRequest, Subject, type TurnRestAnswer, Username } from '../../../contract/credentials.ts'
+import { TurnKeyUid } from '../../../contract/values.ts'
+import { BrokerError, noSuchTurnKey } from '../../../errors.ts'
+import type { Issued, IssueRequest } from '../../../rpc/issuing.ts'
+import { malformed, readJson } from '../../body.ts'
+import { callOf, tenantOf } from '../../call.ts'
+import type { App, Ctx } from '../../context.ts'
+import { mount } from '../../mount.ts'
+import { ask, tenantObject } from '../../objects.ts'
+import { secondsLeft } from '../browser/iceServers.ts'
 
 export function credentialTwins(app: App): void {
   /** 201 with a list of servers. */

@@ -2,19 +2,19 @@
  * The browser door: a client token, or a JWT of the tenant's own identity provider, in; ICE servers out. The token comes as `Authorization: Bearer`, or as form field
  * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
  */
-import { bearerOf } from '../auth/bearer.ts'
-import { type IceServersAnswer, IceServersRequest } from '../contract/credentials.ts'
-import { MAX_TTL_SECONDS } from '../contract/policy.ts'
-import { instant, TenantId } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
-import type { Issued, StunOnly } from '../rpc/issuing.ts'
-import { malformed, readBytes, readJson } from './body.ts'
-import { identify } from './browserCaller.ts'
-import type { App, Ctx } from './context.ts'
-import { answerPreflight, greet, readOrigin, settleOrigin } from './cors.ts'
-import { mount } from './mount.ts'
-import { limitAddress, limitSubject } from './rates.ts'
-import { ask, tenantObject } from './reach.ts'
+import { bearerOf } from '../../../auth/bearer.ts'
+import { type IceServersAnswer, IceServersRequest } from '../../../contract/credentials.ts'
+import { MAX_TTL_SECONDS } from '../../../contract/policy.ts'
+import { instant, TenantId } from '../../../contract/values.ts'
+import { BrokerError } from '../../../errors.ts'
+import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
+import { malformed, readBytes, readJson } from '../../body.ts'
+import { identify } from '../../caller/browserCaller.ts'
+import { answerPreflight, greet, readOrigin, settleOrigin } from '../../caller/cors.ts'
+import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
+import type { App, Ctx } from '../../context.ts'
+import { mount } from '../../mount.ts'
+import { ask, tenantObject } from '../../objects.ts'
 
 const STUN_ONLY_SECONDS = 60
 const LEAST_REFRESH_SECONDS = 5

@@ -1,6 +1,6 @@
 /** The soft rates at the edge: per address block, per tenant. Exact limits are the Tenant's. */
-import { BrokerError } from '../errors.ts'
-import type { Ctx } from './context.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Ctx } from '../context.ts'
 
 /** The limiters count in windows of 60 s and do not say when one ends. */
 const RETRY_AFTER_SECONDS = 30

@@ -1,8 +1,8 @@
 /** The browser library, as a script for every page: it holds no secret. Which version there is is clientScript.ts. */
-import { BrokerError } from '../errors.ts'
+import { BrokerError } from '../../../errors.ts'
+import type { App, Ctx } from '../../context.ts'
+import { mount } from '../../mount.ts'
 import { CLIENT_SCRIPT } from './clientScript.ts'
-import type { App, Ctx } from './context.ts'
-import { mount } from './mount.ts'
 
 const AN_HOUR = 'public, max-age=3600'
 const FOR_GOOD = 'public, max-age=31536000, immutable'

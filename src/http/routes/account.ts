@@ -1,8 +1,8 @@
 /** The account at the admin door: its state, and the order to sweep it now. */
-import { callOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { mount } from './mount.ts'
-import { accountObject, ask } from './reach.ts'
+import { callOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { mount } from '../mount.ts'
+import { accountObject, ask } from '../objects.ts'
 
 export function accountDoor(app: App): void {
   mount(app, 'accountGet', (c) => async () => c.json(await ask(accountObject(c).describe())))

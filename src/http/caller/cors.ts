@@ -2,12 +2,12 @@
  * CORS of the browser door: exact origins of the tenant's policy, on errors too, so that a page can read why it was
  * refused. An origin binds browsers, not thieves. The Tenant decides again when a credential is issued.
  */
-import { isFresh, type TenantSnapshot } from '../cache/entries.ts'
-import { WebOrigin } from '../contract/policy.ts'
-import { TenantId } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
-import type { Ctx } from './context.ts'
-import { tenantExists } from './reach.ts'
+import { isFresh, type TenantSnapshot } from '../../cache/entries.ts'
+import { WebOrigin } from '../../contract/policy.ts'
+import { TenantId } from '../../contract/values.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Ctx } from '../context.ts'
+import { tenantExists } from '../objects.ts'
 import { askedSnapshot, knownSnapshot } from './snapshots.ts'
 
 const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'

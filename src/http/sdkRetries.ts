@@ -2,7 +2,7 @@
 
 import type { Attempt } from '../rpc/turnKeys.ts'
 import type { Ctx } from './context.ts'
-import { tenantObject } from './reach.ts'
+import { tenantObject } from './objects.ts'
 
 /** Counts as the official SDK sends them; any other is no count. */
 const COUNT = /^(0|[1-9][0-9]?)$/

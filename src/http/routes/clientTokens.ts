@@ -1,10 +1,10 @@
 /** Client tokens at the server door. */
-import { ClientTokenCreate } from '../contract/clientTokens.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { mount } from './mount.ts'
-import { ask, tenantObject } from './reach.ts'
+import { ClientTokenCreate } from '../../contract/clientTokens.ts'
+import { readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { mount } from '../mount.ts'
+import { ask, tenantObject } from '../objects.ts'
 
 export function clientTokenDoor(app: App): void {
   mount(app, 'clientTokenCreate', async (c) => {

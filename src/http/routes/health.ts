@@ -1,9 +1,9 @@
 /** Is it up, can it work. Says yes or no, and why to nobody. */
-import type { RootKeys } from '../crypto/rootKeys.ts'
-import { parseConfig } from '../env.ts'
-import type { App, Ctx } from './context.ts'
-import { mount } from './mount.ts'
-import { accountObject, ask } from './reach.ts'
+import type { RootKeys } from '../../crypto/rootKeys.ts'
+import { parseConfig } from '../../env.ts'
+import type { App, Ctx } from '../context.ts'
+import { mount } from '../mount.ts'
+import { accountObject, ask } from '../objects.ts'
 
 const READY_DEADLINE_MS = 3_000
 

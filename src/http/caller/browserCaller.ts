@@ -1,9 +1,9 @@
 /** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
-import { isClientToken, readClientToken } from '../auth/clientTokens.ts'
-import { isTenantJwt, readTenantJwt, type Trust } from '../auth/tenantJwts.ts'
-import { BrokerError } from '../errors.ts'
-import type { Asker } from '../rpc/issuing.ts'
-import type { Ctx } from './context.ts'
+import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
+import { isTenantJwt, readTenantJwt, type Trust } from '../../auth/tenantJwts.ts'
+import { BrokerError } from '../../errors.ts'
+import type { Asker } from '../../rpc/issuing.ts'
+import type { Ctx } from '../context.ts'
 import { tenantSnapshot } from './snapshots.ts'
 
 export interface BrowserCaller {

@@ -2,19 +2,19 @@
  * TURN keys in Cloudflare's own shape: `/client/v4/accounts/{account_id}/calls/turn_keys`, where `account_id` is the
  * tenant's id. A look-up is answered from KV while the Tenant confirmed it within a minute.
  */
-import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../cache/entries.ts'
-import { TurnKeyWrite } from '../contract/turnKeys.ts'
-import { TurnKeyUid } from '../contract/values.ts'
-import { noSuchTurnKey } from '../errors.ts'
-import type { LookedUp } from '../rpc/turnKeys.ts'
-import { attemptOf, confirmAnswer } from './attempts.ts'
-import { readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App, Ctx } from './context.ts'
-import { edgeGrants } from './guard.ts'
-import { idempotencyOf } from './idempotencyKey.ts'
-import { mount } from './mount.ts'
-import { ask, askOnce, tenantObject } from './reach.ts'
+import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../../../cache/entries.ts'
+import { TurnKeyWrite } from '../../../contract/turnKeys.ts'
+import { TurnKeyUid } from '../../../contract/values.ts'
+import { noSuchTurnKey } from '../../../errors.ts'
+import type { LookedUp } from '../../../rpc/turnKeys.ts'
+import { readJson } from '../../body.ts'
+import { callOf, tenantOf } from '../../call.ts'
+import { edgeGrants } from '../../caller/guard.ts'
+import type { App, Ctx } from '../../context.ts'
+import { idempotencyOf } from '../../idempotencyKey.ts'
+import { mount } from '../../mount.ts'
+import { ask, askOnce, tenantObject } from '../../objects.ts'
+import { attemptOf, confirmAnswer } from '../../sdkRetries.ts'
 
 export function turnKeyDoor(app: App): void {
   mount(app, 'turnKeyList', (c) => async () => {

@@ -1,8 +1,8 @@
 /** Operators' door to the root keys: order that everything moves to the one in front, and see how far it is. */
-import { callOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { mount } from './mount.ts'
-import { accountObject, ask } from './reach.ts'
+import { callOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { mount } from '../mount.ts'
+import { accountObject, ask } from '../objects.ts'
 
 export function resealDoor(app: App): void {
   mount(app, 'resealOrder', (c) => async () => {

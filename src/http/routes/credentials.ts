@@ -1,14 +1,14 @@
 /** Live credentials and subjects at the server door. Never a password, never a subject in a URL. */
-import { SubjectId } from '../contract/credentials.ts'
-import { SubjectSearch } from '../contract/revocations.ts'
-import { TurnKeyUid } from '../contract/values.ts'
-import { BrokerError } from '../errors.ts'
-import { malformed, readJson } from './body.ts'
-import { callOf, tenantOf } from './callOf.ts'
-import type { App } from './context.ts'
-import { mount } from './mount.ts'
-import { readPage, writePage } from './pages.ts'
-import { ask, tenantObject } from './reach.ts'
+import { SubjectId } from '../../contract/credentials.ts'
+import { SubjectSearch } from '../../contract/revocations.ts'
+import { TurnKeyUid } from '../../contract/values.ts'
+import { BrokerError } from '../../errors.ts'
+import { malformed, readJson } from '../body.ts'
+import { callOf, tenantOf } from '../call.ts'
+import type { App } from '../context.ts'
+import { mount } from '../mount.ts'
+import { ask, tenantObject } from '../objects.ts'
+import { readPage, writePage } from '../pages.ts'
 
 export function credentialDoor(app: App): void {
   mount(app, 'credentialList', async (c) => {
