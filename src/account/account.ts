@@ -20,7 +20,10 @@ import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
 import { answering, transaction } from '../storage/object.ts'
-import { spend } from './budget.ts'
+import { spend } from './apiCalls/budget.ts'
+import { observe } from './apiCalls/upstreamLimits.ts'
+import type { AccountParts } from './context.ts'
+import { describeAccount } from './describe.ts'
 import {
   buryTenant,
   CREATION_JOB,
@@ -32,16 +35,13 @@ import {
   type TenantCreation,
 } from './directory.ts'
 import { claimIssuers } from './issuers.ts'
-import type { AccountParts } from './parts.ts'
-import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './resealing.ts'
-import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './restoring.ts'
-import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys.ts'
+import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './restore.ts'
+import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys/inUse.ts'
+import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
-import { orderSweep, sweep } from './sweeping.ts'
-import { ensureSweep, SWEEP_JOB } from './sweepRows.ts'
+import { ensureSweep, SWEEP_JOB } from './sweep/rows.ts'
+import { orderSweep, sweep } from './sweep/sweep.ts'
 import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys.ts'
-import { observe } from './upstream.ts'
-import { describeAccount } from './view.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #parts: AccountParts | { readonly misconfigured: string }

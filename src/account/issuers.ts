@@ -2,7 +2,7 @@
 import type { IssuerPair } from '../contract/issuers.ts'
 import { BrokerError } from '../errors.ts'
 import * as log from '../storage/log.ts'
-import type { AccountParts } from './parts.ts'
+import type { AccountParts } from './context.ts'
 
 /** Inside a transaction. Throws `conflict` when one of them is another tenant's; then none is claimed. */
 export function claimIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {

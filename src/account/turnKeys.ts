@@ -2,10 +2,10 @@
 
 import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import { spend } from './budget.ts'
-import type { AccountParts } from './parts.ts'
-import { ensureSweep } from './sweepRows.ts'
-import { countKeys } from './upstream.ts'
+import { spend } from './apiCalls/budget.ts'
+import { countKeys } from './apiCalls/upstreamLimits.ts'
+import type { AccountParts } from './context.ts'
+import { ensureSweep } from './sweep/rows.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000

@@ -3,15 +3,15 @@
  * object for one bounded batch after the other; the object holds its own progress, this is the last that it told.
  */
 
-import { actorOf, type Caller, type Request } from '../auth/caller.ts'
-import type { ResealView } from '../contract/reseal.ts'
-import { instant } from '../contract/values.ts'
-import { BrokerError, type Result } from '../errors.ts'
-import type { ResealReport } from '../rpc/reseal.ts'
-import { audit } from '../storage/audit.ts'
-import type { Job, JobOutcome } from '../storage/jobs.ts'
-import type { AccountParts } from './parts.ts'
-import { keepUses, noteUses, rootKeysInUse } from './rootKeys.ts'
+import { actorOf, type Caller, type Request } from '../../auth/caller.ts'
+import type { ResealView } from '../../contract/reseal.ts'
+import { instant } from '../../contract/values.ts'
+import { BrokerError, type Result } from '../../errors.ts'
+import type { ResealReport } from '../../rpc/reseal.ts'
+import { audit } from '../../storage/audit.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import type { AccountParts } from '../context.ts'
+import { keepUses, noteUses, rootKeysInUse } from './inUse.ts'
 
 export const RESEAL_JOB = 'reseal'
 const ROWS_A_BATCH = 200

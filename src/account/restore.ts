@@ -8,8 +8,8 @@ import type { RestoredTenant, TenantView } from '../contract/tenants.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'
+import type { AccountParts } from './context.ts'
 import { setUpTenant, type TenantRow, tenantRow } from './directory.ts'
-import type { AccountParts } from './parts.ts'
 
 export const RESTORE_JOB = 'restore-tenant'
 const TAKEOVER_MS = 30_000

@@ -4,18 +4,19 @@
  * reported and never touched. A run is done in shares, so that it keeps no other work waiting.
  */
 
-import { actorOf } from '../auth/caller.ts'
-import type { ListedKey as UpstreamKey } from '../cloudflare/turnKeys.ts'
-import type { FindingClass, SweepView } from '../contract/account.ts'
-import type { Result } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { Examination, Examined, ListedKey } from '../rpc/sweep.ts'
-import { audit } from '../storage/audit.ts'
-import type { JobOutcome } from '../storage/jobs.ts'
-import * as log from '../storage/log.ts'
-import { isTenant } from './directory.ts'
+import { actorOf } from '../../auth/caller.ts'
+import type { ListedKey as UpstreamKey } from '../../cloudflare/turnKeys.ts'
+import type { FindingClass, SweepView } from '../../contract/account.ts'
+import type { Result } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import type { Examination, Examined, ListedKey } from '../../rpc/sweep.ts'
+import { audit } from '../../storage/audit.ts'
+import type { JobOutcome } from '../../storage/jobs.ts'
+import * as log from '../../storage/log.ts'
+import type { AccountParts } from '../context.ts'
+import { isTenant } from '../directory.ts'
+import { type Listed, ownerOfTurnKey, type UpstreamList } from '../turnKeys.ts'
 import { type Finding, forgetFindings, keepFindings, recordFindings } from './findings.ts'
-import type { AccountParts } from './parts.ts'
 import {
   forgetOldCreations,
   isAnythingToSweep,
@@ -24,8 +25,7 @@ import {
   sweepRow,
   sweepView,
   tenantOfCreation,
-} from './sweepRows.ts'
-import { type Listed, ownerOfTurnKey, type UpstreamList } from './turnKeys.ts'
+} from './rows.ts'
 
 /** A run whose calls were all used up goes on after this. */
 const REST_AFTER_MS = 300_000

@@ -3,7 +3,7 @@
  * says, 5 minutes at most; after that one call goes through, and its answer closes it or opens it again. The calls
  * that `Ratelimit` says are left only ever lower the broker's own budget. Pure but for the one row.
  */
-import type { Observed } from '../cloudflare/rateHeaders.ts'
+import type { Observed } from '../../cloudflare/rateHeaders.ts'
 
 const DEFAULT_BLOCK_SECONDS = 60
 const MAX_BLOCK_SECONDS = 300

@@ -4,9 +4,9 @@
  * Cloudflare itself says of its limits is upstream.ts: it can only make this less.
  */
 
-import { type ErrorCode, type Failure, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import type { Spending } from '../rpc/budget.ts'
-import { blockedUntil, callsLeft, countCall, upstreamRow } from './upstream.ts'
+import { type ErrorCode, type Failure, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
+import type { Spending } from '../../rpc/budget.ts'
+import { blockedUntil, callsLeft, countCall, upstreamRow } from './upstreamLimits.ts'
 
 export const WINDOW_MS = 300_000
 const BUCKET_MS = 10_000

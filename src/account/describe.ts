@@ -2,11 +2,11 @@
 
 import type { AccountView } from '../contract/account.ts'
 import { instant } from '../contract/values.ts'
-import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget.ts'
-import type { AccountParts } from './parts.ts'
-import { rootKeysInUse } from './rootKeys.ts'
-import { sweepView } from './sweepRows.ts'
-import { blockedUntil, callsLeft, upstreamRow } from './upstream.ts'
+import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './apiCalls/budget.ts'
+import { blockedUntil, callsLeft, upstreamRow } from './apiCalls/upstreamLimits.ts'
+import type { AccountParts } from './context.ts'
+import { rootKeysInUse } from './rootKeys/inUse.ts'
+import { sweepView } from './sweep/rows.ts'
 
 /** Cloudflare's bound on TURN keys of one account. */
 const MAX_ACCOUNT_KEYS = 1_000

@@ -1,8 +1,8 @@
 /** The sweep's own row, and the creations by which a marker leads to a tenant. */
-import type { SweepView } from '../contract/account.ts'
-import { instant } from '../contract/values.ts'
+import type { SweepView } from '../../contract/account.ts'
+import { instant } from '../../contract/values.ts'
+import type { AccountParts } from '../context.ts'
 import { countFindings, firstFindings } from './findings.ts'
-import type { AccountParts } from './parts.ts'
 
 export const SWEEP_JOB = 'sweep'
 export const SWEEP_EVERY_MS = 3_600_000
