@@ -1,7 +1,7 @@
 /** API tokens at the admin door: shown once, listed, rolled with an overlap, deleted. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { MAX_API_TOKENS } from '../src/contract/apiTokens.ts'
+import { MAX_API_TOKENS } from '../src/contract/resources/apiTokens.ts'
 import { SCOPES } from '../src/contract/scopes.ts'
 import type { Answer } from './support/answer.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant } from './support/broker.ts'

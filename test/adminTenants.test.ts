@@ -1,7 +1,7 @@
 /** Tenants at the admin door: created, listed in pages, changed by merge patch, suspended. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_POLICY } from '../src/contract/policy.ts'
+import { DEFAULT_POLICY } from '../src/contract/policy/policy.ts'
 import type { Answer } from './support/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { furnish } from './support/callers.ts'

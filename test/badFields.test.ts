@@ -1,7 +1,7 @@
 /** Fields of a body that are missing, of a wrong type or out of bounds are a 400 that names the field, not its value. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { Policy } from '../src/contract/policy.ts'
+import type { Policy } from '../src/contract/policy/policy.ts'
 import { type BodyRoute, bodyTargets, notRefused, sendTo } from './support/bodies.ts'
 import { newBroker, newTenant } from './support/broker.ts'
 import { shown } from './support/contract.ts'

@@ -1,7 +1,7 @@
 /** How a sweep runs: when, with how many questions upstream, over crashes, silent tenants and lists that cannot be had. */
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
-import type { AccountView } from '../src/contract/account.ts'
+import type { AccountView } from '../src/contract/resources/account.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from './support/broker.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from './support/clock.ts'
 import { expectFailure } from './support/errors.ts'

@@ -1,7 +1,7 @@
 /** A tenant's own users at the browser door with the JWTs of their identity provider, one that nobody here wrote. */
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { JWT_ALGORITHMS } from '../src/contract/issuers.ts'
+import { JWT_ALGORITHMS } from '../src/contract/policy/issuers.ts'
 import { expectStatus, newBroker } from './support/broker.ts'
 import { MINUTE_MS, passTime } from './support/clock.ts'
 import { APP, askIceServers, auditOf, expectProblem, postForm, served } from './support/doors.ts'

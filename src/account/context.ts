@@ -1,6 +1,6 @@
 /** What the Account's operations work with. Built once per object; passed in, so that each operation is a function. */
 import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
-import type { Region } from '../contract/tenants.ts'
+import type { Region } from '../contract/resources/tenants.ts'
 import type { RootKeys } from '../crypto/rootKeys.ts'
 import type { TenantPort } from '../rpc/ports.ts'
 import type { Idempotency } from '../storage/idempotency.ts'

@@ -1,9 +1,9 @@
 /** The account as an operator sees it: the budget, how many keys there are, what the sweep found. */
 
-import type { AccountView } from '../contract/account.ts'
+import type { AccountView } from '../contract/resources/account.ts'
 import { instant } from '../contract/values.ts'
-import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './apiCalls/budget.ts'
-import { blockedUntil, callsLeft, upstreamRow } from './apiCalls/upstreamLimits.ts'
+import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget/budget.ts'
+import { blockedUntil, callsLeft, upstreamRow } from './budget/upstreamLimits.ts'
 import type { AccountParts } from './context.ts'
 import { rootKeysInUse } from './rootKeys/inUse.ts'
 import { sweepView } from './sweep/rows.ts'

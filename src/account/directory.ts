@@ -3,9 +3,9 @@
  * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
  */
 import { actorOf, type Caller, type Request } from '../auth/caller.ts'
-import { pairOf } from '../contract/issuers.ts'
-import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy.ts'
-import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/tenants.ts'
+import { pairOf } from '../contract/policy/issuers.ts'
+import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../contract/policy/policy.ts'
+import type { Region, TenantCreate, TenantSummary, TenantView } from '../contract/resources/tenants.ts'
 import { instant } from '../contract/values.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import type { TenantReport } from '../rpc/tenants.ts'

@@ -1,5 +1,5 @@
 /** Which tenant an (issuer, audience) belongs to: one, so that no token opens two tenants. */
-import type { IssuerPair } from '../contract/issuers.ts'
+import type { IssuerPair } from '../contract/policy/issuers.ts'
 import { BrokerError } from '../errors.ts'
 import * as log from '../storage/log.ts'
 import type { AccountParts } from './context.ts'

@@ -4,7 +4,7 @@
  */
 
 import { actorOf } from '../auth/caller.ts'
-import type { RestoredTenant, TenantView } from '../contract/tenants.ts'
+import type { RestoredTenant, TenantView } from '../contract/resources/tenants.ts'
 import { BrokerError, unwrap } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
 import { audit } from '../storage/audit.ts'

@@ -2,8 +2,8 @@
 
 import type { ListedKey } from '../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import { spend } from './apiCalls/budget.ts'
-import { countKeys } from './apiCalls/upstreamLimits.ts'
+import { spend } from './budget/budget.ts'
+import { countKeys } from './budget/upstreamLimits.ts'
 import type { AccountParts } from './context.ts'
 import { ensureSweep } from './sweep/rows.ts'
 

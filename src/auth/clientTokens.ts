@@ -4,9 +4,9 @@
  */
 import { jwtVerify, SignJWT } from 'jose'
 import * as z from 'zod'
-import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/clientTokens.ts'
-import { Subject, Ttl } from '../contract/credentials.ts'
-import { WebOrigin } from '../contract/policy.ts'
+import { WebOrigin } from '../contract/policy/policy.ts'
+import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/resources/clientTokens.ts'
+import { Subject, Ttl } from '../contract/resources/credentials.ts'
 import { ApiTokenId, TurnKeyUid } from '../contract/values.ts'
 import { base64url, randomBytes } from '../crypto/encoding.ts'
 import { macKey } from '../crypto/mac.ts'

@@ -5,7 +5,7 @@
  */
 import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
-import { Jwk } from '../contract/issuers.ts'
+import { Jwk } from '../contract/policy/issuers.ts'
 
 const FETCH_DEADLINE_MS = 3_000
 const MAX_BYTES = 65_536

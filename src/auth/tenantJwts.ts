@@ -5,8 +5,8 @@
  */
 import { importJWK, jwtVerify } from 'jose'
 import * as z from 'zod'
-import { Subject } from '../contract/credentials.ts'
-import { type IssuerPair, type Jwk, JwtAlgorithm, pairOf, type TenantIssuer } from '../contract/issuers.ts'
+import { type IssuerPair, type Jwk, JwtAlgorithm, pairOf, type TenantIssuer } from '../contract/policy/issuers.ts'
+import { Subject } from '../contract/resources/credentials.ts'
 import { decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
 import type { Needing } from './jwks.ts'
 

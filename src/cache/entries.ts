@@ -3,7 +3,7 @@
  * after the Tenant confirmed it, and only if it is of this format and this tenant. Anything else is a miss.
  */
 import * as z from 'zod'
-import { TenantIssuers } from '../contract/issuers.ts'
+import { TenantIssuers } from '../contract/policy/issuers.ts'
 import { Scope } from '../contract/scopes.ts'
 
 export const FORMAT = 2

@@ -2,7 +2,7 @@
  * The browser library's entry: keeps one valid list of ICE servers. A list is never used past its end, at most one request
  * is in flight, and after a failure there is none before its time.
  */
-import type { IceServersAnswer } from '../contract/credentials.ts'
+import type { IceServersAnswer } from '../contract/resources/credentials.ts'
 import type {
   AttachOptions,
   IceServerList,

@@ -2,7 +2,7 @@
  * One attempt to get a list: token, request, and once more with a new token after a 401. A CORS simple request: a form
  * and no header of our own, so that there is no preflight. Never throws.
  */
-import type { IceServersAnswer } from '../contract/credentials.ts'
+import type { IceServersAnswer } from '../contract/resources/credentials.ts'
 import type { IceServersOptions } from './api.ts'
 import { SECOND_MS, within } from './clock.ts'
 

@@ -4,8 +4,8 @@
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
-import type { IssuerPair } from '../contract/issuers.ts'
-import type { TenantView } from '../contract/tenants.ts'
+import type { IssuerPair } from '../contract/policy/issuers.ts'
+import type { TenantView } from '../contract/resources/tenants.ts'
 import type { Result } from '../errors.ts'
 import type { Spending } from './budget.ts'
 import type { ResealOrder, ResealReport } from './reseal.ts'

@@ -1,8 +1,8 @@
 /** Setting a tenant up and changing it. */
 
-import type { IssuerPair } from '../contract/issuers.ts'
-import type { PolicyPatch } from '../contract/policy.ts'
-import type { Region, TenantPatch, TenantView } from '../contract/tenants.ts'
+import type { IssuerPair } from '../contract/policy/issuers.ts'
+import type { PolicyPatch } from '../contract/policy/policy.ts'
+import type { Region, TenantPatch, TenantView } from '../contract/resources/tenants.ts'
 import type { Call } from './calls.ts'
 
 /** What a tenant's object reports of itself. */

@@ -1,5 +1,5 @@
 /** Asking the Tenant about TURN keys, and what it answers. */
-import type { TurnKeyImport, TurnKeyView } from '../contract/turnKeys.ts'
+import type { TurnKeyImport, TurnKeyView } from '../contract/resources/turnKeys.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import type { Call } from './calls.ts'
 

@@ -1,5 +1,5 @@
 /** Reading an object's audit trail: filtered, page by page, newest first. */
-import type { AuditEventView, AuditFilter } from '../contract/auditEvents.ts'
+import type { AuditEventView, AuditFilter } from '../contract/resources/auditEvents.ts'
 import { instant } from '../contract/values.ts'
 import { paged } from './paging.ts'
 

@@ -3,14 +3,20 @@
  * This file is its RPC surface; each method is one operation of a file beside it, and answers a typed result.
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
-import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/apiTokens.ts'
-import type { AuditEventView } from '../contract/auditEvents.ts'
-import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/clientTokens.ts'
-import type { CredentialView } from '../contract/credentials.ts'
-import type { BanCreate, BanView, RevocationCreate, RevocationView, SubjectView } from '../contract/revocations.ts'
+import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/resources/apiTokens.ts'
+import type { AuditEventView } from '../contract/resources/auditEvents.ts'
+import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/resources/clientTokens.ts'
+import type { CredentialView } from '../contract/resources/credentials.ts'
+import type {
+  BanCreate,
+  BanView,
+  RevocationCreate,
+  RevocationView,
+  SubjectView,
+} from '../contract/resources/revocations.ts'
+import type { TenantView } from '../contract/resources/tenants.ts'
+import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/resources/turnKeys.ts'
 import type { Scope } from '../contract/scopes.ts'
-import type { TenantView } from '../contract/tenants.ts'
-import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from '../contract/turnKeys.ts'
 import type { Result } from '../errors.ts'
 import type { Call, Page } from '../rpc/calls.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'

@@ -1,7 +1,7 @@
 // The documents say what the code says. Each test names the document to correct, or the code that went without it.
 import { describe, expect, it } from 'vitest'
-import { AUDIT_FILTERS } from '../../src/contract/auditEvents.ts'
-import { DEFAULT_POLICY } from '../../src/contract/policy.ts'
+import { DEFAULT_POLICY } from '../../src/contract/policy/policy.ts'
+import { AUDIT_FILTERS } from '../../src/contract/resources/auditEvents.ts'
 import { ROUTES, type Route } from '../../src/contract/routes.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import { ERRORS } from '../../src/errors.ts'

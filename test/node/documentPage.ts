@@ -1,6 +1,6 @@
 // What the JavaScript of the documents finds around it: a page's fetch, a connection; and how it is run.
 import { expect } from 'vitest'
-import type { IceServersAnswer } from '../../src/contract/credentials.ts'
+import type { IceServersAnswer } from '../../src/contract/resources/credentials.ts'
 import { fencesOf, textOf } from './repository.ts'
 
 /** As a page of the policy's origin asks: refuses what would need a preflight, and hides what CORS does not allow. */

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RTCPeerConnection } from 'werift'
 import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../emulator/turnServer.ts'
-import type { IceServersAnswer } from '../../src/contract/credentials.ts'
+import type { IceServersAnswer } from '../../src/contract/resources/credentials.ts'
 import { type RunningBroker, startBroker } from './runningBroker.ts'
 
 const WITHIN_MS = 8_000

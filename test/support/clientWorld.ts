@@ -6,7 +6,7 @@
 import { onTestFinished, vi } from 'vitest'
 import type { Degraded, IceServerList, IceServersError, IceServersOptions } from '../../src/client/api.ts'
 import { createIceServers } from '../../src/client/iceServers.ts'
-import type { IceServersAnswer } from '../../src/contract/credentials.ts'
+import type { IceServersAnswer } from '../../src/contract/resources/credentials.ts'
 import { newBroker, ORIGIN } from './broker.ts'
 import { HOUR_MS } from './clock.ts'
 import { APP, clientToken, iceServersPath, served } from './doors.ts'

@@ -1,7 +1,7 @@
 /** The doors that hand out credentials, as those who use them speak to them: back ends, browsers, operators. */
 import { env } from 'cloudflare:workers'
 import { expect } from 'vitest'
-import type { AuditEventView } from '../../src/contract/auditEvents.ts'
+import type { AuditEventView } from '../../src/contract/resources/auditEvents.ts'
 import { SCOPES, type Scope } from '../../src/contract/scopes.ts'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
 import type { Answer } from './answer.ts'

@@ -1,7 +1,7 @@
 /** Identity providers of tenants, as a test plays them: their keys, JWTs of any kind, and the key sets they serve. */
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import { expect } from 'vitest'
-import type { JwtAlgorithm } from '../../src/contract/issuers.ts'
+import type { JwtAlgorithm } from '../../src/contract/policy/issuers.ts'
 import { base64url } from '../../src/crypto/encoding.ts'
 import type { Received, ToldAnswer } from '../node/told.ts'
 import { type Broker, newBroker } from './broker.ts'

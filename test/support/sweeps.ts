@@ -1,6 +1,6 @@
 /** The sweep as a test drives it: ordered at the admin door, run by hand, read at the admin door. */
 import { runDurableObjectAlarm } from 'cloudflare:test'
-import type { AccountView, FindingClass } from '../../src/contract/account.ts'
+import type { AccountView, FindingClass } from '../../src/contract/resources/account.ts'
 import { type Broker, expectStatus } from './broker.ts'
 import { setClock } from './clock.ts'
 import { runJobs } from './storage.ts'

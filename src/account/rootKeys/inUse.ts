@@ -2,8 +2,8 @@
  * Which root keys are needed: by secrets that tenants have reported, and by client tokens that may still be valid.
  * One that is needed and not configured is told by /readyz before anybody meets it.
  */
-import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/clientTokens.ts'
-import type { RootKeyUse } from '../../contract/reseal.ts'
+import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/resources/clientTokens.ts'
+import type { RootKeyUse } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import type { AccountParts } from '../context.ts'

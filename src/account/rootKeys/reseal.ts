@@ -4,7 +4,7 @@
  */
 
 import { actorOf, type Caller, type Request } from '../../auth/caller.ts'
-import type { ResealView } from '../../contract/reseal.ts'
+import type { ResealView } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError, type Result } from '../../errors.ts'
 import type { ResealReport } from '../../rpc/reseal.ts'

@@ -1,5 +1,5 @@
 /** What the last sweep found: a row a key, replaced by the next. Uid and class; never a name. */
-import { FINDING_CLASSES, type FindingClass, type FindingView } from '../../contract/account.ts'
+import { FINDING_CLASSES, type FindingClass, type FindingView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
 
 const SHOWN_FINDINGS = 100

@@ -1,5 +1,5 @@
 /** The sweep's own row, and the creations by which a marker leads to a tenant. */
-import type { SweepView } from '../../contract/account.ts'
+import type { SweepView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
 import type { AccountParts } from '../context.ts'
 import { countFindings, firstFindings } from './findings.ts'

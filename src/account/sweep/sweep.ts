@@ -6,7 +6,7 @@
 
 import { actorOf } from '../../auth/caller.ts'
 import type { ListedKey as UpstreamKey } from '../../cloudflare/turnKeys.ts'
-import type { FindingClass, SweepView } from '../../contract/account.ts'
+import type { FindingClass, SweepView } from '../../contract/resources/account.ts'
 import type { Result } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Examination, Examined, ListedKey } from '../../rpc/sweep.ts'

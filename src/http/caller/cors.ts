@@ -3,7 +3,7 @@
  * refused. An origin binds browsers, not thieves. The Tenant decides again when a credential is issued.
  */
 import { isFresh, type TenantSnapshot } from '../../cache/entries.ts'
-import { WebOrigin } from '../../contract/policy.ts'
+import { WebOrigin } from '../../contract/policy/policy.ts'
 import { TenantId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'

@@ -1,5 +1,5 @@
 /** API tokens at the admin door. The token itself is in the answer of create and roll, and nowhere else. */
-import { ApiTokenCreate, ApiTokenRoll } from '../../contract/apiTokens.ts'
+import { ApiTokenCreate, ApiTokenRoll } from '../../contract/resources/apiTokens.ts'
 import { ApiTokenId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import { readJson } from '../body.ts'

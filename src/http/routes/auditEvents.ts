@@ -1,5 +1,5 @@
 /** The audit trails: a tenant's at the server door, the Account's at the admin door. */
-import { AUDIT_FILTERS, type AuditFilter } from '../../contract/auditEvents.ts'
+import { AUDIT_FILTERS, type AuditFilter } from '../../contract/resources/auditEvents.ts'
 import { malformed } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'

@@ -1,5 +1,5 @@
 /** Client tokens at the server door. */
-import { ClientTokenCreate } from '../../contract/clientTokens.ts'
+import { ClientTokenCreate } from '../../contract/resources/clientTokens.ts'
 import { readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App } from '../context.ts'

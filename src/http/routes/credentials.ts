@@ -1,6 +1,6 @@
 /** Live credentials and subjects at the server door. Never a password, never a subject in a URL. */
-import { SubjectId } from '../../contract/credentials.ts'
-import { SubjectSearch } from '../../contract/revocations.ts'
+import { SubjectId } from '../../contract/resources/credentials.ts'
+import { SubjectSearch } from '../../contract/resources/revocations.ts'
 import { TurnKeyUid } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import { malformed, readJson } from '../body.ts'

@@ -1,5 +1,5 @@
 /** Revocations and bans at the server door. */
-import { BanCreate, BanId, RevocationCreate, RevocationId } from '../../contract/revocations.ts'
+import { BanCreate, BanId, RevocationCreate, RevocationId } from '../../contract/resources/revocations.ts'
 import { BrokerError } from '../../errors.ts'
 import { readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'

@@ -1,5 +1,5 @@
 /** Tenants at the admin door, and a tenant's view of itself at the server door. */
-import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../../contract/tenants.ts'
+import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
 import { readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'

@@ -1,5 +1,5 @@
 /** What Cloudflare has no call for: rotating a TURN key, and importing one with its secret. */
-import { TurnKeyImport, TurnKeyRotate } from '../../contract/turnKeys.ts'
+import { TurnKeyImport, TurnKeyRotate } from '../../contract/resources/turnKeys.ts'
 import { TurnKeyUid } from '../../contract/values.ts'
 import { noSuchTurnKey } from '../../errors.ts'
 import { readJson } from '../body.ts'

@@ -1,6 +1,6 @@
 /** The rows of API tokens. Only digests are kept; which of them opens a token, and until when, is decided here. */
 import type { TenantSnapshot } from '../../cache/entries.ts'
-import type { ApiTokenView } from '../../contract/apiTokens.ts'
+import type { ApiTokenView } from '../../contract/resources/apiTokens.ts'
 import { Scope } from '../../contract/scopes.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'

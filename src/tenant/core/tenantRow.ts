@@ -1,6 +1,6 @@
 /** The tenant's one row: read here by everybody, written by lifecycle.ts and changes.ts. */
-import { effectivePolicy, type Policy, type PolicyPatch } from '../../contract/policy.ts'
-import type { Region, TenantStatus } from '../../contract/tenants.ts'
+import { effectivePolicy, type Policy, type PolicyPatch } from '../../contract/policy/policy.ts'
+import type { Region, TenantStatus } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
 import type { TenantParts } from './context.ts'
 

@@ -5,7 +5,7 @@
 import { actorOf } from '../../auth/caller.ts'
 import type { ClientToken } from '../../auth/clientTokens.ts'
 import type { TenantJwt } from '../../auth/tenantJwts.ts'
-import type { Policy } from '../../contract/policy.ts'
+import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'

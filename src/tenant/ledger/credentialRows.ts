@@ -1,5 +1,5 @@
 /** The ledger: a row for every credential that may be live upstream. Rows go when they have expired; the audit trail stays. */
-import type { CredentialView } from '../../contract/credentials.ts'
+import type { CredentialView } from '../../contract/resources/credentials.ts'
 import { instant } from '../../contract/values.ts'
 
 /** `revoking`: taken back here, not yet confirmed by upstream. */

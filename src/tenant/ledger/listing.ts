@@ -1,5 +1,5 @@
 /** Reading what was recorded: live credentials and the audit trail, page by page, newest first. */
-import type { CredentialView } from '../../contract/credentials.ts'
+import type { CredentialView } from '../../contract/resources/credentials.ts'
 import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'
 import { authorize } from '../core/authorization.ts'

@@ -2,7 +2,7 @@
  * Keeping the object small: credentials go when they have expired, audit events by days and by rows, the rest after
  * fixed times. Bounded work a run; the job comes back while there is more.
  */
-import { REVOCATION_KEPT_DAYS } from '../../contract/revocations.ts'
+import { REVOCATION_KEPT_DAYS } from '../../contract/resources/revocations.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
 import type { TenantParts } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'

@@ -1,5 +1,5 @@
 /** How much of what was issued was used: one counter row a day (UTC). Cloudflare asks that more than half be used. */
-import type { UsageDay } from '../../contract/tenants.ts'
+import type { UsageDay } from '../../contract/resources/tenants.ts'
 
 const SHOWN_DAYS = 7
 

@@ -1,5 +1,5 @@
 /** The tenant's audit trail as it is read. */
-import type { AuditEventView } from '../../contract/auditEvents.ts'
+import type { AuditEventView } from '../../contract/resources/auditEvents.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { type AuditPage, readAuditTrail } from '../../storage/auditTrail.ts'
 import { authorize } from '../core/authorization.ts'

@@ -2,7 +2,7 @@
  * A tenant whose storage is set back to an earlier time (point-in-time recovery of Durable Objects: 30 days), or was lost
  * and is set up anew. What was taken away since is there again, so the tenant comes back suspended: an operator looks first.
  */
-import type { TenantView } from '../../contract/tenants.ts'
+import type { TenantView } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Bookmarks, ComingBack } from '../../rpc/restore.ts'
 import * as log from '../../storage/log.ts'

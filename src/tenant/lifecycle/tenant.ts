@@ -1,7 +1,7 @@
 /** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
-import { type IssuerPair, pairOf } from '../../contract/issuers.ts'
-import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy.ts'
-import type { TenantView } from '../../contract/tenants.ts'
+import { type IssuerPair, pairOf } from '../../contract/policy/issuers.ts'
+import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
+import type { TenantView } from '../../contract/resources/tenants.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError, unwrap } from '../../errors.ts'
 import type { TenantPatchCall, TenantSetUp } from '../../rpc/tenants.ts'

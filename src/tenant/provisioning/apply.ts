@@ -1,7 +1,7 @@
 /** Writes what the machine decides: state, columns, jobs, audit and the answer to repeats, in one transaction. */
 import { actorOf } from '../../auth/caller.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
-import { mergePolicy } from '../../contract/policy.ts'
+import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { recordChange } from '../core/changes.ts'

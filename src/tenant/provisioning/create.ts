@@ -4,7 +4,7 @@
  */
 import { failureOf } from '../../cloudflare/failures.ts'
 import { isMarked, markedName, marker, newIntent } from '../../cloudflare/markers.ts'
-import type { CreatedTurnKey } from '../../contract/turnKeys.ts'
+import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { seal } from '../../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'

@@ -6,7 +6,7 @@
 import { failureOf } from '../../cloudflare/failures.ts'
 import { readMarkedName } from '../../cloudflare/markers.ts'
 import type { UpstreamKey } from '../../cloudflare/turnKeys.ts'
-import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { seal } from '../../crypto/seal.ts'
 import { BrokerError, errorOf, unwrap } from '../../errors.ts'
 import type { TurnKeyImportCall } from '../../rpc/turnKeys.ts'

@@ -1,5 +1,5 @@
 /** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
-import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { LookedUp } from '../../rpc/turnKeys.ts'

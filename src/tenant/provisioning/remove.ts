@@ -2,7 +2,7 @@
  * Removing a TURN key: first it stops minting here, durably; then it goes upstream, by the request or by its job;
  * then its secret is erased. A key upstream no longer knows is removed.
  */
-import type { DeletedTurnKey } from '../../contract/turnKeys.ts'
+import type { DeletedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { errorOf, type Failure, noSuchTurnKey, unwrap } from '../../errors.ts'
 import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'

@@ -1,6 +1,6 @@
 /** Renaming a TURN key. Upstream takes the same name twice without harm, so a doubtful answer is asked again by a job. */
 import { markedName } from '../../cloudflare/markers.ts'
-import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { errorOf, type Failure, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'

@@ -1,6 +1,6 @@
 /** What a creation is, and how it is answered: the first time, and to a repeat with the same `Idempotency-Key`. */
 import { actorOf } from '../../auth/caller.ts'
-import type { CreatedTurnKey } from '../../contract/turnKeys.ts'
+import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { open } from '../../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'

@@ -3,7 +3,7 @@
  * does it stand for the old one. Until that commit the old key mints, from it on the new one does: at no moment none.
  */
 import { newIntent } from '../../cloudflare/markers.ts'
-import type { CreatedTurnKey, RotatedTurnKey } from '../../contract/turnKeys.ts'
+import type { CreatedTurnKey, RotatedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError, errorOf, type Failure, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'

@@ -1,6 +1,6 @@
 /** From a new key's stored secret to its place: proven by one mint, then switched in one commit. By the request, or its job. */
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
-import { mergePolicy } from '../../contract/policy.ts'
+import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'

@@ -1,5 +1,5 @@
 /** Bans as resources. */
-import type { BanCreate, BanView } from '../../contract/revocations.ts'
+import type { BanCreate, BanView } from '../../contract/resources/revocations.ts'
 import { instant } from '../../contract/values.ts'
 import { newId } from '../../crypto/ids.ts'
 import { BrokerError } from '../../errors.ts'

@@ -1,5 +1,5 @@
 /** Revocations and bans as resources, and what is known of a subject. What revoking does is revoking.ts. */
-import type { RevocationCreate, RevocationView } from '../../contract/revocations.ts'
+import type { RevocationCreate, RevocationView } from '../../contract/resources/revocations.ts'
 import { instant } from '../../contract/values.ts'
 import { newId } from '../../crypto/ids.ts'
 import { BrokerError } from '../../errors.ts'

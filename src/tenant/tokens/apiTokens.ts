@@ -5,7 +5,7 @@ import {
   type ApiTokenView,
   type ApiTokenWithSecret,
   MAX_API_TOKENS,
-} from '../../contract/apiTokens.ts'
+} from '../../contract/resources/apiTokens.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'

@@ -1,6 +1,6 @@
 /** Making client tokens: what the policy allows, signed with the tenant's own derived key, and on the audit trail. */
 import { signClientToken } from '../../auth/clientTokens.ts'
-import type { ClientTokenAnswer, ClientTokenCreate } from '../../contract/clientTokens.ts'
+import type { ClientTokenAnswer, ClientTokenCreate } from '../../contract/resources/clientTokens.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'

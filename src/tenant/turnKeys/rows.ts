@@ -1,5 +1,5 @@
 /** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
-import type { TurnKeyView } from '../../contract/turnKeys.ts'
+import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './states.ts'
 

@@ -3,8 +3,8 @@
  * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
  */
 import { bearerOf } from '../../../auth/bearer.ts'
-import { type IceServersAnswer, IceServersRequest } from '../../../contract/credentials.ts'
-import { MAX_TTL_SECONDS } from '../../../contract/policy.ts'
+import { MAX_TTL_SECONDS } from '../../../contract/policy/policy.ts'
+import { type IceServersAnswer, IceServersRequest } from '../../../contract/resources/credentials.ts'
 import { instant, TenantId } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'

@@ -2,7 +2,7 @@
  * Cloudflare's credential calls, served under the same paths: a back end written for `rtc.live.cloudflare.com` works by
  * changing host and token. And the same credential in the dialect of draft-uberti-behave-turn-rest-00.
  */
-import { GenerateRequest, Subject, type TurnRestAnswer, Username } from '../../../contract/credentials.ts'
+import { GenerateRequest, Subject, type TurnRestAnswer, Username } from '../../../contract/resources/credentials.ts'
 import { TurnKeyUid } from '../../../contract/values.ts'
 import { BrokerError, noSuchTurnKey } from '../../../errors.ts'
 import type { Issued, IssueRequest } from '../../../rpc/issuing.ts'

@@ -3,7 +3,7 @@
  * tenant's id. A look-up is answered from KV while the Tenant confirmed it within a minute.
  */
 import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../../../cache/entries.ts'
-import { TurnKeyWrite } from '../../../contract/turnKeys.ts'
+import { TurnKeyWrite } from '../../../contract/resources/turnKeys.ts'
 import { TurnKeyUid } from '../../../contract/values.ts'
 import { noSuchTurnKey } from '../../../errors.ts'
 import type { LookedUp } from '../../../rpc/turnKeys.ts'

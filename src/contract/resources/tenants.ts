@@ -1,7 +1,7 @@
 /** Tenants as the admin door and the tenant itself see them. */
 import * as z from 'zod'
-import { type Policy, PolicyPatch } from './policy.ts'
-import { Instant, NonEmptyName, TenantId } from './values.ts'
+import { type Policy, PolicyPatch } from '../policy/policy.ts'
+import { Instant, NonEmptyName, TenantId } from '../values.ts'
 
 /** Durable Object location hints: where a tenant's object is asked to live. A hint, no promise; fixed at creation. */
 export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const

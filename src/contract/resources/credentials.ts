@@ -1,6 +1,6 @@
 /** Credentials as callers ask for and get them, at every door that hands some out. */
 import * as z from 'zod'
-import { MAX_TTL_SECONDS } from './policy.ts'
+import { MAX_TTL_SECONDS } from '../policy/policy.ts'
 
 const MAX_SUBJECT_CHARACTERS = 128
 

@@ -1,7 +1,7 @@
 /** API tokens: the server-side bearers of a tenant. The token itself is shown once, at creation or roll. */
 import * as z from 'zod'
-import { Scope } from './scopes.ts'
-import { Instant, NonEmptyName } from './values.ts'
+import { Scope } from '../scopes.ts'
+import { Instant, NonEmptyName } from '../values.ts'
 
 export const MAX_API_TOKENS = 50
 /** How long a rolled token's old secret stays valid unless the caller says otherwise, and at most. */

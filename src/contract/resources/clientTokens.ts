@@ -1,8 +1,8 @@
 /** Client tokens: the short JWTs a tenant's back end gives its browsers. */
 import * as z from 'zod'
+import { WebOrigin } from '../policy/policy.ts'
+import { TurnKeyUid } from '../values.ts'
 import { Subject, Ttl } from './credentials.ts'
-import { WebOrigin } from './policy.ts'
-import { TurnKeyUid } from './values.ts'
 
 export const DEFAULT_CLIENT_TOKEN_SECONDS = 600
 export const MAX_CLIENT_TOKEN_SECONDS = 3_600

@@ -1,6 +1,6 @@
 /** TURN keys, in the shape of Cloudflare's own API (`/accounts/{account_id}/calls/turn_keys`). */
 import * as z from 'zod'
-import { Name, TurnKeyUid } from './values.ts'
+import { Name, TurnKeyUid } from '../values.ts'
 
 /** Cloudflare-shaped bodies ignore unknown fields. */
 export const TurnKeyWrite = z.object({ name: Name.optional() })

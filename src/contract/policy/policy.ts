@@ -3,10 +3,10 @@
  * so that a better default reaches every tenant that did not choose.
  */
 import * as z from 'zod'
-import { BrokerError } from '../errors.ts'
-import { isLoopbackHost } from './hosts.ts'
+import { BrokerError } from '../../errors.ts'
+import { isLoopbackHost } from '../hosts.ts'
+import { TurnKeyUid } from '../values.ts'
 import { TenantIssuers } from './issuers.ts'
-import { TurnKeyUid } from './values.ts'
 
 /** Cloudflare's own ceiling for a credential, 48 h. */
 export const MAX_TTL_SECONDS = 172_800

@@ -1,7 +1,7 @@
 /** Revocations, bans and subjects: taking back what was handed out. */
 import * as z from 'zod'
+import { ApiTokenId, Instant, TurnKeyUid } from '../values.ts'
 import { CredentialId, Subject } from './credentials.ts'
-import { ApiTokenId, Instant, TurnKeyUid } from './values.ts'
 
 /** A finished revocation and an ended ban can be read for this long. */
 export const REVOCATION_KEPT_DAYS = 30
