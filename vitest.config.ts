@@ -7,12 +7,12 @@ import { crashPoints } from './scripts/crash-points.ts'
 import { keepFilesInMemory } from './scripts/files-in-memory.ts'
 import { LongestFirst } from './scripts/longest-first.ts'
 import { quietWorkerd } from './scripts/quiet-workerd.ts'
-import { closeSurroundings, surroundings } from './test/node/surroundings.ts'
+import { closeSurroundings, surroundings } from './test/node/support/surroundings.ts'
 
 quietWorkerd()
 keepFilesInMemory()
 
-// wrangler.toml lists these as required; the values in use come from test/node/surroundings.ts.
+// wrangler.toml lists these as required; the values in use come from test/node/support/surroundings.ts.
 process.env.CALLS_API_TOKEN = 'set-per-run'
 process.env.ROOT_KEYS = 'set-per-run'
 
@@ -74,7 +74,8 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
-          include: ['test/*.test.ts'],
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/node/**'],
           setupFiles: ['./test/setup.ts'],
           isolate: false,
           testTimeout: 20_000,

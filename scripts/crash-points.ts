@@ -2,7 +2,7 @@
 // there. `await x` becomes `await step('tenant/a.ts:12', () => x)`; while nobody listens, a step only calls its function.
 import type { Plugin } from 'vitest/config'
 
-/** What runs inside the Durable Objects, sub-folders included. test/node/crashPoints.test.ts checks that no file is missed. */
+/** What runs inside the Durable Objects, sub-folders included. test/node/scripts/crashPoints.test.ts checks that no file is missed. */
 const WATCHED = /\/src\/((?:tenant|account|rpc|storage|cloudflare|cache|concurrency|crypto)\/(?:[\w-]+\/)*[\w-]+\.ts)$/
 
 /** Declared at the end of each file, so that its lines keep their numbers. */

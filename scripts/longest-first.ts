@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
-    const isLong = ({ moduleId }: TestSpecification) => Number(/\/faultMatrix\w+\.test\.ts$/.test(moduleId))
+    const isLong = ({ moduleId }: TestSpecification) => Number(/\/faultMatrix\/\w+\.test\.ts$/.test(moduleId))
     // The files of a project stay together: they share what was started for them.
     const projects = [...new Set(sorted.map(({ project }) => project))]
     const filesOf = (project: TestSpecification['project']) => sorted.filter((file) => file.project === project)

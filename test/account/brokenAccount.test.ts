@@ -1,0 +1,118 @@
+/** G11: the Account breaks, is late or is overloaded, and KV does not answer: every answer is in time and of the table. */
+import { env } from 'cloudflare:workers'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { Account } from '../../src/account/account.ts'
+import { CacheWriter } from '../../src/cache/writer.ts'
+import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import { MINUTE_MS, passTime } from '../support/broker/clock.ts'
+import { expectFailure } from '../support/broker/errors.ts'
+import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
+import { runJobs } from '../support/storage/storage.ts'
+import { jobRows, keyRows } from '../support/storage/tenantRows.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+function lost(flags: object = {}): Error {
+  const error = Object.assign(new Error('Network connection lost.'), flags)
+  error.stack = String(error) // as the runtime's own has none
+  return error
+}
+const never = () => new Promise<never>(() => undefined)
+
+const breakages = [
+  ['is gone', () => Promise.reject(lost()), 'storage_failed'],
+  ['hangs', never, 'broker_busy'],
+] as const
+
+describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
+  it('refuses a creation before anything is made', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    vi.spyOn(Account.prototype, 'spend').mockImplementation(broken)
+    expectFailure(await broker.call('POST', keysPath('acme'), acme.token, {}), code)
+    expect(await countAsked('create')).toBe(0)
+    expect(await keyRows('acme')).toEqual([])
+  })
+
+  it('after the POST leaves a doubt that is settled', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    const claim = vi.spyOn(Account.prototype, 'claimTurnKey').mockImplementation(broken)
+    expectFailure(await broker.call('POST', keysPath('acme'), acme.token, {}), 'outcome_unknown')
+    expect(await keyRows('acme')).toMatchObject([{ state: 'unknown' }])
+    claim.mockRestore()
+    passTime(1.1 * MINUTE_MS)
+    await runJobs('acme')
+    expect(await liveKeys()).toEqual([])
+  })
+
+  it('leaves a rename and a deletion to their jobs', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    const [one, two] = [await newTurnKey(broker, acme), await newTurnKey(broker, acme)]
+    const spend = vi.spyOn(Account.prototype, 'spend').mockImplementation(broken)
+    const answers = await Promise.all([
+      broker.call('PUT', keysPath('acme', one), acme.token, { name: 'second' }),
+      broker.call('DELETE', keysPath('acme', two), acme.token),
+    ])
+    for (const answer of answers) expectFailure(answer, code)
+    spend.mockRestore()
+    passTime(MINUTE_MS)
+    await runJobs('acme')
+    expect(await keyRows('acme')).toMatchObject([{ name: 'second' }, { state: 'deleted' }])
+    expect((await liveKeys()).map((key) => key.uid)).toEqual([one])
+    expect(await jobRows('acme')).toEqual([])
+  })
+})
+
+it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are done, and its own are tried again', async () => {
+  const broker = newBroker()
+  const acme = await newTenant(broker, 'acme')
+  const [one, two] = [await newTurnKey(broker, acme), await newTurnKey(broker, acme)]
+  await emulator.fault({ operation: 'delete', fault: { kind: 'status', status: 500 } })
+  await broker.call('DELETE', keysPath('acme', one), acme.token)
+  await emulator.fault({ operation: 'update', fault: { kind: 'status', status: 500 } })
+  await broker.call('PUT', keysPath('acme', two), acme.token, { name: 'second' })
+  const mirror = vi.spyOn(Account.prototype, 'mirrorTenant').mockImplementation(never)
+  passTime(MINUTE_MS)
+  await runJobs('acme')
+  expect(await keyRows('acme')).toMatchObject([{ state: 'deleted' }, { name: 'second' }])
+  mirror.mockRestore()
+  passTime(MINUTE_MS)
+  await runJobs('acme')
+  expect(await jobRows('acme')).toEqual([])
+})
+
+it('an Account that is overloaded is told as busy, with a time to wait', async () => {
+  const broker = newBroker()
+  const acme = await newTenant(broker, 'acme')
+  vi.spyOn(Account.prototype, 'spend').mockRejectedValue(lost({ overloaded: true }))
+  const answer = await broker.call('POST', keysPath('acme'), acme.token, {})
+  expectStatus(answer, 503)
+})
+
+describe('KV that does not answer', () => {
+  it('G11: holds no answer: what it was to be told becomes a job', async () => {
+    const failed: string[] = []
+    const kv = { put: never } as unknown as KVNamespace // the pen only writes
+    const writer = new CacheWriter(kv, (key) => failed.push(key))
+    const begunAt = performance.now()
+    await Promise.all([writer.put('k', { n: 1 }), writer.put('k', { n: 2 }), writer.put('other', { n: 3 })])
+    expect(performance.now() - begunAt).toBeLessThan(4_000)
+    expect(failed.sort()).toEqual(['k', 'other'])
+    await writer.put('k', { n: 4 })
+    expect(failed).toHaveLength(3)
+  })
+
+  it('G11: keeps no creation, rename or deletion from being answered', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    const put = vi.spyOn(Object.getPrototypeOf(env.CACHE), 'put').mockImplementation(never)
+    const uid = await newTurnKey(broker, acme)
+    expectStatus(await broker.call('PUT', keysPath('acme', uid), acme.token, { name: 'second' }), 200)
+    expect(put).toHaveBeenCalled()
+    expectStatus(await broker.call('DELETE', keysPath('acme', uid), acme.token), 200)
+  })
+})

@@ -1,0 +1,223 @@
+/** G9: what Cloudflare itself says of its limits: a 429 stops everybody for as long as it says, and what is left counts. */
+
+import { describe, expect, it } from 'vitest'
+import type { FaultOrderInput } from '../../emulator/client.ts'
+import { rateLeftOf, retryAfterOf } from '../../src/cloudflare/rateHeaders.ts'
+import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS, setClock } from '../support/broker/clock.ts'
+import { outcomeOf, shown } from '../support/broker/contract.ts'
+import { generate, served } from '../support/broker/doors.ts'
+import { countAsked, emulator } from '../support/broker/upstream.ts'
+import { runJobs } from '../support/storage/storage.ts'
+import { accountSql, accountStub, keyRows } from '../support/storage/tenantRows.ts'
+import { accountView } from '../support/tenants/sweeps.ts'
+
+type Fault = Extract<FaultOrderInput['fault'], { kind: 'rate-limit' }>
+const create = (broker: Broker, { id, token }: { id: string; token: string }) =>
+  broker.call('POST', keysPath(id), token, {})
+const UNAVAILABLE = '503 31026'
+
+/** Two tenants; the first is told to wait, at a moment from which the clock stands still. */
+async function blocked(fault: Fault) {
+  const broker = newBroker()
+  const acme = await newTenant(broker, 'acme')
+  const other = await newTenant(broker, 'other')
+  setClock(Date.now() + MINUTE_MS)
+  const since = Date.now()
+  await emulator.fault({ operation: 'create', fault })
+  expect(outcomeOf(await create(broker, acme))).toBe(UNAVAILABLE)
+  await emulator.clearLog()
+  return { broker, acme, other, since }
+}
+
+describe('G9: a 429', () => {
+  const dressings: [string, Fault, seconds: number][] = [
+    ['seconds', { kind: 'rate-limit', dressing: 'retry-after-seconds', seconds: 20 }, 20],
+    ['a date that has passed', { kind: 'rate-limit', dressing: 'retry-after-date', seconds: 2 }, 1],
+    ['an hour', { kind: 'rate-limit', dressing: 'retry-after-hour' }, 300],
+    ['Ratelimit alone', { kind: 'rate-limit', dressing: 'ratelimit-header', seconds: 45 }, 45],
+    ['nothing', { kind: 'rate-limit', dressing: 'none' }, 60],
+  ]
+  it.each(dressings)(
+    'with %s stops every caller and purpose, for as long as it says and 5 minutes at most',
+    async (_, fault, seconds) => {
+      const { broker, acme, other, since } = await blocked(fault)
+      for (const at of [since, since + seconds * SECOND_MS - 1]) {
+        setClock(at)
+        for (const tenant of [acme, other]) {
+          const answer = await create(broker, tenant)
+          expect(outcomeOf(answer), shown(answer)).toBe(UNAVAILABLE)
+          const wait = Math.ceil((since + seconds * SECOND_MS - at) / SECOND_MS)
+          expect(answer.headers.get('retry-after')).toBe(String(Math.min(60, wait)))
+          expect(answer.headers.get('x-should-retry')).toBeNull()
+        }
+        for (const purpose of ['operator', 'recovery'] as const) {
+          const refused = await accountStub().spend({ tenant: 'other', limit: 720, purpose })
+          expect(refused).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
+        }
+        const { budget } = await accountView(broker)
+        expect(budget.blockedUntil).toBe(new Date(since + seconds * SECOND_MS).toISOString())
+      }
+      expect(await emulator.log()).toEqual([])
+      setClock(since + seconds * SECOND_MS)
+      expectStatus(await create(broker, other), 201)
+      expectStatus(await create(broker, acme), 201)
+      expect((await accountView(broker)).budget.blockedUntil).toBeNull()
+    },
+  )
+
+  it('is followed by one call; the others wait for what comes of it', async () => {
+    const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
+    setClock(since + 10 * SECOND_MS)
+    await emulator.hold('create', 'probe')
+    const probe = create(broker, acme)
+    await emulator.untilHeld('probe')
+    expect(outcomeOf(await create(broker, other))).toBe(UNAVAILABLE)
+    expect(await countAsked('create')).toBe(1)
+    await emulator.release('probe')
+    expectStatus(await probe, 201)
+    expectStatus(await create(broker, other), 201)
+  })
+
+  it('to that one call begins anew', async () => {
+    const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
+    setClock(since + 10 * SECOND_MS)
+    await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit', seconds: 10 } })
+    expect(outcomeOf(await create(broker, acme))).toBe(UNAVAILABLE)
+    setClock(since + 20 * SECOND_MS - 1)
+    expect(outcomeOf(await create(broker, other))).toBe(UNAVAILABLE)
+    expect(await countAsked('create')).toBe(1)
+    setClock(since + 20 * SECOND_MS)
+    expectStatus(await create(broker, other), 201)
+  })
+
+  it('is not stuck when that one call is never answered', async () => {
+    const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
+    setClock(since + 10 * SECOND_MS)
+    await emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'before-body' } })
+    expect(outcomeOf(await create(broker, acme))).toBe('504 31028')
+    setClock(since + 22 * SECOND_MS - 1)
+    expect(outcomeOf(await create(broker, other))).toBe(UNAVAILABLE)
+    setClock(since + 22 * SECOND_MS)
+    expectStatus(await create(broker, other), 201)
+  })
+
+  it('to the sweep’s list, to a rename, a removal or a look-up is one too', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    const uid = await newTurnKey(broker, acme)
+    const fault = { kind: 'rate-limit', seconds: 30 } as const
+    const calls = {
+      update: () => broker.call('PUT', keysPath('acme', uid), acme.token, { name: crypto.randomUUID() }),
+      get: () => broker.call('GET', keysPath('acme', uid), acme.token),
+      list: () => accountStub().markedTurnKeys('tb.test.x', Date.now()),
+      delete: () => broker.call('DELETE', keysPath('acme', uid), acme.token),
+    } as const
+    for (const [operation, call] of Object.entries(calls)) {
+      passTime(2 * HOUR_MS)
+      await emulator.fault({ operation: operation as keyof typeof calls, fault }) // the keys of calls
+      await call()
+      const refused = await accountStub().spend({ tenant: 'x', limit: 720, purpose: 'recovery' })
+      expect(refused, operation).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
+    }
+    passTime(MINUTE_MS)
+    await runJobs('acme')
+    expect(await keyRows('acme')).toMatchObject([{ state: 'deleted' }])
+  })
+
+  it('of the API for keys stops no mint', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    setClock(Date.now() + MINUTE_MS)
+    await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit', dressing: 'retry-after-hour' } })
+    expect(outcomeOf(await create(broker, acme))).toBe(UNAVAILABLE)
+    await generate(broker, acme)
+  })
+})
+
+describe('G9: what Ratelimit says is left', () => {
+  it('stops tenants at the last 120, and everybody at the last one, before Cloudflare blocks', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 100 } })
+    // Somebody else uses the account: of its 1,200 calls there are 130 left.
+    await emulator.settings({ rateLimit: { requests: 130, windowSeconds: 200 } })
+    passTime(MINUTE_MS)
+    const outcomes: string[] = []
+    for (let n = 0; n < 14; n++) outcomes.push(outcomeOf(await create(broker, acme)))
+    expect(outcomes).toEqual([...Array(10).fill('201'), ...Array(4).fill('429 31018')])
+    expect((await accountView(broker)).budget).toMatchObject({ upstreamRemaining: 120, spent: 10 })
+    let granted = 0
+    while ((await accountStub().spend({ tenant: 'acme', limit: 60, purpose: 'recovery' })).ok) granted++
+    expect(granted).toBe(120)
+    passTime(201 * SECOND_MS)
+    expect(await accountStub().spend({ tenant: 'other', limit: 60, purpose: 'tenant' })).toMatchObject({ ok: true })
+  })
+
+  it('never adds to the budget, whatever it says', async () => {
+    setClock(Date.now() + HOUR_MS)
+    await accountSql(`INSERT INTO api_calls VALUES (${Math.floor(Date.now() / 10_000)}, 'beta', 840)`)
+    for (const remaining of [1_200, 999_999_999]) {
+      await accountStub().observe({
+        refused: false,
+        retryAfterSeconds: undefined,
+        rate: { remaining, resetSeconds: 1 },
+      })
+      const refused = await accountStub().spend({ tenant: 'acme', limit: 720, purpose: 'recovery' })
+      expect(refused).toMatchObject({ ok: false, failure: { code: 'rate_limited' } })
+    }
+  })
+
+  it('is read from any policy and name, within bounds; nonsense is nothing', () => {
+    const read: [string | null, ReturnType<typeof rateLeftOf>][] = [
+      ['"default";r=50;t=30', { remaining: 50, resetSeconds: 30 }],
+      ['"default"; r=50; t=30', { remaining: 50, resetSeconds: 30 }],
+      ['default;t=30;r=50', { remaining: 50, resetSeconds: 30 }],
+      ['"a";r=5;t=9, "b";r=3;t=7', { remaining: 3, resetSeconds: 7 }],
+      ['"default";r=0;t=0', { remaining: 0, resetSeconds: 1 }],
+      ['"default";r=1;t=999999', { remaining: 1, resetSeconds: 300 }],
+      ['"default";r=1', { remaining: 1, resetSeconds: 300 }],
+      ...['', '"default"', 'r=1;t=2', '"x";r=-1;t=3', '"x";r=1.5;t=3', '"x";r=1e9', '"x";r=9999999999;t=3'].map(
+        (header): [string, undefined] => [header, undefined],
+      ),
+      [`"${'x'.repeat(600)}";r=1;t=1`, undefined],
+      [null, undefined],
+    ]
+    for (const [header, expected] of read) expect(rateLeftOf(header), String(header)).toEqual(expected)
+  })
+
+  it('and how long to wait is read as seconds or as a date', () => {
+    const now = Date.parse('2026-11-22T00:00:00Z')
+    const read: [string | null, number | undefined][] = [
+      ['7', 7],
+      ['Sun, 22 Nov 2026 00:00:09 GMT', 9],
+      ['Sun, 22 Nov 2020 00:00:00 GMT', 0],
+      ['999999999', 86_400],
+      ['-1', undefined],
+      ['soon', undefined],
+      ['', undefined],
+      [null, undefined],
+    ]
+    for (const [header, expected] of read) {
+      // The engine reads "-1" as a date long ago; either way nobody waits longer.
+      if (header === '-1') expect(retryAfterOf(header, now) ?? 0).toBe(0)
+      else expect(retryAfterOf(header, now), String(header)).toBe(expected)
+    }
+  })
+})
+
+describe('G9: the wait that is told', () => {
+  it('is that of the share which is spent, not of somebody else’s older call', async () => {
+    const start = Math.ceil(Date.now() / 10_000) * 10_000 + HOUR_MS
+    const spend = () => accountStub().spend({ tenant: 'acme', limit: 2, purpose: 'tenant' })
+    setClock(start)
+    await accountStub().spend({ tenant: 'beta', limit: 2, purpose: 'tenant' })
+    setClock(start + 30 * SECOND_MS)
+    for (let n = 0; n < 2; n++) expect(await spend()).toMatchObject({ ok: true })
+    setClock(start + 290 * SECOND_MS)
+    const refused = await spend()
+    if (refused.ok) throw new Error('the share was spent')
+    expect(refused.failure.retryAfterSeconds).toBe(50)
+    passTime(50 * SECOND_MS)
+    expect(await spend()).toMatchObject({ ok: true })
+  })
+})

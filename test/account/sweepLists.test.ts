@@ -1,0 +1,94 @@
+/** G5: a list of Cloudflare's that lags is no evidence, and deletes nothing. */
+
+import { describe, expect, it } from 'vitest'
+import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import { HOUR_MS, MINUTE_MS, passTime } from '../support/broker/clock.ts'
+import { auditOf, generate, served } from '../support/broker/doors.ts'
+import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
+import { jobRows, keyRows } from '../support/storage/tenantRows.ts'
+import { found, setBothClocks, sweepNow } from '../support/tenants/sweeps.ts'
+
+const uids = async () => (await liveKeys()).map(({ uid }) => uid).sort()
+const states = async (tenant: string) => (await keyRows(tenant)).map(({ state }) => state)
+const settle = () => passTime(11 * MINUTE_MS)
+
+describe('G5: that a key is not listed', () => {
+  it('is no evidence: a list that lags makes nothing missing and deletes nothing', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    await emulator.settings({ listLagMs: HOUR_MS })
+    const uid = await newTurnKey(broker, acme)
+    passTime(11 * MINUTE_MS)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({})
+    expect(await countAsked('get')).toBe(1)
+    expect(await states('acme')).toEqual(['active'])
+    expect(await uids()).toEqual([uid])
+  })
+
+  it('is settled by one look-up: gone is missing, told in the list, the trail and the account; it mints no more', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    await emulator.removeKey(acme.uid)
+    settle()
+    const view = await sweepNow(broker, 'acme')
+    expect(view.sweep.findings).toMatchObject([{ uid: acme.uid, class: 'missing', tenant: 'acme' }])
+    expect(await countAsked('get')).toBe(1)
+    const list = await broker.call('GET', keysPath('acme'), acme.token)
+    expect(list.json.result).toMatchObject([{ uid: acme.uid, state: 'missing' }])
+    expect(await auditOf(broker, 'acme', '&action=turn_key.missing')).toHaveLength(1)
+    passTime(MINUTE_MS)
+    await sweepNow(broker, 'acme')
+    expect(await countAsked('get'), 'what is known to be missing is not asked for again').toBe(1)
+  })
+
+  it('of a key still found by its look-up changes nothing yet', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    const begunAt = Number((await keyRows('acme'))[0]?.begun_at)
+    await emulator.settings({ getAfterDeleteLagMs: 30 * MINUTE_MS })
+    await emulator.removeKey(acme.uid)
+    await setBothClocks(begunAt + 11 * MINUTE_MS, begunAt)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({})
+    await setBothClocks(begunAt + 40 * MINUTE_MS, begunAt)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({ missing: [acme.uid] })
+  })
+
+  it('is asked of upstream only when its answer is clear', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    settle()
+    await emulator.fault({ operation: 'list', fault: { kind: 'shape', shape: 'foreign-uid' } })
+    for (const fault of [
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 404, body: 'html' },
+    ] as const) {
+      await emulator.fault({ operation: 'get', fault })
+      await sweepNow(broker, 'acme')
+      expect(await states('acme')).toEqual(['active'])
+    }
+    await generate(broker, acme)
+  })
+})
+
+describe('G5: a deleted key that is still listed', () => {
+  it('is left alone while the list may lag, and deleting it again later is no harm', async () => {
+    const broker = newBroker()
+    const acme = await newTenant(broker, 'acme')
+    const uid = await newTurnKey(broker, acme)
+    const begunAt = Number((await keyRows('acme'))[0]?.begun_at)
+    await setBothClocks(begunAt + 30 * MINUTE_MS, begunAt)
+    await emulator.settings({ listLagMs: 20 * MINUTE_MS, getAfterDeleteLagMs: HOUR_MS })
+    expectStatus(await broker.call('DELETE', keysPath('acme', uid), acme.token), 200)
+    await setBothClocks(begunAt + 39 * MINUTE_MS, begunAt)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({})
+    expect(await countAsked('delete')).toBe(1)
+    await setBothClocks(begunAt + 41 * MINUTE_MS, begunAt)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({ orphan: [uid] })
+    expect(await states('acme')).toEqual(['deleted'])
+    expect(await countAsked('delete')).toBe(2)
+    expect(await countAsked('get')).toBe(0)
+    await setBothClocks(begunAt + 51 * MINUTE_MS, begunAt)
+    expect(found(await sweepNow(broker, 'acme'))).toEqual({})
+    expect(await jobRows('acme')).toEqual([])
+  })
+})

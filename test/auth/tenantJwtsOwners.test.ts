@@ -1,0 +1,156 @@
+/** An issuer with an audience belongs to one tenant: claimed before it is in a policy, freed when it is in none. */
+import { runInDurableObject } from 'cloudflare:test'
+import { describe, expect, it, vi } from 'vitest'
+import { type Broker, expectStatus, newBroker, newTenant } from '../support/broker/broker.ts'
+import { MINUTE_MS, passTime } from '../support/broker/clock.ts'
+import { outcomeOf, shown } from '../support/broker/contract.ts'
+import { issuerAt, newKey } from '../support/secrets/idp.ts'
+import { runJobs } from '../support/storage/storage.ts'
+import { accountSql, accountStub } from '../support/storage/tenantRows.ts'
+
+const key = await newKey('a')
+const of = (audience: string, issuer = 'https://login.example') => issuerAt({ keys: [key] }, { issuer, audience })
+
+const patch = (broker: Broker, id: string, issuers: unknown, headers?: Record<string, string>) =>
+  broker.admin('PATCH', `/tenants/${id}`, { policy: { issuers } }, headers)
+const create = (broker: Broker, id: string, issuers: unknown) =>
+  broker.admin('POST', '/tenants', { id, name: id, region: 'weur', policy: { issuers } })
+
+const owners = async () =>
+  Object.fromEntries((await accountSql('SELECT audience, tenant FROM issuers')).map((it) => [it.audience, it.tenant]))
+
+async function twoTenants() {
+  const broker = newBroker()
+  await newTenant(broker, 'acme', { policy: { issuers: [of('calls')] } })
+  await newTenant(broker, 'globex')
+  return broker
+}
+
+const reportAll = async (...ids: string[]) => {
+  passTime(MINUTE_MS)
+  for (const id of ids) await runJobs(id)
+}
+
+describe('an issuer with an audience', () => {
+  it('of one tenant is a conflict for every other, at creation and in a patch, also among others', async () => {
+    const broker = await twoTenants()
+    const tries = [
+      await create(broker, 'thief', [of('calls')]),
+      await create(broker, 'thief', [of('new'), of('calls')]),
+      await patch(broker, 'globex', [of('calls')]),
+      await patch(broker, 'globex', [of('new'), of('calls'), of('newer')]),
+    ]
+    for (const answer of tries) expect(outcomeOf(answer), shown(answer)).toBe('409 conflict')
+    expect(await owners(), 'of a list that fails, nothing is claimed').toEqual({ calls: 'acme' })
+    expectStatus(await broker.admin('GET', '/tenants/thief'), 404)
+    expect((await broker.admin('GET', '/tenants/globex')).json.policy.issuers).toEqual([])
+
+    // Another audience, or another issuer, is another thing; one's own may be said again.
+    expectStatus(await patch(broker, 'globex', [of('Calls'), of('calls', 'https://login.example/')]), 200)
+    expectStatus(await patch(broker, 'acme', [of('calls'), of('more')]), 200)
+    expectStatus(await create(broker, 'thief', [of('new')]), 201)
+  })
+
+  it('that two tenants want in the same moment is given to one', async () => {
+    const broker = await twoTenants()
+    const answers = await Promise.all([
+      patch(broker, 'acme', [of('calls'), of('wanted')]),
+      patch(broker, 'globex', [of('wanted')]),
+      create(broker, 'third', [of('wanted')]),
+    ])
+    expect(answers.map(outcomeOf).filter((it) => it === '409 conflict')).toHaveLength(2)
+  })
+
+  it('is free again once its tenant does not have it, and not before', async () => {
+    const broker = await twoTenants()
+    expectStatus(await patch(broker, 'acme', null), 200)
+    await reportAll('acme')
+    expect(await owners()).toEqual({})
+    expectStatus(await patch(broker, 'globex', [of('calls')]), 200)
+    expect(outcomeOf(await patch(broker, 'acme', [of('calls')]))).toBe('409 conflict')
+  })
+
+  it('is free again after the deletion of its tenant', async () => {
+    const broker = await twoTenants()
+    expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
+    for (let round = 0; round < 3; round++) await reportAll('acme')
+    expectStatus(await broker.admin('GET', '/tenants/acme'), 404)
+    expect(await owners()).toEqual({})
+    const late = await runInDurableObject(accountStub(), (account) => account.claimIssuers('acme', [of('late')]))
+    expect(late, 'a claim that was under way meanwhile').toMatchObject({ ok: false })
+    expectStatus(await patch(broker, 'globex', [of('calls')]), 200)
+  })
+
+  it('that a failed patch has claimed is free again soon', async () => {
+    const broker = await twoTenants()
+    const failing = [
+      await patch(broker, 'globex', [of('x')], { 'if-match': '"99"' }),
+      await broker.admin('PATCH', '/tenants/globex', { policy: { issuers: [of('y')], maxTtl: 60, defaultTtl: 61 } }),
+    ]
+    expect(failing.map(({ status }) => status)).toEqual([412, 400])
+    await reportAll('globex')
+    expect(await owners()).toEqual({ calls: 'acme' })
+    expectStatus(await patch(broker, 'acme', [of('calls'), of('x'), of('y')]), 200)
+  })
+
+  /** A report that broke for its tenant's object, and reached the Account nevertheless, after the next claim. */
+  async function freedByALateReport(broker: Broker) {
+    await reportAll('globex')
+    const [row] = await accountSql("SELECT version FROM tenants WHERE id = 'globex'")
+    expectStatus(await patch(broker, 'globex', [of('fresh')]), 200)
+    const late = { id: 'globex', name: 'globex', status: 'active', version: Number(row?.version), issuers: [] } as const
+    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(late))
+    expect(await owners()).toEqual({ calls: 'acme' })
+  }
+
+  it('that a late report of its tenant has freed is claimed again by the next one', async () => {
+    const broker = await twoTenants()
+    await freedByALateReport(broker)
+    await reportAll('globex')
+    expect(await owners()).toEqual({ calls: 'acme', fresh: 'globex' })
+    expect(outcomeOf(await patch(broker, 'acme', [of('fresh')]))).toBe('409 conflict')
+  })
+
+  it('that another tenant took meanwhile is told to the operator', async () => {
+    const broker = await twoTenants()
+    await freedByALateReport(broker)
+    expectStatus(await patch(broker, 'acme', [of('calls'), of('fresh')]), 200)
+    const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    await reportAll('globex')
+    const lines = logged.mock.calls.map(([line]) => JSON.parse(String(line)) as unknown)
+    logged.mockRestore()
+    expect(lines).toEqual([{ level: 'error', event: 'issuer_conflict', tenant: 'globex' }])
+    expect(await owners()).toEqual({ calls: 'acme', fresh: 'acme' })
+  })
+
+  it('of a tenant that is no more is not claimed by its last report', async () => {
+    const broker = await twoTenants()
+    expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
+    for (let round = 0; round < 3; round++) await reportAll('acme')
+    const last = { id: 'acme', name: 'acme', status: 'deleting', version: 99, issuers: [of('calls')] } as const
+    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(last))
+    expect(await owners()).toEqual({})
+  })
+
+  it('stays claimed when an older report of its tenant comes between the claim and the policy', async () => {
+    const broker = await twoTenants()
+    // The Account is busy: the claim waits before its door, and what comes after it waits behind it.
+    let letGo = () => {}
+    const busy = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const blocked = runInDurableObject(accountStub(), (_, state) => state.blockConcurrencyWhile(() => busy))
+    const patched = patch(broker, 'globex', [of('fresh')])
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expectStatus(await broker.admin('PATCH', '/tenants/globex', { name: 'a report is due' }), 200)
+    passTime(MINUTE_MS)
+    const reported = runJobs('globex')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    letGo()
+    expectStatus(await patched, 200)
+    await Promise.all([blocked, reported])
+    await reportAll('globex')
+    expect(await owners()).toEqual({ calls: 'acme', fresh: 'globex' })
+    expect(outcomeOf(await patch(broker, 'acme', [of('fresh')]))).toBe('409 conflict')
+  })
+})

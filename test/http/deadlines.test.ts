@@ -1,0 +1,51 @@
+/** A caller is answered within the deadline of the route, also by a broker whose objects have gone silent. */
+
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ROUTES, type RouteName } from '../../src/contract/routes.ts'
+import type { Answer } from '../support/broker/answer.ts'
+import { newBroker } from '../support/broker/broker.ts'
+import { furnish, pathOf } from '../support/contract/callers.ts'
+
+afterEach(() => void vi.useRealTimers())
+
+/** Objects that take every call and never answer one. */
+function silentObjects() {
+  const calls = { taken: 0 }
+  const method = () => {
+    calls.taken++
+    return new Promise(() => undefined)
+  }
+  const object = new Proxy({}, { get: () => method })
+  return { calls, TENANTS: { idFromName: (name: string) => name, get: () => object } }
+}
+
+const LATE: [RouteName, unknown, { status: number; code: number | string; mayRepeat: boolean }][] = [
+  ['turnKeyList', undefined, { status: 504, code: 31027, mayRepeat: true }],
+  ['turnKeyCreate', { name: 'late' }, { status: 504, code: 31028, mayRepeat: false }],
+  ['credentialGenerate', { ttl: 60 }, { status: 504, code: 31027, mayRepeat: true }],
+  ['turnRest', undefined, { status: 504, code: 'upstream_timeout', mayRepeat: true }],
+  ['clientTokenCreate', { subject: 'alice' }, { status: 504, code: 'outcome_unknown', mayRepeat: false }],
+]
+
+describe('a silent object', () => {
+  it.each(LATE)('is told of at the deadline: %s', async (name, body, expected) => {
+    const things = await furnish(newBroker(), 'acme')
+    const { calls, TENANTS } = silentObjects()
+    const broker = newBroker({ TENANTS })
+    const route = ROUTES[name]
+    const path = pathOf(route, things) + (name === 'turnRest' ? '?service=turn' : '')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let answer: Answer | undefined
+    const asked = broker.call(route.method, path, things.token, body).then((it) => {
+      answer = it
+    })
+    while (calls.taken === 0) await scheduler.wait(1)
+    await vi.advanceTimersByTimeAsync(route.deadlineMs - 1)
+    expect(answer).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(1)
+    await asked
+    expect(answer?.status, answer?.text).toBe(expected.status)
+    expect(answer?.json.code ?? answer?.json.errors[0].code).toBe(expected.code)
+    expect(answer?.headers.get('x-should-retry')).toBe(expected.mayRepeat ? null : 'false')
+  })
+})

@@ -1,0 +1,125 @@
+/** A flood writes no rows: refusals are counted, forgeries are not even that. And what is counted of a day. */
+import { runInDurableObject } from 'cloudflare:test'
+import { describe, expect, it } from 'vitest'
+import { newApiToken, newApiTokenId } from '../../src/auth/apiTokens.ts'
+import type { Tenant } from '../../src/tenant/tenant.ts'
+import { expectStatus, newBroker } from '../support/broker/broker.ts'
+import { MINUTE_MS, setClock } from '../support/broker/clock.ts'
+import {
+  askIceServers,
+  auditOf,
+  clientToken,
+  credentialsPath,
+  expectProblem,
+  generate,
+  revokePath,
+  served,
+  tenantPath,
+} from '../support/broker/doors.ts'
+import { emulator } from '../support/broker/upstream.ts'
+import { runJobs, tenantStub } from '../support/storage/storage.ts'
+import { tenantSql } from '../support/storage/tenantRows.ts'
+
+async function acmeServed() {
+  const broker = newBroker()
+  return { broker, acme: await served(broker) }
+}
+
+const countRows = async () => Number((await tenantSql('acme', 'SELECT count(*) AS n FROM audit_events'))[0]?.n)
+
+/** As many requests of alice for too long a ttl, at the object itself, without the doors in front of it. */
+const refuseInside = (tokenId: string, times: number) =>
+  runInDurableObject(tenantStub('acme'), async (object: Tenant) => {
+    const token = { tokenId, subject: 'alice', origin: null, credentialTtl: null, keyId: null }
+    for (let n = 0; n < times; n++) {
+      await object.issue({
+        requestId: `r${n}`,
+        asker: { kind: 'client-token', token },
+        subject: 'alice',
+        ttl: 100_000,
+        keyId: null,
+        origin: null,
+        reuse: 'allowed',
+      })
+    }
+  })
+
+describe('a flood', () => {
+  const flood = async (times: number, ask: (n: number) => Promise<{ status: number }>): Promise<number[]> => {
+    const answers: { status: number }[] = []
+    for (let n = 0; n < times; n += 50)
+      answers.push(...(await Promise.all(Array.from({ length: 50 }, (_, i) => ask(n + i)))))
+    return [...new Set(answers.map(({ status }) => status))]
+  }
+
+  it('of 1,000 refusals of one subject is one row, whose count is right after the minute', async () => {
+    const { broker, acme } = await acmeServed()
+    const [alice, bob] = [await clientToken(broker, acme), await clientToken(broker, acme, { subject: 'bob' })]
+    for (const token of [alice, bob]) expectStatus(await askIceServers(broker, 'acme', token), 201)
+    const minute = Math.ceil(Date.now() / MINUTE_MS + 2) * MINUTE_MS
+    setClock(minute)
+    const refuse = (token: string) => askIceServers(broker, 'acme', token, { body: { ttl: 100_000 } })
+    expectProblem(await refuse(alice), 'ttl_too_long')
+    await refuseInside(acme.tokenId, 999)
+    for (let n = 0; n < 3; n++) expectProblem(await refuse(bob), 'ttl_too_long')
+    expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
+    for (let n = 0; n < 2; n++) expectProblem(await refuse(alice), 'tenant_suspended')
+    const counts = async () =>
+      (await auditOf(broker, 'acme', '&outcome=refused')).map(({ code, count }) => `${code} ${count}`)
+    expect(await counts()).toHaveLength(3)
+
+    setClock(minute + MINUTE_MS)
+    await runJobs('acme')
+    const first = ['tenant_suspended 2', 'ttl_too_long 3', 'ttl_too_long 1000']
+    expect(await counts()).toEqual(first)
+    expectProblem(await refuse(alice), 'tenant_suspended')
+    expect(await counts()).toEqual(['tenant_suspended 1', ...first])
+  })
+
+  it('of forged client tokens and API tokens writes no row and asks nothing upstream', async () => {
+    const { broker, acme } = await acmeServed()
+    const [before, asked] = [await countRows(), (await emulator.log()).length]
+    const forged = async (n: number) => (await newApiToken('acme', n % 2 ? acme.tokenId : newApiTokenId())).token
+    const paths = [
+      credentialsPath(acme.uid, 'generate'),
+      credentialsPath(acme.uid, 'generate-ice-servers'),
+      revokePath(acme.uid, 'x'),
+      tenantPath('acme', 'client-tokens'),
+    ]
+    const body = { subject: 'alice' }
+    expect(await flood(100, async (n) => broker.call('POST', paths[n % 4] ?? '', await forged(n), body))).toEqual([401])
+    expect(
+      await flood(50, async (n) => broker.call('GET', tenantPath('acme', 'turn-rest?service=turn'), await forged(n))),
+    ).toEqual([401])
+    expect(await flood(100, (n) => askIceServers(broker, 'acme', `${n}.forged.token`))).toEqual([401])
+    expect(await countRows()).toBe(before)
+    expect((await emulator.log()).length).toBe(asked)
+  })
+})
+
+describe('the use ratio', () => {
+  it('of each day stands in the tenant’s own view', async () => {
+    const { broker, acme } = await acmeServed()
+    const token = await clientToken(broker, acme)
+    for (let n = 0; n < 3; n++) expectStatus(await askIceServers(broker, 'acme', token), 201)
+    const { username } = await generate(broker, acme, { ttl: 60 })
+    await generate(broker, acme, { ttl: 60 })
+    expectStatus(await broker.call('POST', revokePath(acme.uid, username), acme.token), 204)
+    const day = new Date().toISOString().slice(0, 10)
+    const self = async () => (await broker.call('GET', '/v1/tenants/acme', acme.token)).json
+    expect(await self()).toMatchObject({
+      usage: [{ day, issued: 3, reused: 2, revoked: 1, expired: 0 }],
+      counts: { liveCredentials: 2 },
+    })
+
+    // What has expired is counted when its row goes; it may be the next day by then.
+    setClock(Date.now() + 63 * MINUTE_MS)
+    await runJobs('acme')
+    const { usage, counts } = await self()
+    const sum = (name: 'issued' | 'reused' | 'revoked' | 'expired') =>
+      usage.reduce((total: number, each: Record<string, number>) => total + Number(each[name]), 0)
+    expect([sum('issued'), sum('reused'), sum('revoked'), sum('expired'), counts.liveCredentials]).toEqual([
+      3, 2, 1, 2, 0,
+    ])
+  })
+})

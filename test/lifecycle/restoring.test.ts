@@ -1,0 +1,168 @@
+/** A tenant's storage that was set back in time, or lost: what comes back, what stays closed, and who hears of it. */
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it } from 'vitest'
+import { expectStatus, keysPath, newBroker, newTenant, newToken, newTurnKey } from '../support/broker/broker.ts'
+import { DAY_MS, MINUTE_MS, passTime } from '../support/broker/clock.ts'
+import { expectProblem } from '../support/broker/doors.ts'
+import { runJobs, tenantStub } from '../support/storage/storage.ts'
+import { giveBookmarks, keep } from '../support/storage/timeTravel.ts'
+
+const restore = (broker: ReturnType<typeof newBroker>, body: object, id = 'acme') =>
+  broker.admin('POST', `/tenants/${id}/restore`, body)
+
+async function acmeLater() {
+  const broker = newBroker()
+  const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:read', 'turn_keys:write'] })
+  const uid = await newTurnKey(broker, acme)
+  const then = await keep('acme')
+  const at = new Date(Date.now()).toISOString()
+  passTime(MINUTE_MS)
+  return { broker, acme, uid, then, at }
+}
+
+describe('a tenant that is set back in time', () => {
+  it('is what it was, but suspended, and everybody hears of it', async () => {
+    const { broker, acme, uid, then, at } = await acmeLater()
+    const since = await newToken(broker, 'acme', ['turn_keys:read'])
+    expectStatus(await broker.admin('PATCH', '/tenants/acme', { name: 'Renamed' }), 200)
+    passTime(MINUTE_MS)
+    await runJobs('acme')
+    const before = (await broker.admin('GET', '/tenants/acme')).json
+
+    await giveBookmarks('acme', then)
+    const answer = await restore(broker, { at })
+    expectStatus(answer, 200)
+    expect(answer.json).toMatchObject({ undo: 'now', tenant: { id: 'acme', name: 'Tenant acme', status: 'suspended' } })
+    expect(answer.json.tenant.version).toBeGreaterThan(before.version)
+
+    // The token made since is gone, the older one is back, and reads; nothing is created or minted.
+    expect((await broker.call('GET', keysPath('acme'), since.token)).status).toBe(401)
+    expectStatus(await broker.call('GET', keysPath('acme', uid), acme.token), 200)
+    expect((await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' })).status).toBe(403)
+    passTime(MINUTE_MS)
+    await runJobs('acme')
+    expect((await broker.admin('GET', '/tenants')).json.items).toMatchObject([
+      { name: 'Tenant acme', status: 'suspended' },
+    ])
+
+    expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'active' }), 200)
+    expectStatus(await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' }), 201)
+  })
+
+  it('goes on as it is where the runtime knows no such time', async () => {
+    const { broker, acme, uid, at } = await acmeLater()
+    const answer = await restore(broker, { at })
+    expectProblem(answer, 'storage_failed')
+    expect(answer.json.detail).toBe('The storage cannot be set back to that time.')
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+    expectStatus(await broker.call('GET', keysPath('acme', uid), acme.token), 200)
+  })
+
+  it('is told apart from one whose object only ended', async () => {
+    const { broker, at } = await acmeLater()
+    await giveBookmarks('acme', await keep('acme'))
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
+      Object.assign(storage, { onNextSessionRestoreBookmark: async () => 'now' })
+    })
+    const answer = await restore(broker, { at })
+    expectProblem(answer, 'storage_failed')
+    expect(answer.json.detail).toBe('The storage was not set back.')
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+  })
+})
+
+describe('a tenant whose storage was lost', () => {
+  it('is set up anew, suspended and empty, and its id and keys stay its own', async () => {
+    const { broker, acme } = await acmeLater()
+    await runInDurableObject(tenantStub('acme'), async (_, { storage }) => {
+      await storage.deleteAlarm()
+      await storage.deleteAll()
+    })
+    await runInDurableObject(tenantStub('acme'), (_, state) => state.abort()).catch(() => undefined)
+    expect((await broker.call('GET', keysPath('acme'), acme.token)).status).toBe(401)
+
+    const answer = await restore(broker, {})
+    expectStatus(answer, 200)
+    expect(answer.json).toMatchObject({
+      undo: null,
+      tenant: { id: 'acme', status: 'suspended', counts: { turnKeys: 0 } },
+    })
+    expect((await broker.call('GET', keysPath('acme'), acme.token)).status).toBe(401)
+    expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'active' }), 200)
+    const token = await newToken(broker, 'acme', ['turn_keys:read', 'turn_keys:write'])
+    expectStatus(await broker.call('POST', keysPath('acme'), token.token, { name: 'x' }), 201)
+  })
+
+  it('is not one whose storage is there', async () => {
+    const { broker } = await acmeLater()
+    expectProblem(await restore(broker, {}), 'conflict')
+    expectProblem(await restore(broker, {}, 'nobody'), 'not_found')
+  })
+
+  it('comes back by its job where a crash interrupted', async () => {
+    const { broker } = await acmeLater()
+    await interrupted()
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
+    expect(await restoringJobs()).toEqual([])
+  })
+
+  it('is left as it is where the crash came before it was set back', async () => {
+    const { broker } = await acmeLater()
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
+      storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('set-back', '', ?)", Date.now() + DAY_MS)
+    })
+    await interrupted()
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+    expect(await restoringJobs()).toEqual([])
+  })
+
+  it('does not come back where it was deleted meanwhile', async () => {
+    const { broker } = await acmeLater()
+    expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
+    for (let round = 0; round < 3; round++) {
+      passTime(MINUTE_MS)
+      await runJobs('acme')
+    }
+    expect((await broker.admin('GET', '/tenants/acme')).status).toBe(404)
+    await interrupted()
+    expect(await restoringJobs()).toEqual([])
+    expect((await broker.admin('GET', '/tenants/acme')).status).toBe(404)
+  })
+
+  it('is asked again until it has answered', async () => {
+    const { broker } = await acmeLater()
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
+      storage.sql.exec("CREATE TRIGGER full BEFORE UPDATE ON tenant BEGIN SELECT RAISE(ABORT, 'full'); END")
+    })
+    await interrupted()
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
+    expect(await restoringJobs()).toEqual(['acme'])
+
+    await runInDurableObject(tenantStub('acme'), (_, { storage }) => storage.sql.exec('DROP TRIGGER full').toArray())
+    passTime(MINUTE_MS)
+    await runDurableObjectAlarm(account())
+    expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
+    expect(await restoringJobs()).toEqual([])
+  })
+})
+
+const account = () => env.ACCOUNT.get(env.ACCOUNT.idFromName('account'))
+
+/** The Account died while it restored `acme`, and its alarm comes. */
+async function interrupted(): Promise<void> {
+  await runInDurableObject(account(), (_, { storage }) => {
+    storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('restore-tenant', 'acme', 0)")
+    return storage.setAlarm(Date.now())
+  })
+  passTime(MINUTE_MS)
+  await runDurableObjectAlarm(account())
+}
+
+const restoringJobs = (): Promise<unknown[]> =>
+  runInDurableObject(account(), (_, { storage: { sql } }) =>
+    sql
+      .exec("SELECT key FROM jobs WHERE kind = 'restore-tenant'")
+      .toArray()
+      .map(({ key }) => key),
+  )

@@ -1,0 +1,39 @@
+// The browser library as the broker serves it, loaded as a module, and a broker's answers to it. No assertions here.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll } from 'vitest'
+import type { IceServersClient, IceServersOptions } from '../../../src/client/api.ts'
+import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** A module whose import of the library leads to what the broker serves. */
+export function load(name: string, source: string): Promise<unknown> {
+  const library = path.join(folder, 'library.mjs')
+  const file = path.join(folder, name)
+  writeFileSync(library, CLIENT_SCRIPT.text)
+  writeFileSync(file, source.replace("'turn-broker/client'", `'${pathToFileURL(library)}'`))
+  return import(/* @vite-ignore */ pathToFileURL(file).href)
+}
+
+export interface Library {
+  createIceServers: (options: IceServersOptions) => IceServersClient
+}
+
+/** What the broker has answered since a test set it to 0. */
+export const told = { answers: 0 }
+
+export const answer = (): Response =>
+  Response.json(
+    {
+      iceServers: [{ urls: ['turn:turn.test'], username: `user-${++told.answers}`, credential: 'c' }],
+      ttl: 600,
+      expiresAt: new Date(Date.now() + 600_000).toISOString(),
+      refreshAfter: 300,
+      source: 'minted',
+    },
+    { status: 201 },
+  )

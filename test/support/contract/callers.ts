@@ -1,0 +1,141 @@
+/** Two tenants with something of everything, and every kind of caller there is: who may come in, and who may not. */
+import { env } from 'cloudflare:workers'
+import { newApiToken, newApiTokenId } from '../../../src/auth/apiTokens.ts'
+import { ROUTES, type Route, type RouteName } from '../../../src/contract/routes.ts'
+import { SCOPES, type Scope } from '../../../src/contract/scopes.ts'
+import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
+import { type Broker, expectStatus, newTenant, newToken, newTurnKey } from '../broker/broker.ts'
+import { DAY_MS, MINUTE_MS, passTime, SECOND_MS } from '../broker/clock.ts'
+import { APP, tenantPath } from '../broker/doors.ts'
+import { runJobs } from '../storage/storage.ts'
+
+/** What the parameters of a path stand for. */
+export interface Things {
+  readonly tenant: string
+  readonly keyId: string
+  readonly tokenId: string
+  readonly username: string
+  readonly subjectId: string
+  readonly revocationId: string
+  readonly banId: string
+}
+
+/** What could be, and is nobody's. */
+export const NOBODYS: Things = {
+  tenant: 'never-was',
+  keyId: 'k'.repeat(32),
+  tokenId: 't'.repeat(12),
+  username: 'u'.repeat(64),
+  subjectId: `su_${'s'.repeat(22)}`,
+  revocationId: `rv_${'r'.repeat(22)}`,
+  banId: `bn_${'b'.repeat(22)}`,
+}
+
+const PARAMETERS: Readonly<Record<string, keyof Things>> = {
+  account_id: 'tenant',
+  tenant: 'tenant',
+  key_id: 'keyId',
+  token_id: 'tokenId',
+  username: 'username',
+  subject_id: 'subjectId',
+  revocation_id: 'revocationId',
+  ban_id: 'banId',
+}
+
+export const routes = Object.entries(ROUTES) as [RouteName, Route][] // Object.entries forgets the names
+
+/** What is not given is nobody's. */
+export const pathOf = (route: Pick<Route, 'path'>, things: Partial<Things>): string =>
+  route.path.replace(/:([a-z_]+)/g, (_, parameter: string) => {
+    if (parameter === 'version') return `${CLIENT_SCRIPT.version}.js`
+    const name = PARAMETERS[parameter]
+    if (name === undefined) throw new Error(`nothing stands for :${parameter}`)
+    return things[name] ?? NOBODYS[name]
+  })
+
+/** A tenant with a TURN key and an API token that has these scopes, all by default. */
+export async function furnish(broker: Broker, id: string, scopes: readonly Scope[] = SCOPES) {
+  const policy = { maxTurnKeys: 100, allowedOrigins: [APP] }
+  const { token, tokenId } = await newTenant(broker, id, { scopes: [...scopes], policy })
+  return { id, tenant: id, token, tokenId, keyId: await newTurnKey(broker, { id, token }) }
+}
+
+/** Whom the credential of a furnished tenant is for: alike in all of them. */
+export const SUBJECT = 'ann'
+
+/** A tenant with something of everything there is: also a client token, a credential, its subject, a revocation, a ban. */
+export async function furnishAll(broker: Broker, id: string) {
+  const tenant = await furnish(broker, id)
+  const as = async (method: string, path: string, status: number, body?: unknown, token = tenant.token) => {
+    const answer = await broker.call(method, tenantPath(id, path), token, body)
+    expectStatus(answer, status)
+    return answer.json
+  }
+  const { token: clientToken } = await as('POST', 'client-tokens', 201, { subject: SUBJECT, ttl: 3_600 })
+  const { iceServers } = await as('POST', 'ice-servers', 201, undefined, clientToken)
+  const { items } = await as('GET', 'credentials', 200)
+  const revocation = await as('POST', 'revocations', 202, { subject: 'nobody' })
+  const until = new Date(Date.now() + DAY_MS).toISOString()
+  const ban = await as('POST', 'bans', 201, { subject: 'banned', until })
+  return {
+    ...tenant,
+    clientToken: String(clientToken),
+    username: String(iceServers.at(-1).username),
+    credentialId: String(items[0].id),
+    subjectId: String(items[0].subjectId),
+    revocationId: String(revocation.id),
+    banId: String(ban.id),
+  }
+}
+
+/** A tenant that was, its token and its key. Moves the clock. */
+export async function furnishDeleted(broker: Broker, id: string) {
+  const gone = await furnishAll(broker, id)
+  expectStatus(await broker.admin('DELETE', `/tenants/${id}?cascade=true`), 202)
+  for (let round = 0; round < 2; round++) {
+    passTime(MINUTE_MS)
+    await runJobs(id)
+  }
+  expectStatus(await broker.admin('GET', `/tenants/${id}`), 404)
+  return gone
+}
+
+/** A well-formed token that no tenant ever gave out. */
+export const forgedToken = async (tenant: string, id = newApiTokenId()): Promise<string> =>
+  (await newApiToken(tenant, id)).token
+
+/**
+ * Authorization headers that name nobody. Moves the clock past the expiry of one.
+ * `valid` is a token of this tenant that would do, so that only what is said of each is wrong with it.
+ */
+export async function badIdentities(broker: Broker, tenant: string, valid: { token: string; tokenId: string }) {
+  const deleted = await newToken(broker, tenant, [...SCOPES])
+  expectStatus(await broker.admin('DELETE', `/tenants/${tenant}/api-tokens/${deleted.tokenId}`), 204)
+  const expired = await newToken(broker, tenant, [...SCOPES], new Date(Date.now() + 30_000).toISOString())
+  await furnish(broker, 'leaving')
+  const leaving = await newToken(broker, 'leaving', [...SCOPES])
+  const gone = await furnishDeleted(broker, 'gone')
+  passTime(31 * SECOND_MS)
+  expectStatus(await broker.admin('DELETE', '/tenants/leaving?cascade=true'), 202)
+
+  const last = valid.token.slice(-1) === 'a' ? 'b' : 'a'
+  return {
+    'no token': undefined,
+    'an empty bearer': 'Bearer ',
+    'a junk bearer': 'Bearer junk',
+    'a junk scheme': 'Junk abc',
+    'a valid token under a junk scheme': `Junk ${valid.token}`,
+    'a valid token without a scheme': valid.token,
+    'a valid token, twice': `Bearer ${valid.token}, Bearer ${valid.token}`,
+    'a token with a wrong checksum': `Bearer ${valid.token.slice(0, -1)}${last}`,
+    'a token of a known id with another secret': `Bearer ${await forgedToken(tenant, valid.tokenId)}`,
+    'a token of an unknown id': `Bearer ${await forgedToken(tenant)}`,
+    'a deleted token': `Bearer ${deleted.token}`,
+    'an expired token': `Bearer ${expired.token}`,
+    'a token of a tenant that is being deleted': `Bearer ${leaving.token}`,
+    'a token of a tenant that was deleted': `Bearer ${gone.token}`,
+    'a token of a tenant that never was': `Bearer ${await forgedToken('never-was')}`,
+    'a bearer of 9,000 characters': `Bearer ${'a'.repeat(9_000)}`,
+    "the account's own token": `Bearer ${env.CALLS_API_TOKEN}`,
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The fault matrix: every fault on every wish, and a crash at every await of each way that a wish can go. Ways that
+ * are alike up to an await, in what was awaited, written and done upstream, are crashed there once.
+ */
+import { runInDurableObject } from 'cloudflare:test'
+import { vi } from 'vitest'
+import type { Answer } from '../broker/answer.ts'
+import { HOUR_MS, passTime, SECOND_MS } from '../broker/clock.ts'
+import { outcomeOf } from '../broker/contract.ts'
+import { emulator } from '../broker/upstream.ts'
+import { watchLogs } from '../secrets/secretWatch.ts'
+import { tenantSql, tenantStub } from '../storage/tenantRows.ts'
+import { usernameIn } from '../tenants/issuing.ts'
+import { nameOf, type Point, pointsOf, type Run, refuseConnections, watched, waysTo } from './crashes.ts'
+import { FAULTS, type FaultRow, KINDS, NO_FAULT } from './faultTable.ts'
+import { aftermath, disagreements, recover, shownSecrets, sweepAll } from './oracle.ts'
+import { deadlineOf, newWorld, type Thing, type Wish, type World } from './wishActs.ts'
+import { WISHES, type WishName } from './wishes.ts'
+
+interface Cell {
+  readonly fault: FaultRow
+  readonly point: Point | undefined
+}
+
+interface Done {
+  readonly cell: Cell
+  readonly thing: Thing
+  readonly run: Run<Answer | undefined>
+  readonly outcome: string
+  again?: Answer | undefined
+}
+
+/** What is wrong with the answers, and with what is left after the recovery. */
+interface Findings {
+  readonly answers: string[]
+  readonly left: string[]
+}
+
+export interface Played extends Findings {
+  readonly cells: number
+  /** Each await, before and after. */
+  readonly points: number
+  /** Of these, at which the objects were ended. */
+  readonly crashes: number
+  /** The names of the cells that were asked for and played; without `only`, of all. */
+  readonly played: readonly string[]
+}
+
+/** Lies that no caller can be spared: what was answered is not checked, what is left is. */
+const KNOWN: readonly { readonly wish: WishName; readonly fault: string; readonly why: string }[] = [
+  { wish: 'a creation', fault: 'shape foreign-uid', why: 'a made-up uid under our own name' },
+]
+
+/** Cells, and places of a crash, that fail for a reason that is known: each is to go when its reason has gone. */
+const LEFT_OUT: readonly {
+  readonly wish?: WishName
+  readonly fault?: string
+  readonly place?: RegExp
+  readonly why: string
+}[] = []
+const isLeftOut = (wish: WishName, { fault, point }: Cell): boolean =>
+  LEFT_OUT.some((out) =>
+    out.place ? point !== undefined && out.place.test(point.place) : out.wish === wish && out.fault === fault.name,
+  )
+
+/** Between two cells; after a 429, until no block can be left of it. */
+const PAUSE_MS = 10 * SECOND_MS
+const BLOCK_MS = 310 * SECOND_MS
+/** Before this an Idempotency-Key is remembered. */
+const REPEATED_MS = 20 * HOUR_MS
+/** What is finally over is remembered for 30 days: long before, the sweep must have seen it. */
+const SWEPT_AT_LEAST_MS = 7 * 24 * HOUR_MS
+/** So that no world comes near the 1,000 keys that there may be. */
+const CELLS_A_WORLD = 300
+/** What an answer that its deadline brought about may still take. */
+const LATE_TURNS = 60
+
+const cellName = (wish: WishName, { fault, point }: Cell): string =>
+  `${wish}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
+
+/** Plays a wish under every fault, then with every crash: of those that are alike one, or, `everyAwait`, all. */
+export async function play(name: WishName, { everyAwait = false, only = '' } = {}): Promise<Played> {
+  const wish: Wish = WISHES[name]
+  const rows = [NO_FAULT, ...(wish.kindsOnly ? KINDS : FAULTS)]
+  const isAsked = (cell: Cell) => (only === '' ? !isLeftOut(name, cell) : only === cellName(name, cell))
+  const isNear = (fault: FaultRow) =>
+    only === '' || `${only},`.startsWith(`${cellName(name, { fault, point: undefined })},`)
+  const faults = rows
+    .filter((fault) => isAnother(wish, fault) && isNear(fault))
+    .filter((fault) => only !== '' || !isLeftOut(name, { fault, point: undefined }))
+  const whole = await playCells(
+    name,
+    'whole',
+    faults.map((fault) => ({ fault, point: undefined })),
+  )
+  const crashes = crashCells(whole.done, !everyAwait && only === '').filter(isAsked)
+  const worlds = [whole]
+  for (let first = 0; first < crashes.length; first += CELLS_A_WORLD) {
+    worlds.push(await playCells(name, `crashed-${first}`, crashes.slice(first, first + CELLS_A_WORLD)))
+  }
+  const played = worlds.flatMap(({ done }) => done.map(({ cell }) => cellName(name, cell)))
+  return {
+    played: played.filter((cell) => only === '' || cell === only),
+    cells: whole.done.length,
+    points: new Set(whole.done.flatMap(({ run }) => pointsOf(run.events, { distinct: false }).map(nameOf))).size,
+    crashes: worlds.flatMap(({ done }) => done).filter(({ run }) => run.crashed).length,
+    answers: worlds.flatMap(({ answers }) => answers),
+    left: worlds.flatMap(({ left }) => left),
+  }
+}
+
+/** Once, twice and always are the same where upstream is asked once. */
+function isAnother({ asksAgain }: Wish, { fault, times }: FaultRow): boolean {
+  if (typeof fault !== 'object' || fault.kind !== 'status' || times === 'always') return true
+  return asksAgain === 'in the call' || (asksAgain === 'by its job' && times === 2)
+}
+
+function crashCells(done: readonly Done[], distinct: boolean): Cell[] {
+  const seen = new Set<string>()
+  return done.flatMap(({ cell, run, outcome }) => {
+    const ways = waysTo(run.events)
+    const asked = run.events.findIndex((event) => event.includes('cloudflare/exchange'))
+    return pointsOf(run.events, { distinct }).flatMap((point) => {
+      const at = run.events.indexOf(nameOf(point))
+      const way = `${ways[at]} ${at > asked ? `${cell.fault.effect} ${outcome}` : ''}`
+      if (distinct && seen.has(way)) return []
+      seen.add(way)
+      return [{ fault: cell.fault, point }]
+    })
+  })
+}
+
+/** Plays cells in a world of their own, lets it recover, and asks the oracle. */
+async function playCells(
+  name: WishName,
+  id: string,
+  cells: readonly Cell[],
+): Promise<Findings & { readonly done: Done[] }> {
+  const wish: Wish = WISHES[name]
+  const logged = watchLogs()
+  // Each with a name of its own: what an isolate remembers goes by it.
+  const world = await newWorld(`${id}-${Object.keys(WISHES).indexOf(name)}`)
+  const answers: string[] = []
+  const left: string[] = []
+  const done: Done[] = []
+  const about = (cell: Cell, found: string[]) => found.map((what) => `${cellName(name, cell)}: ${what}`)
+  const begunAt = Date.now()
+  let sweptAt = begunAt
+  for (const [n, cell] of cells.entries()) {
+    const before = cells[n - 1]?.fault.fault
+    passTime(typeof before === 'object' && before.kind === 'rate-limit' ? BLOCK_MS : PAUSE_MS)
+    const thing = await wish.prepare(world, `c${n}.`)
+    const run = await playOne(world, wish, cell, thing)
+    const it: Done = { cell, thing, run, outcome: run.value ? outcomeOf(run.value) : await stateOf(world, thing) }
+    done.push(it)
+    answers.push(...about(cell, wrongAnswer(wish, run)))
+    left.push(...about(cell, await lostAlarm(world, wish, run)))
+    if (wish.route === null) left.push(...about(cell, await settle(world, wish, [it], Date.now(), run.crashed)))
+    if (Date.now() - sweptAt > SWEPT_AT_LEAST_MS) {
+      await sweepAll(world.broker, world.id)
+      sweptAt = Date.now()
+    }
+  }
+  const { ledger } = await aftermath(world.id)
+  if (wish.route !== null) left.push(...(await settle(world, wish, done, begunAt, false)))
+  await sweepAll(world.broker, world.id)
+  left.push(...(await recover(world.id)))
+  const after = { ...(await aftermath(world.id)), issued: ledger }
+  const isKnown = ({ fault }: Cell) => KNOWN.some((known) => known.wish === name && known.fault === fault.name)
+  for (const { cell, thing, run, again } of done.filter((each) => !isKnown(each.cell)))
+    left.push(...about(cell, wish.check(thing, run.value, after, again)))
+  const inWords = (found: string) =>
+    found.replace(/\bc(\d+)\.x?/, (short, n) => {
+      const cell = done[Number(n)]?.cell
+      return cell ? `${cellName(name, cell)} (${short})` : short
+    })
+  left.push(...(await disagreements(world.id, after)).map(inWords))
+  const texts = done.flatMap(({ run, again }) => [run.value, again]).map(withoutOwnSecret)
+  left.push(...(await shownSecrets(texts.join('\n'), logged())))
+  vi.restoreAllMocks()
+  await emulator.reset()
+  return { done, answers, left }
+}
+
+async function playOne(world: World, wish: Wish, { fault, point }: Cell, thing: Thing): Promise<Done['run']> {
+  const { operation } = wish
+  // What is left over of it meets the job.
+  const stays = fault.times === 2 && wish.asksAgain === 'by its job'
+  if (typeof fault.fault === 'object') {
+    const only = stays ? { uid: thing.uid } : {}
+    await emulator.fault({ operation, fault: fault.fault, times: fault.times, ...only })
+  }
+  const restore = fault.fault === 'refused' ? refuseConnections() : undefined
+  const options = { ...(point ? { point } : {}), silence: fault.silence, deadlineMs: deadlineOf(wish) }
+  try {
+    return await watched(() => wish.act(world, thing), options)
+  } finally {
+    restore?.()
+    if (!stays) await emulator.clearFaults()
+  }
+}
+
+/** Lets the jobs work for most of a day, has the callers ask again, and lets the jobs end. */
+async function settle(
+  world: World,
+  wish: Wish,
+  done: readonly Done[],
+  begunAt: number,
+  alarmBroken: boolean,
+): Promise<string[]> {
+  const found = await recover(world.id, { alarmBroken, until: begunAt + REPEATED_MS })
+  for (const [n, it] of done.entries()) {
+    it.again = n > 0 && wish.againOnce ? done[0]?.again : await wish.again?.(world, it.thing)
+  }
+  return [...found, ...(await recover(world.id))]
+}
+
+function wrongAnswer(wish: Wish, { value, thrown, crashed, lateTurns }: Done['run']): string[] {
+  const found: string[] = []
+  if (thrown !== undefined && !(wish.route === null && crashed)) found.push(`threw ${thrown}`)
+  if (value?.status === 500) found.push(`answered 500: ${value.text}`)
+  if (lateTurns > LATE_TURNS) found.push(`answered long after its deadline (${lateTurns} turns)`)
+  return found
+}
+
+/** After a crash outside an alarm, whatever is unfinished must have an alarm that wakes the object for it. */
+async function lostAlarm({ id }: World, wish: Wish, { crashed }: Run<unknown>): Promise<string[]> {
+  if (!crashed || wish.route === null) return []
+  const isLost = await runInDurableObject(tenantStub(id), async (_, { storage }) => {
+    const { n } = storage.sql.exec<{ n: number }>('SELECT count(*) AS n FROM jobs').one()
+    return n > 0 && (await storage.getAlarm()) === null
+  })
+  return isLost ? ['jobs without an alarm'] : []
+}
+
+/** Of a job, which has no answer: what became of its key and its credential. */
+async function stateOf({ id }: World, { name, username }: Thing): Promise<string> {
+  const rows = await tenantSql(
+    id,
+    `SELECT state, looks, pending_name IS NULL AS named FROM turn_keys WHERE name IN ('${name}', '${name}x')
+     UNION ALL SELECT state, '', '' FROM credentials WHERE username = '${username}'`,
+  )
+  return JSON.stringify(rows)
+}
+
+/** A credential that was asked for may stand in its answer. */
+function withoutOwnSecret(answer: Answer | undefined): string {
+  if (!answer) return ''
+  const { text, headers, json } = answer
+  const servers: { credential?: string }[] = usernameIn(answer) === undefined ? [] : [json.iceServers].flat()
+  const own = servers.map(({ credential }) => credential).find((it) => it !== undefined)
+  return (own === undefined ? text : text.replaceAll(own, '')) + JSON.stringify([...headers])
+}
