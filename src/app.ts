@@ -18,6 +18,7 @@ import { resealDoor } from './http/routes/reseal.ts'
 import { revocationDoor } from './http/routes/revocations.ts'
 import { tenantDoor } from './http/routes/tenants.ts'
 import { turnKeyChangesDoor } from './http/routes/turnKeys.ts'
+import { turnRestDoor } from './http/routes/turnRest.ts'
 
 export function createApp(): App {
   const app = new Hono<AppEnv>()
@@ -29,6 +30,7 @@ export function createApp(): App {
   app.use(requireConfig)
   iceServersDoor(app)
   credentialTwins(app)
+  turnRestDoor(app)
   turnKeyDoor(app)
   turnKeyChangesDoor(app)
   clientTokenDoor(app)

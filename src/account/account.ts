@@ -22,7 +22,7 @@ import { migrate } from '../storage/migrations.ts'
 import { answering, transaction } from '../storage/object.ts'
 import { spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
-import type { AccountParts } from './context.ts'
+import type { AccountParts } from './core/context.ts'
 import { describeAccount } from './describe.ts'
 import {
   buryTenant,
@@ -33,15 +33,15 @@ import {
   listTenants,
   mirrorTenant,
   type TenantCreation,
-} from './directory.ts'
-import { claimIssuers } from './issuers.ts'
-import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './restore.ts'
+} from './directory/directory.ts'
+import { claimIssuers } from './directory/issuers.ts'
+import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './directory/restore.ts'
 import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
-import { ensureSweep, SWEEP_JOB } from './sweep/rows.ts'
-import { orderSweep, sweep } from './sweep/sweep.ts'
-import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys.ts'
+import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys/ownership.ts'
+import { orderSweep, sweep } from './turnKeys/sweep.ts'
+import { ensureSweep, SWEEP_JOB } from './turnKeys/sweepRows.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #parts: AccountParts | { readonly misconfigured: string }

@@ -4,9 +4,9 @@ import type { AccountView } from '../contract/resources/account.ts'
 import { instant } from '../contract/values.ts'
 import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget/budget.ts'
 import { blockedUntil, callsLeft, upstreamRow } from './budget/upstreamLimits.ts'
-import type { AccountParts } from './context.ts'
+import type { AccountParts } from './core/context.ts'
 import { rootKeysInUse } from './rootKeys/inUse.ts'
-import { sweepView } from './sweep/rows.ts'
+import { sweepView } from './turnKeys/sweepRows.ts'
 
 /** Cloudflare's bound on TURN keys of one account. */
 const MAX_ACCOUNT_KEYS = 1_000

@@ -42,5 +42,9 @@ export const Instant = z.iso
 /** Milliseconds since 1970 as the RFC 3339 text of an answer. */
 export const instant = (ms: number): string => new Date(ms).toISOString()
 
+/** Whole seconds from `now` to `expiresAt`, both in milliseconds since 1970; 0 once it is past. */
+export const secondsLeft = (expiresAt: number, now: number): number =>
+  Math.max(0, Math.floor((expiresAt - now) / 1_000))
+
 /** `Idempotency-Key`: 1-255 visible ASCII characters. */
 export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/)

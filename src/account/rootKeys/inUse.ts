@@ -6,7 +6,7 @@ import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/resources/clientTokens.
 import type { RootKeyUse } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
-import type { AccountParts } from '../context.ts'
+import type { AccountParts } from '../core/context.ts'
 
 /** Objects of the deployment before may go on signing for a while after the first one of the new has started. */
 const ROLL_OUT_MS = 300_000

@@ -10,7 +10,7 @@ import { BrokerError, type Result } from '../../errors.ts'
 import type { ResealReport } from '../../rpc/reseal.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { AccountParts } from '../context.ts'
+import type { AccountParts } from '../core/context.ts'
 import { keepUses, noteUses, rootKeysInUse } from './inUse.ts'
 
 export const RESEAL_JOB = 'reseal'

@@ -5,7 +5,7 @@
 import { bearerOf } from '../../../auth/bearer.ts'
 import { MAX_TTL_SECONDS } from '../../../contract/policy/policy.ts'
 import { type IceServersAnswer, IceServersRequest } from '../../../contract/resources/credentials.ts'
-import { instant, TenantId } from '../../../contract/values.ts'
+import { instant, secondsLeft, TenantId } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { malformed, readBytes, readJson } from '../../body.ts'
@@ -66,15 +66,12 @@ export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnsw
   const halfOfLife = issuedAt + (expiresAt - issuedAt) / 2
   return {
     iceServers: [...stun, { urls: issued.urls.turn, username, credential }],
-    ttl: secondsLeft(issued, now),
+    ttl: secondsLeft(expiresAt, now),
     expiresAt: instant(expiresAt),
     refreshAfter: Math.max(LEAST_REFRESH_SECONDS, Math.floor((halfOfLife - now) / 1_000)),
     source: issued.source,
   }
 }
-
-export const secondsLeft = ({ expiresAt }: Issued, now: number): number =>
-  Math.max(0, Math.floor((expiresAt - now) / 1_000))
 
 /** The token and the ttl, from whichever place they may be in; from two places is an error. */
 async function readRequest(c: Ctx): Promise<{ token: string; ttl: number | null }> {

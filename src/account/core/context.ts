@@ -1,10 +1,10 @@
 /** What the Account's operations work with. Built once per object; passed in, so that each operation is a function. */
-import type { TurnKeysApi } from '../cloudflare/turnKeys.ts'
-import type { Region } from '../contract/resources/tenants.ts'
-import type { RootKeys } from '../crypto/rootKeys.ts'
-import type { TenantPort } from '../rpc/ports.ts'
-import type { Idempotency } from '../storage/idempotency.ts'
-import type { Jobs } from '../storage/jobs.ts'
+import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
+import type { Region } from '../../contract/resources/tenants.ts'
+import type { RootKeys } from '../../crypto/rootKeys.ts'
+import type { TenantPort } from '../../rpc/ports.ts'
+import type { Idempotency } from '../../storage/idempotency.ts'
+import type { Jobs } from '../../storage/jobs.ts'
 
 export interface AccountParts {
   /** The name of this installation, in the markers of its keys. */

@@ -1,8 +1,8 @@
 /** Which tenant an (issuer, audience) belongs to: one, so that no token opens two tenants. */
-import type { IssuerPair } from '../contract/policy/issuers.ts'
-import { BrokerError } from '../errors.ts'
-import * as log from '../storage/log.ts'
-import type { AccountParts } from './context.ts'
+import type { IssuerPair } from '../../contract/policy/issuers.ts'
+import { BrokerError } from '../../errors.ts'
+import * as log from '../../storage/log.ts'
+import type { AccountParts } from '../core/context.ts'
 
 /** Inside a transaction. Throws `conflict` when one of them is another tenant's; then none is claimed. */
 export function claimIssuers(parts: AccountParts, tenant: string, pairs: readonly IssuerPair[]): void {

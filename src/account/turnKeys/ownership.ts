@@ -1,11 +1,11 @@
 /** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
 
-import type { ListedKey } from '../cloudflare/turnKeys.ts'
-import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import { spend } from './budget/budget.ts'
-import { countKeys } from './budget/upstreamLimits.ts'
-import type { AccountParts } from './context.ts'
-import { ensureSweep } from './sweep/rows.ts'
+import type { ListedKey } from '../../cloudflare/turnKeys.ts'
+import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
+import { spend } from '../budget/budget.ts'
+import { countKeys } from '../budget/upstreamLimits.ts'
+import type { AccountParts } from '../core/context.ts'
+import { ensureSweep } from './sweepRows.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000

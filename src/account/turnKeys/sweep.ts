@@ -13,10 +13,10 @@ import type { Examination, Examined, ListedKey } from '../../rpc/sweep.ts'
 import { audit } from '../../storage/audit.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
 import * as log from '../../storage/log.ts'
-import type { AccountParts } from '../context.ts'
-import { isTenant } from '../directory.ts'
-import { type Listed, ownerOfTurnKey, type UpstreamList } from '../turnKeys.ts'
+import type { AccountParts } from '../core/context.ts'
+import { isTenant } from '../directory/directory.ts'
 import { type Finding, forgetFindings, keepFindings, recordFindings } from './findings.ts'
+import { type Listed, ownerOfTurnKey, type UpstreamList } from './ownership.ts'
 import {
   forgetOldCreations,
   isAnythingToSweep,
@@ -25,7 +25,7 @@ import {
   sweepRow,
   sweepView,
   tenantOfCreation,
-} from './rows.ts'
+} from './sweepRows.ts'
 
 /** A run whose calls were all used up goes on after this. */
 const REST_AFTER_MS = 300_000

@@ -1,7 +1,7 @@
 /** The sweep's own row, and the creations by which a marker leads to a tenant. */
 import type { SweepView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
-import type { AccountParts } from '../context.ts'
+import type { AccountParts } from '../core/context.ts'
 import { countFindings, firstFindings } from './findings.ts'
 
 export const SWEEP_JOB = 'sweep'

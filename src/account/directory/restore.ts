@@ -3,12 +3,12 @@
  * own memory of it goes: audit row and job are here, and the job brings the tenant back when a crash interrupts.
  */
 
-import { actorOf } from '../auth/caller.ts'
-import type { RestoredTenant, TenantView } from '../contract/resources/tenants.ts'
-import { BrokerError, unwrap } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import { audit } from '../storage/audit.ts'
-import type { AccountParts } from './context.ts'
+import { actorOf } from '../../auth/caller.ts'
+import type { RestoredTenant, TenantView } from '../../contract/resources/tenants.ts'
+import { BrokerError, unwrap } from '../../errors.ts'
+import type { Call } from '../../rpc/calls.ts'
+import { audit } from '../../storage/audit.ts'
+import type { AccountParts } from '../core/context.ts'
 import { setUpTenant, type TenantRow, tenantRow } from './directory.ts'
 
 export const RESTORE_JOB = 'restore-tenant'

@@ -1,0 +1,29 @@
+/** A credential in the form of draft-uberti-behave-turn-rest-00, which many media servers read. */
+import { Subject, type TurnRestAnswer } from '../../contract/resources/credentials.ts'
+import { secondsLeft } from '../../contract/values.ts'
+import { malformed } from '../body.ts'
+import type { App } from '../context.ts'
+import { mount } from '../mount.ts'
+import { issueToServer, serverRequest } from '../serverCredential.ts'
+
+export function turnRestDoor(app: App): void {
+  mount(app, 'turnRest', (c) => {
+    if (c.req.query('service') !== 'turn') throw malformed('service: must be "turn"')
+    if (c.req.query('key') !== undefined || c.req.query('api') !== undefined) {
+      throw malformed('the API token goes into the Authorization header, never into a URL')
+    }
+    const request = serverRequest(c, { subject: subjectOf(c.req.query('username')), ttl: null, keyId: null })
+    return async () => {
+      const { username, credential: password, urls, expiresAt } = await issueToServer(c, request)
+      const ttl = secondsLeft(expiresAt, Date.now())
+      return c.json({ username, password, ttl, uris: urls.turn } satisfies TurnRestAnswer)
+    }
+  })
+}
+
+function subjectOf(username: string | undefined): string | null {
+  if (username === undefined) return null
+  const subject = Subject.safeParse(username)
+  if (!subject.success) throw malformed('username: must have 1 to 128 characters and no control characters')
+  return subject.data
+}
