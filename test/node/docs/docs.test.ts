@@ -110,9 +110,15 @@ describe('docs/browser.md', () => {
   it('says what to do about every error of the browser door', () => {
     const told = tableOf(sectionOf(document, 'Errors'), 'codes').flatMap(([codes = '']) => codes.split(', '))
     for (const code of told) expect(Object.keys(ERRORS)).toContain(code)
-    const doors = ['body', 'cors', 'frame', 'routes/iceServers', 'mount', 'rates', 'objects'].map(
-      (name) => `src/http/${name}.ts`,
-    )
+    const doors = [
+      'body',
+      'frame',
+      'mount',
+      'objects',
+      'caller/cors',
+      'caller/rateLimits',
+      'routes/browser/iceServers',
+    ].map((name) => `src/http/${name}.ts`)
     const issuing = ['issuing/issue', 'issuing/mint', 'turnKeys/secret', 'core/tenantRow', 'issuing/eligibility'].map(
       (name) => `src/tenant/${name}.ts`,
     )
@@ -131,23 +137,26 @@ describe('docs/browser.md', () => {
 describe('ARCHITECTURE.md', () => {
   const document = textOf('ARCHITECTURE.md')
 
-  it('shows every folder and every entry of src', () => {
+  it('shows every room and every entry of src, and every other folder', () => {
     const [layout = ''] = fencesOf(sectionOf(document, 'Where what lives')).map(({ code }) => code)
-    const shown = matches(layout, /^ {0,2}([\w.]+\/?) /gm)
-    const inSrc = unique(
-      sources.map((file) => file.split('/').slice(1, 3)).map(([name = '', inner]) => (inner ? `${name}/` : name)),
+    const shown: string[] = []
+    const around: string[] = []
+    for (const [, indent = '', name = ''] of layout.matchAll(/^( *)([\w.]+\/?)(?: |$)/gm)) {
+      around.splice(indent.length / 2, around.length, name)
+      shown.push(around.join(''))
+    }
+    const rooms = sources.map((file) => file.slice(0, file.lastIndexOf('/') + 1))
+    const entries = sources.filter((file) => file.split('/').length === 2)
+    const folders = filesLike('{bench,docs,emulator,examples,scripts,test}/**/*.*').map(
+      (file) => `${file.split('/')[0]}/`,
     )
-    expect(shown).toEqual(expect.arrayContaining(inSrc))
-    const folders = unique(
-      filesLike('{bench,docs,emulator,examples,scripts,test}/**/*.*').map((file) => `${file.split('/')[0]}/`),
-    )
-    expect(unique([...inSrc, ...folders, 'src/'])).toEqual(unique([...shown, 'src/']))
+    expect(unique(shown)).toEqual(unique([...rooms, ...entries, ...folders]))
   })
 
   it('names only files of src that there are', () => {
     const named = matches(
       document,
-      /`((?:tenant|http|cloudflare|contract|auth|storage|cache|account)\/(?:\w+\/)*\w+\.ts)`/g,
+      /`((?:tenant|http|cloudflare|contract|auth|storage|cache|account|rpc|concurrency|crypto)\/(?:\w+\/)*\w+\.ts)`/g,
     )
     expect(named.length).toBeGreaterThan(5)
     expect(named.filter((file) => !sources.includes(`src/${file}`))).toEqual([])
