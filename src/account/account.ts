@@ -22,7 +22,7 @@ import { migrate } from '../storage/migrations.ts'
 import { answering, transaction } from '../storage/object.ts'
 import { spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
-import type { AccountParts } from './core/context.ts'
+import type { AccountContext } from './core/context.ts'
 import { describeAccount } from './describe.ts'
 import {
   buryTenant,
@@ -35,7 +35,7 @@ import {
   type TenantCreation,
 } from './directory/directory.ts'
 import { claimIssuers } from './directory/issuers.ts'
-import { carryOnRestoring, RESTORE_JOB, type Restoration, restoreTenant } from './directory/restore.ts'
+import { RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
 import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -44,28 +44,28 @@ import { orderSweep, sweep } from './turnKeys/sweep.ts'
 import { ensureSweep, SWEEP_JOB } from './turnKeys/sweepRows.ts'
 
 export class Account extends DurableObject<Env> {
-  readonly #parts: AccountParts | { readonly misconfigured: string }
+  readonly #context: AccountContext | { readonly misconfigured: string }
   readonly #list = new UpstreamList()
 
-  constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env)
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env)
     const parsed = parseConfig(env)
     if (!parsed.ok) {
-      this.#parts = { misconfigured: parsed.variable }
+      this.#context = { misconfigured: parsed.variable }
       return
     }
-    migrate(ctx.storage, MIGRATIONS)
+    migrate(state.storage, MIGRATIONS)
     const now = () => Date.now()
-    noteFront(ctx.storage.sql, now(), parsed.config.rootKeys)
-    const jobs = new Jobs(ctx.storage, now)
-    const transact = transaction(ctx.storage, jobs)
-    const observed = async (it: Observed) => transact(() => observe(ctx.storage.sql, now(), it))
-    this.#parts = {
+    noteFront(state.storage.sql, now(), parsed.config.rootKeys)
+    const jobs = new Jobs(state.storage, now)
+    const transact = transaction(state.storage, jobs)
+    const observed = async (it: Observed) => transact(() => observe(state.storage.sql, now(), it))
+    this.#context = {
       deployment: parsed.config.deployment,
-      sql: ctx.storage.sql,
+      sql: state.storage.sql,
       now,
       jobs,
-      idempotency: new Idempotency(ctx.storage.sql, now),
+      idempotency: new Idempotency(state.storage.sql, now),
       turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: observed }),
       rootKeys: parsed.config.rootKeys,
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
@@ -74,63 +74,63 @@ export class Account extends DurableObject<Env> {
   }
 
   isTenant(id: string): Promise<Result<boolean>> {
-    return this.#answer((parts) => isTenant(parts, id))
+    return this.#answer((ctx) => isTenant(ctx, id))
   }
 
   listTenants(page: {
     before: number | null
     limit: number
   }): Promise<Result<{ items: TenantSummary[]; next: number | null }>> {
-    return this.#answer((parts) => listTenants(parts, page))
+    return this.#answer((ctx) => listTenants(ctx, page))
   }
 
   createTenant(creation: TenantCreation): Promise<Result<TenantView>> {
-    return this.#answer((parts) => createTenant(parts, creation))
+    return this.#answer((ctx) => createTenant(ctx, creation))
   }
 
   restoreTenant(call: Restoration): Promise<Result<RestoredTenant>> {
-    return this.#answer((parts) => restoreTenant(parts, call))
+    return this.#answer((ctx) => restoreTenant(ctx, call))
   }
 
   mirrorTenant(report: TenantReport): Promise<Result<number>> {
-    return this.#answer((parts) => mirrorTenant(parts, report))
+    return this.#answer((ctx) => mirrorTenant(ctx, report))
   }
 
   /** Makes these the tenant's, or fails with `conflict`. */
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>> {
-    return this.#answer((parts) =>
-      parts.transact(() => {
+    return this.#answer((ctx) =>
+      ctx.transact(() => {
         // Its deletion has freed what it had: nothing would free this.
-        if (!isTenant(parts, tenant)) throw new BrokerError('not_found', { detail: 'No such tenant.' })
-        claimIssuers(parts, tenant, pairs)
+        if (!isTenant(ctx, tenant)) throw new BrokerError('not_found', { detail: 'No such tenant.' })
+        claimIssuers(ctx, tenant, pairs)
       }),
     )
   }
 
   buryTenant(id: string): Promise<Result<void>> {
-    return this.#answer((parts) => buryTenant(parts, id))
+    return this.#answer((ctx) => buryTenant(ctx, id))
   }
 
   /** `false`: the uid belongs to another tenant. */
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>> {
-    return this.#answer((parts) => claimTurnKey(parts, uid, tenant))
+    return this.#answer((ctx) => claimTurnKey(ctx, uid, tenant))
   }
 
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>> {
-    return this.#answer((parts) => releaseTurnKey(parts, uid, tenant))
+    return this.#answer((ctx) => releaseTurnKey(ctx, uid, tenant))
   }
 
   /** The tenant that owns a TURN key; `null`: none here does. */
   turnKeyOwner(uid: string): Promise<Result<string | null>> {
-    return this.#answer((parts) => ownerOfTurnKey(parts, uid))
+    return this.#answer((ctx) => ownerOfTurnKey(ctx, uid))
   }
 
   /** Takes one API call out of the budget, or fails with a time to wait: `rate_limited`, `upstream_unavailable`. */
   spend(spending: Spending): Promise<Result<void>> {
-    return this.#answer((parts) => {
-      const refused = parts.transact(() => {
-        const failure = spend(parts.sql, parts.now(), spending)
-        if (!failure) ensureSweep(parts)
+    return this.#answer((ctx) => {
+      const refused = ctx.transact(() => {
+        const failure = spend(ctx.sql, ctx.now(), spending)
+        if (!failure) ensureSweep(ctx)
         return failure
       })
       if (refused) throw errorOf(refused)
@@ -139,7 +139,7 @@ export class Account extends DurableObject<Env> {
 
   /** What an answer of Cloudflare's said of the limits that all calls share. */
   observe(observed: Observed): Promise<Result<void>> {
-    return this.#answer((parts) => parts.transact(() => observe(parts.sql, parts.now(), observed)))
+    return this.#answer((ctx) => ctx.transact(() => observe(ctx.sql, ctx.now(), observed)))
   }
 
   describe(): Promise<Result<AccountView>> {
@@ -147,21 +147,21 @@ export class Account extends DurableObject<Env> {
   }
 
   orderSweep(call: Call): Promise<Result<SweepView>> {
-    return this.#answer((parts) => orderSweep(parts, call))
+    return this.#answer((ctx) => orderSweep(ctx, call))
   }
 
   listAuditEvents(page: AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
-    return this.#answer((parts) => readAuditTrail(parts.sql, page))
+    return this.#answer((ctx) => readAuditTrail(ctx.sql, page))
   }
 
   /** Uids of upstream's keys that carry a creation's marker, as listed after `since`. */
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>> {
-    return this.#answer((parts) => this.#list.marked(parts, marker, since))
+    return this.#answer((ctx) => this.#list.marked(ctx, marker, since))
   }
 
   /** Orders that every tenant's secrets move to the root key in front. */
   orderReseal(call: ResealCall): Promise<Result<ResealView>> {
-    return this.#answer((parts) => orderReseal(parts, call))
+    return this.#answer((ctx) => orderReseal(ctx, call))
   }
 
   resealProgress(): Promise<Result<ResealView>> {
@@ -179,26 +179,26 @@ export class Account extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    const parts = this.#parts
-    if ('misconfigured' in parts) return
-    await parts.jobs.run({
+    const ctx = this.#context
+    if ('misconfigured' in ctx) return
+    await ctx.jobs.run({
       [CREATION_JOB]: async ({ key }) => {
-        await finishCreation(parts, key)
+        await finishCreation(ctx, key)
         return 'done'
       },
       [RESTORE_JOB]: async ({ key }) => {
-        await carryOnRestoring(parts, key)
+        await resumeRestore(ctx, key)
         return 'done'
       },
-      [SWEEP_JOB]: () => sweep(parts, this.#list),
-      [RESEAL_JOB]: (job) => resealJob(parts, job),
+      [SWEEP_JOB]: () => sweep(ctx, this.#list),
+      [RESEAL_JOB]: (job) => resealJob(ctx, job),
     })
   }
 
-  #answer<T>(operation: (parts: AccountParts) => T | Promise<T>): Promise<Result<T>> {
-    return answering(this.#parts, (parts) => {
-      parts.jobs.arm()
-      return operation(parts)
+  #answer<T>(operation: (ctx: AccountContext) => T | Promise<T>): Promise<Result<T>> {
+    return answering(this.#context, (ctx) => {
+      ctx.jobs.arm()
+      return operation(ctx)
     })
   }
 }

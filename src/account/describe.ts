@@ -4,22 +4,22 @@ import type { AccountView } from '../contract/resources/account.ts'
 import { instant } from '../contract/values.ts'
 import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget/budget.ts'
 import { blockedUntil, callsLeft, upstreamRow } from './budget/upstreamLimits.ts'
-import type { AccountParts } from './core/context.ts'
+import type { AccountContext } from './core/context.ts'
 import { rootKeysInUse } from './rootKeys/inUse.ts'
 import { sweepView } from './turnKeys/sweepRows.ts'
 
 /** Cloudflare's bound on TURN keys of one account. */
 const MAX_ACCOUNT_KEYS = 1_000
 
-export function describeAccount(parts: AccountParts): AccountView {
-  const now = parts.now()
-  const upstream = upstreamRow(parts.sql)
+export function describeAccount(ctx: AccountContext): AccountView {
+  const now = ctx.now()
+  const upstream = upstreamRow(ctx.sql)
   const blocked = blockedUntil(upstream, now)
   return {
     budget: {
       limit: TOTAL_CALLS,
       reserved: RESERVED_CALLS,
-      spent: spentCalls(parts.sql, now),
+      spent: spentCalls(ctx.sql, now),
       upstreamRemaining: callsLeft(upstream, now) ?? null,
       blockedUntil: blocked === undefined ? null : instant(blocked),
     },
@@ -28,7 +28,7 @@ export function describeAccount(parts: AccountParts): AccountView {
       limit: MAX_ACCOUNT_KEYS,
       listedAt: upstream.listed_at === null ? null : instant(upstream.listed_at),
     },
-    sweep: sweepView(parts),
-    rootKeys: rootKeysInUse(parts),
+    sweep: sweepView(ctx),
+    rootKeys: rootKeysInUse(ctx),
   }
 }

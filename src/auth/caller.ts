@@ -7,7 +7,7 @@ export type Caller =
   | { readonly kind: 'operator'; readonly name: string }
 
 /** What every call into an object carries for the audit trail. */
-export interface Request {
+export interface RequestRef {
   readonly requestId: string
 }
 

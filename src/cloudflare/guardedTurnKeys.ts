@@ -4,8 +4,8 @@
  * come was not made, which is what `rate-limited` says.
  */
 
-import { Breaker } from '../concurrency/circuitBreaker.ts'
-import { Gate } from '../concurrency/semaphore.ts'
+import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
+import { Semaphore } from '../concurrency/semaphore.ts'
 import { BrokerError } from '../errors.ts'
 import type { Reply } from './reply.ts'
 import type { TurnKeysApi } from './turnKeys.ts'
@@ -15,9 +15,9 @@ const CALLS_QUEUED = 64
 const UNASKED = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as const
 const LET_ALONE = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
 
-export function oneAtATime(api: TurnKeysApi, now: () => number): TurnKeysApi {
-  const gate = new Gate(CALLS_AT_ONCE, CALLS_QUEUED)
-  const breaker = new Breaker()
+export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
+  const gate = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)
+  const breaker = new CircuitBreaker()
 
   const asked = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
     if (breaker.refuses(now())) return LET_ALONE
@@ -37,7 +37,7 @@ export function oneAtATime(api: TurnKeysApi, now: () => number): TurnKeysApi {
     const until = now() + deadlineMs
     try {
       const left = () => Math.max(until - now(), deadlineMs / 2)
-      return await gate.through(deadlineMs / 2, () => asked(() => call(left())))
+      return await gate.run(deadlineMs / 2, () => asked(() => call(left())))
     } catch (error) {
       if (error instanceof BrokerError) return UNASKED
       throw error

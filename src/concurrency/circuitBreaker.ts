@@ -8,7 +8,7 @@ const FAILURES_TO_OPEN = 24
 /** Does not grow: whoever asks after this learns within one attempt whether the host is back. */
 const OPEN_MS = 1_000
 
-export class Breaker {
+export class CircuitBreaker {
   #failures = 0
   /** While it is open: when one may try. */
   #tryAt: number | null = null

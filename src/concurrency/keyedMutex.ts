@@ -1,5 +1,5 @@
 /** Runs operations on the same thing one after the other, in the order they came. Memory only. */
-export class Serial {
+export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>()
 
   async run<T>(on: string, operation: () => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@
  */
 import { BrokerError } from '../errors.ts'
 
-export class Gate {
+export class Semaphore {
   readonly #width: number
   readonly #queueLength: number
   readonly #waiting: ((enter: boolean) => void)[] = []
@@ -16,7 +16,7 @@ export class Gate {
   }
 
   /** Throws `broker_busy` when the queue is full, or when the turn did not come within `waitMs`. */
-  async through<T>(waitMs: number, operation: () => Promise<T>): Promise<T> {
+  async run<T>(waitMs: number, operation: () => Promise<T>): Promise<T> {
     if (this.#inside < this.#width) this.#inside++
     else await this.#queue(waitMs)
     try {

@@ -5,14 +5,14 @@ import type { TenantSnapshot } from '../cache/entries.ts'
 import type { RouteName } from '../contract/routes.ts'
 import type { Config } from '../env.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Edge } from './isolateCache.ts'
+import type { IsolateCache } from './isolateCache.ts'
 
 export interface AppEnv {
   Bindings: Env
   Variables: {
     requestId: string
     config: Config
-    edge: Edge
+    edge: IsolateCache
     /** Set when a route was matched. */
     route?: RouteName
     /** Set by the guard. */

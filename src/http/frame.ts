@@ -5,11 +5,11 @@ import { isLoopbackHost } from '../contract/hosts.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError } from '../errors.ts'
 import type { AppEnv, Ctx } from './context.ts'
-import type { Edge } from './isolateCache.ts'
+import type { IsolateCache } from './isolateCache.ts'
 
 const HSTS = 'max-age=31536000'
 
-export const frame = (edge: Edge) =>
+export const frame = (edge: IsolateCache) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const begun = Date.now()
     c.set('requestId', crypto.randomUUID())

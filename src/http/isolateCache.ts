@@ -11,7 +11,7 @@ const READY_MS = 10_000
 const ASKING_MS = 2_000
 const MAX_ENTRIES = 10_000
 
-export class Edge {
+export class IsolateCache {
   /** Ids are never used again, so a tenant once known stays a name with an object behind it. */
   readonly tenants = new Remembered<boolean>(Number.POSITIVE_INFINITY)
   /** Digest and scope → the refusal the Tenant gave. A token's worth only ever shrinks within ten seconds. */

@@ -15,17 +15,17 @@ export const tenantObject = (c: Ctx, tenant: string): DurableObjectStub<Tenant> 
 export async function tenantExists(c: Ctx, tenant: string): Promise<boolean> {
   const { tenants } = c.get('edge')
   if (tenants.get(tenant)) return true
-  const exists = await ask(accountObject(c).isTenant(tenant))
+  const exists = await call(accountObject(c).isTenant(tenant))
   // An absence is not remembered: the tenant may be created the next moment.
   if (exists) tenants.set(tenant, true)
   return exists
 }
 
 /** The value of an RPC, for what may be repeated without harm. */
-export const ask = <T>(rpc: Promise<Result<T>>): Promise<T> => settle(rpc, new BrokerError('storage_failed'))
+export const call = <T>(rpc: Promise<Result<T>>): Promise<T> => settle(rpc, new BrokerError('storage_failed'))
 
 /** The value of an RPC that must not be done twice: if it breaks on the way, nobody knows what it did. */
-export const askOnce = <T>(rpc: Promise<Result<T>>): Promise<T> =>
+export const callUnrepeatable = <T>(rpc: Promise<Result<T>>): Promise<T> =>
   settle(rpc, new BrokerError('outcome_unknown', { doNotRepeat: true }))
 
 async function settle<T>(rpc: Promise<Result<T>>, broken: BrokerError): Promise<T> {

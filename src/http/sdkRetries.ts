@@ -1,6 +1,6 @@
 /** Repeats that a client makes by itself: reads its count of them, and tells the Tenant which of them was answered. */
 
-import type { Attempt } from '../rpc/turnKeys.ts'
+import type { SdkRetry } from '../rpc/turnKeys.ts'
 import type { Ctx } from './context.ts'
 import { tenantObject } from './objects.ts'
 
@@ -8,7 +8,7 @@ import { tenantObject } from './objects.ts'
 const COUNT = /^(0|[1-9][0-9]?)$/
 
 /** `undefined` when the client counts nothing, or names its request itself by an `Idempotency-Key`. */
-export function attemptOf(c: Ctx, bodyHash: string): Attempt | undefined {
+export function sdkRetryOf(c: Ctx, bodyHash: string): SdkRetry | undefined {
   const count = c.req.header('X-Stainless-Retry-Count')
   if (count === undefined || !COUNT.test(count) || c.req.header('Idempotency-Key') !== undefined) return
   return { count: Number(count), bodyHash }

@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts'
 import type { Issued, IssueRequest } from '../rpc/issuing.ts'
 import { callOf, tenantOf } from './call.ts'
 import type { Ctx } from './context.ts'
-import { ask, tenantObject } from './objects.ts'
+import { call, tenantObject } from './objects.ts'
 
 export const serverRequest = (c: Ctx, what: Pick<IssueRequest, 'subject' | 'ttl' | 'keyId'>): IssueRequest => ({
   ...what,
@@ -14,7 +14,7 @@ export const serverRequest = (c: Ctx, what: Pick<IssueRequest, 'subject' | 'ttl'
 })
 
 export async function issueToServer(c: Ctx, request: IssueRequest): Promise<Issued> {
-  const it = await ask(tenantObject(c, tenantOf(c)).issue(request))
+  const it = await call(tenantObject(c, tenantOf(c)).issue(request))
   // Without reuse there is no fallback: a server is given a credential or an error.
   if (it.source === 'stun-only') throw new BrokerError('internal')
   return it

@@ -1,5 +1,5 @@
 /** What every call into an object carries. */
-import type { Caller, Request } from '../auth/caller.ts'
+import type { Caller, RequestRef } from '../auth/caller.ts'
 
 /** `before`: the last sequence number of the page before. */
 export interface Page {
@@ -8,6 +8,6 @@ export interface Page {
 }
 
 /** Who asks, and for the audit trail which request it was. */
-export interface Call extends Request {
+export interface Call extends RequestRef {
   readonly caller: Caller
 }

@@ -9,8 +9,8 @@ import type { TenantView } from '../contract/resources/tenants.ts'
 import type { Result } from '../errors.ts'
 import type { Spending } from './budget.ts'
 import type { ResealOrder, ResealReport } from './reseal.ts'
-import type { Bookmarks, ComingBack } from './restore.ts'
-import type { Examination, Examined } from './sweep.ts'
+import type { Bookmarks, RestoreFinish } from './restore.ts'
+import type { ReconcileOrder, Reconciliation } from './sweep.ts'
 import type { TenantReport, TenantSetUp } from './tenants.ts'
 
 /** The Account, as Tenants call it. */
@@ -29,9 +29,9 @@ export interface AccountPort {
 export interface TenantPort {
   init(setUp: TenantSetUp): Promise<Result<TenantView>>
   reseal(order: ResealOrder): Promise<Result<ResealReport>>
-  examineKeys(examination: Examination): Promise<Result<Examined>>
+  examineKeys(examination: ReconcileOrder): Promise<Result<Reconciliation>>
   bookmarksAt(at: number): Promise<Result<Bookmarks>>
   setBack(to: string): Promise<Result<void>>
-  comeBack(call: ComingBack): Promise<Result<TenantView | null>>
+  comeBack(call: RestoreFinish): Promise<Result<TenantView | null>>
   edgeSnapshot(): Promise<Result<TenantSnapshot>>
 }

@@ -8,7 +8,7 @@ export interface Bookmarks {
   readonly undo: string
 }
 
-export interface ComingBack {
+export interface RestoreFinish {
   /** Absent: the broker itself, after a crash. */
   readonly by?: Call | undefined
   /** The last version that others have heard of. */

@@ -7,7 +7,7 @@ export interface TurnKeyCreation extends Call {
   readonly name: string
   readonly idempotency: IdempotencyKey | undefined
   /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
-  readonly attempt?: Attempt | undefined
+  readonly attempt?: SdkRetry | undefined
 }
 
 export interface TurnKeyImportCall extends Call {
@@ -21,7 +21,7 @@ export interface TurnKeyRotation extends Call {
   readonly revoke: boolean
   readonly idempotency: IdempotencyKey | undefined
   /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
-  readonly attempt: Attempt | undefined
+  readonly attempt: SdkRetry | undefined
 }
 
 export interface LookedUp {
@@ -33,7 +33,7 @@ export interface LookedUp {
 }
 
 /** What the client says of its request. */
-export interface Attempt {
+export interface SdkRetry {
   readonly count: number
   readonly bodyHash: string
 }

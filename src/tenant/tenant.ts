@@ -21,26 +21,26 @@ import type { Result } from '../errors.ts'
 import type { Call, Page } from '../rpc/calls.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
 import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
-import type { Bookmarks, ComingBack } from '../rpc/restore.ts'
-import type { Examination, Examined } from '../rpc/sweep.ts'
+import type { Bookmarks, RestoreFinish } from '../rpc/restore.ts'
+import type { ReconcileOrder, Reconciliation } from '../rpc/sweep.ts'
 import type { TenantPatchCall, TenantSetUp } from '../rpc/tenants.ts'
 import type { LookedUp, TurnKeyCreation, TurnKeyImportCall, TurnKeyRotation } from '../rpc/turnKeys.ts'
 import type { AuditPage } from '../storage/auditTrail.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { authorize } from './core/authorization.ts'
-import { publish, snapshot } from './core/changes.ts'
+import { publishSnapshot, snapshot } from './core/changes.ts'
 import { issue } from './issuing/issue.ts'
 import { listCredentials } from './ledger/listing.ts'
 import { listAuditEvents } from './lifecycle/auditTrail.ts'
 import { beginDeletion } from './lifecycle/delete.ts'
 import { reseal } from './lifecycle/reseal.ts'
-import { bookmarksAt, comeBack, orderSetBack } from './lifecycle/restore.ts'
+import { bookmarksAt, finishRestore, scheduleRestore } from './lifecycle/restore.ts'
 import { describeTenant, initTenant, patchTenant } from './lifecycle/tenant.ts'
 import { TenantObject } from './object.ts'
 import { createTurnKey } from './provisioning/create.ts'
 import { importTurnKey } from './provisioning/import.ts'
 import { listTurnKeys, lookUpTurnKey } from './provisioning/lookup.ts'
-import { examineKeys } from './provisioning/reconcile.ts'
+import { reconcileKeys } from './provisioning/reconcile.ts'
 import { removeTurnKey } from './provisioning/remove.ts'
 import { renameTurnKey } from './provisioning/rename.ts'
 import { rotateTurnKey } from './provisioning/rotate.ts'
@@ -55,178 +55,178 @@ import { createClientToken } from './tokens/clientTokens.ts'
 export class Tenant extends TenantObject {
   /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */
   init(setUp: TenantSetUp): Promise<Result<TenantView>> {
-    return this.settingUp((parts) => initTenant(parts, setUp))
+    return this.settingUp((ctx) => initTenant(ctx, setUp))
   }
 
   describe(call: Call & { scope: Scope }): Promise<Result<TenantView>> {
-    return this.answer((parts) => {
-      authorize(parts, call.caller, call.scope)
-      return describeTenant(parts)
+    return this.answer((ctx) => {
+      authorize(ctx, call.caller, call.scope)
+      return describeTenant(ctx)
     }, call)
   }
 
   patch(call: TenantPatchCall): Promise<Result<TenantView>> {
-    return this.answer((parts) => patchTenant(parts, call))
+    return this.answer((ctx) => patchTenant(ctx, call))
   }
 
   beginDeletion(call: Call & { cascade: boolean }): Promise<Result<void>> {
-    return this.answer((parts) => beginDeletion(parts, call))
+    return this.answer((ctx) => beginDeletion(ctx, call))
   }
 
   bookmarksAt(at: number): Promise<Result<Bookmarks>> {
-    return this.answer((parts) => bookmarksAt(parts, at))
+    return this.answer((ctx) => bookmarksAt(ctx, at))
   }
 
   /** Ends this object, so that the next one finds the storage as it was: there is an answer only if it failed. */
   async setBack(to: string): Promise<Result<void>> {
-    const ordered = await this.answer((parts) => orderSetBack(parts, to))
+    const ordered = await this.answer((ctx) => scheduleRestore(ctx, to))
     if (ordered.ok) this.ctx.abort('set back in time')
     return ordered
   }
 
-  comeBack(call: ComingBack): Promise<Result<TenantView | null>> {
-    return this.answer((parts) => comeBack(parts, call))
+  comeBack(call: RestoreFinish): Promise<Result<TenantView | null>> {
+    return this.answer((ctx) => finishRestore(ctx, call))
   }
 
   listApiTokens(page: Page): Promise<Result<{ items: ApiTokenView[]; next: number | null }>> {
-    return this.answer((parts) => listApiTokens(parts, page))
+    return this.answer((ctx) => listApiTokens(ctx, page))
   }
 
   createApiToken(
     call: Call & { input: ApiTokenCreate; idempotency: IdempotencyKey | undefined },
   ): Promise<Result<ApiTokenWithSecret>> {
-    return this.answer((parts) => createApiToken(parts, call))
+    return this.answer((ctx) => createApiToken(ctx, call))
   }
 
   rollApiToken(call: Call & { tokenId: string; overlapSeconds: number }): Promise<Result<ApiTokenWithSecret>> {
-    return this.answer((parts) => rollApiToken(parts, call))
+    return this.answer((ctx) => rollApiToken(ctx, call))
   }
 
   deleteApiToken(call: Call & { tokenId: string }): Promise<Result<void>> {
-    return this.answer((parts) => deleteApiToken(parts, call))
+    return this.answer((ctx) => deleteApiToken(ctx, call))
   }
 
   /** Whether a caller may do something, for a request that goes no further. */
   authorize(call: Call & { scope: Scope }): Promise<Result<void>> {
-    return this.answer((parts) => {
-      authorize(parts, call.caller, call.scope)
-      parts.waitUntil(publish(parts))
+    return this.answer((ctx) => {
+      authorize(ctx, call.caller, call.scope)
+      ctx.waitUntil(publishSnapshot(ctx))
     }, call)
   }
 
   listTurnKeys(call: Call): Promise<Result<TurnKeyView[]>> {
-    return this.answer((parts) => listTurnKeys(parts, call), call)
+    return this.answer((ctx) => listTurnKeys(ctx, call), call)
   }
 
   createTurnKey(creation: TurnKeyCreation): Promise<Result<CreatedTurnKey>> {
-    return this.answer((parts) => {
-      const work = createTurnKey(parts, creation)
+    return this.answer((ctx) => {
+      const work = createTurnKey(ctx, creation)
       // Goes on when the caller has hung up; whoever waits still gets the failure.
-      parts.waitUntil(work.catch(() => undefined))
+      ctx.waitUntil(work.catch(() => undefined))
       return work
     }, creation)
   }
 
   rotateTurnKey(rotation: TurnKeyRotation): Promise<Result<RotatedTurnKey>> {
-    return this.answer((parts) => {
-      const work = rotateTurnKey(parts, rotation)
-      parts.waitUntil(work.catch(() => undefined))
+    return this.answer((ctx) => {
+      const work = rotateTurnKey(ctx, rotation)
+      ctx.waitUntil(work.catch(() => undefined))
       return work
     }, rotation)
   }
 
   importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {
-    return this.answer((parts) => {
-      const work = importTurnKey(parts, call)
-      parts.waitUntil(work.catch(() => undefined))
+    return this.answer((ctx) => {
+      const work = importTurnKey(ctx, call)
+      ctx.waitUntil(work.catch(() => undefined))
       return work
     }, call)
   }
 
   /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
   answered(requestId: string): Promise<Result<void>> {
-    return this.answer((parts) => noteAnswered(parts, requestId))
+    return this.answer((ctx) => noteAnswered(ctx, requestId))
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {
-    return this.answer((parts) => lookUpTurnKey(parts, call), call)
+    return this.answer((ctx) => lookUpTurnKey(ctx, call), call)
   }
 
   renameTurnKey(call: Call & { uid: string; name: string | undefined }): Promise<Result<TurnKeyView>> {
-    return this.answer((parts) => renameTurnKey(parts, call), call)
+    return this.answer((ctx) => renameTurnKey(ctx, call), call)
   }
 
   removeTurnKey(call: Call & { uid: string }): Promise<Result<DeletedTurnKey>> {
-    return this.answer((parts) => removeTurnKey(parts, call), call)
+    return this.answer((ctx) => removeTurnKey(ctx, call), call)
   }
 
   /** The sweep asks, on nobody's behalf: what these keys of upstream's list are. */
-  examineKeys(examination: Examination): Promise<Result<Examined>> {
-    return this.answer((parts) => examineKeys(parts, examination))
+  examineKeys(examination: ReconcileOrder): Promise<Result<Reconciliation>> {
+    return this.answer((ctx) => reconcileKeys(ctx, examination))
   }
 
   /** What the edge may know of the tenant; also written to KV. */
   edgeSnapshot(): Promise<Result<TenantSnapshot>> {
-    return this.answer((parts) => {
-      parts.waitUntil(publish(parts))
-      return snapshot(parts)
+    return this.answer((ctx) => {
+      ctx.waitUntil(publishSnapshot(ctx))
+      return snapshot(ctx)
     })
   }
 
   createClientToken(call: Call & { input: ClientTokenCreate }): Promise<Result<ClientTokenAnswer>> {
-    return this.answer((parts) => createClientToken(parts, call), call)
+    return this.answer((ctx) => createClientToken(ctx, call), call)
   }
 
   issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    return this.answer((parts) => issue(parts, request), request)
+    return this.answer((ctx) => issue(ctx, request), request)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {
-    return this.answer((parts) => revokeByUsername(parts, call), call)
+    return this.answer((ctx) => revokeByUsername(ctx, call), call)
   }
 
   listCredentials(
     call: Call & Page & { subjectId: string | null; keyId: string | null },
   ): Promise<Result<{ items: CredentialView[]; next: number | null }>> {
-    return this.answer((parts) => listCredentials(parts, call), call)
+    return this.answer((ctx) => listCredentials(ctx, call), call)
   }
 
   createRevocation(
     call: Call & { input: RevocationCreate; idempotency: IdempotencyKey | undefined },
   ): Promise<Result<RevocationView>> {
-    return this.answer((parts) => createRevocation(parts, call), call)
+    return this.answer((ctx) => createRevocation(ctx, call), call)
   }
 
   getRevocation(call: Call & { id: string }): Promise<Result<RevocationView>> {
-    return this.answer((parts) => getRevocation(parts, call), call)
+    return this.answer((ctx) => getRevocation(ctx, call), call)
   }
 
   createBan(call: Call & { input: BanCreate }): Promise<Result<BanView>> {
-    return this.answer((parts) => createBan(parts, call), call)
+    return this.answer((ctx) => createBan(ctx, call), call)
   }
 
   listBans(call: Call & Page): Promise<Result<{ items: BanView[]; next: number | null }>> {
-    return this.answer((parts) => listBans(parts, call), call)
+    return this.answer((ctx) => listBans(ctx, call), call)
   }
 
   liftBan(call: Call & { id: string }): Promise<Result<BanView>> {
-    return this.answer((parts) => liftBan(parts, call), call)
+    return this.answer((ctx) => liftBan(ctx, call), call)
   }
 
   searchSubject(call: Call & { subject: string }): Promise<Result<SubjectView>> {
-    return this.answer((parts) => searchSubject(parts, call), call)
+    return this.answer((ctx) => searchSubject(ctx, call), call)
   }
 
   eraseSubject(call: Call & { subjectId: string }): Promise<Result<void>> {
-    return this.answer((parts) => eraseSubject(parts, call), call)
+    return this.answer((ctx) => eraseSubject(ctx, call), call)
   }
 
   /** One batch of moving the tenant's secrets to another root key. Called by the Account, again until it is finished. */
   reseal(order: ResealOrder): Promise<Result<ResealReport>> {
-    return this.answer((parts) => reseal(parts, order))
+    return this.answer((ctx) => reseal(ctx, order))
   }
 
   listAuditEvents(call: Call & AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
-    return this.answer((parts) => listAuditEvents(parts, call), call)
+    return this.answer((ctx) => listAuditEvents(ctx, call), call)
   }
 }

@@ -2,8 +2,8 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Reply } from '../../src/cloudflare/reply.ts'
-import { Breaker } from '../../src/concurrency/circuitBreaker.ts'
-import { Gate } from '../../src/concurrency/semaphore.ts'
+import { CircuitBreaker } from '../../src/concurrency/circuitBreaker.ts'
+import { Semaphore } from '../../src/concurrency/semaphore.ts'
 import { BrokerError } from '../../src/errors.ts'
 import { MINT_DEADLINE_MS, mintUpstream } from '../../src/tenant/issuing/mint.ts'
 
@@ -21,7 +21,7 @@ function chances(seed: number): () => number {
 describe('the breaker', () => {
   it.each([1, 2, 3, 4, 5])('never opens at 25 %% of failures: a million attempts of seed %i', (seed) => {
     const chance = chances(seed)
-    const breaker = new Breaker()
+    const breaker = new CircuitBreaker()
     let refused = 0
     for (let attempt = 0; attempt < 1_000_000; attempt++) {
       if (breaker.refuses(attempt)) refused++
@@ -31,7 +31,7 @@ describe('the breaker', () => {
   })
 
   it('opens when the host is gone, and lets one try after a second', () => {
-    const breaker = new Breaker()
+    const breaker = new CircuitBreaker()
     let attempts = 0
     for (; !breaker.refuses(0); attempts++) breaker.begin()({ failed: true, at: 0 })
     expect(attempts).toBe(24)
@@ -48,7 +48,7 @@ describe('the breaker', () => {
   })
 
   it('is not kept open by what was begun before it opened, and closed by its success', () => {
-    const breaker = new Breaker()
+    const breaker = new CircuitBreaker()
     const [slow, late] = [breaker.begin(), breaker.begin()]
     for (let failed = 0; failed < 24; failed++) breaker.begin()({ failed: true, at: 0 })
     slow({ failed: true, at: 900 })
@@ -68,7 +68,7 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
   const asked: number[] = []
   const parts = {
     now: () => Date.now(),
-    mints: { gate: new Gate(4, 256), breaker: new Breaker() },
+    mints: { gate: new Semaphore(4, 256), breaker: new CircuitBreaker() },
     credentials: {
       mint: (_key: unknown, _input: unknown, deadlineMs: number) => {
         asked.push(Date.now())

@@ -1,7 +1,7 @@
 /** Calls about TURN keys go upstream one at a time, in a bounded queue: a flood of creations takes nothing from mints. */
 
 import { expect, it } from 'vitest'
-import { oneAtATime } from '../../src/cloudflare/guardedTurnKeys.ts'
+import { withBulkhead } from '../../src/cloudflare/guardedTurnKeys.ts'
 import type { Reply } from '../../src/cloudflare/reply.ts'
 import type { TurnKeysApi } from '../../src/cloudflare/turnKeys.ts'
 import { keysPath } from '../support/broker/broker.ts'
@@ -42,7 +42,7 @@ it('a host that is gone is let alone for a second after 24 failures in a row, th
     asked++
     return reply
   }
-  const api = oneAtATime({ remove } as unknown as TurnKeysApi, () => now)
+  const api = withBulkhead({ remove } as unknown as TurnKeysApi, () => now)
   const kinds = async (count: number) => {
     const replies: Reply<unknown>[] = []
     for (let n = 0; n < count; n++) replies.push(await api.remove('u'.repeat(32), 6_000))

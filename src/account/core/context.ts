@@ -6,7 +6,7 @@ import type { TenantPort } from '../../rpc/ports.ts'
 import type { Idempotency } from '../../storage/idempotency.ts'
 import type { Jobs } from '../../storage/jobs.ts'
 
-export interface AccountParts {
+export interface AccountContext {
   /** The name of this installation, in the markers of its keys. */
   readonly deployment: string
   readonly sql: SqlStorage

@@ -2,7 +2,7 @@
  * The directory of tenants: creation, listing, what their objects report, and the tombstones that keep an id from
  * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
  */
-import { actorOf, type Caller, type Request } from '../../auth/caller.ts'
+import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
 import { pairOf } from '../../contract/policy/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../../contract/resources/tenants.ts'
@@ -12,7 +12,7 @@ import type { TenantReport } from '../../rpc/tenants.ts'
 import { audit } from '../../storage/audit.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { paged } from '../../storage/paging.ts'
-import type { AccountParts } from '../core/context.ts'
+import type { AccountContext } from '../core/context.ts'
 import { dropUses, noteUses } from '../rootKeys/inUse.ts'
 import { claimIssuers, keepIssuers, reclaimIssuers } from './issuers.ts'
 
@@ -33,17 +33,17 @@ export interface TenantRow extends Record<string, SqlStorageValue> {
 }
 
 /** Whether a tenant's object may be asked. Not before it was set up: the first call decides where it lives. */
-export function isTenant(parts: AccountParts, id: string): boolean {
-  const row = tenantRow(parts, id)
+export function isTenant(ctx: AccountContext, id: string): boolean {
+  const row = tenantRow(ctx, id)
   return row !== undefined && row.state !== 'creating' && row.state !== 'deleted'
 }
 
 /** One page, newest first. `before` is the last sequence number of the page before. */
 export function listTenants(
-  parts: AccountParts,
+  ctx: AccountContext,
   page: { readonly before: number | null; readonly limit: number },
 ): { items: TenantSummary[]; next: number | null } {
-  const rows = parts.sql
+  const rows = ctx.sql
     .exec<TenantRow>(
       "SELECT * FROM tenants WHERE state <> 'deleted' AND seq < ? ORDER BY seq DESC LIMIT ?",
       page.before ?? Number.MAX_SAFE_INTEGER,
@@ -53,60 +53,60 @@ export function listTenants(
   return paged(rows, page.limit, summaryOf)
 }
 
-export interface TenantCreation extends Request {
+export interface TenantCreation extends RequestRef {
   readonly caller: Caller
   readonly tenant: TenantCreate
   readonly idempotency: IdempotencyKey | undefined
 }
 
 /** Row `creating` → the tenant's object is set up → `active`. A job finishes what a crash interrupts. */
-export async function createTenant(parts: AccountParts, creation: TenantCreation): Promise<TenantView> {
+export async function createTenant(ctx: AccountContext, creation: TenantCreation): Promise<TenantView> {
   const { tenant, idempotency } = creation
-  const earlier = idempotency && parts.idempotency.find(ROUTE, idempotency)
+  const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
   if (earlier?.answer) return JSON.parse(earlier.answer) as TenantView // written by finishCreation
   if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  if (tenantRow(parts, tenant.id)) {
+  if (tenantRow(ctx, tenant.id)) {
     throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
   }
   const chosen = mergePolicy({}, tenant.policy ?? {})
   requireSoundPolicy(chosen)
   if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
 
-  parts.transact(() => {
-    claimIssuers(parts, tenant.id, (chosen.issuers ?? []).map(pairOf))
-    parts.sql.exec(
+  ctx.transact(() => {
+    claimIssuers(ctx, tenant.id, (chosen.issuers ?? []).map(pairOf))
+    ctx.sql.exec(
       "INSERT INTO tenants (id, name, region, state, policy, created_at) VALUES (?, ?, ?, 'creating', ?, ?)",
       tenant.id,
       tenant.name,
       tenant.region,
       JSON.stringify(chosen),
-      parts.now(),
+      ctx.now(),
     )
-    if (idempotency) parts.idempotency.begin(ROUTE, idempotency, tenant.id)
+    if (idempotency) ctx.idempotency.begin(ROUTE, idempotency, tenant.id)
     const { requestId } = creation
     const event = { actor: actorOf(creation.caller), action: 'tenant.create', target: tenant.id, requestId }
-    audit(parts.sql, parts.now(), { ...event, outcome: 'done' })
-    parts.jobs.put(CREATION_JOB, tenant.id, parts.now() + CREATION_TAKEOVER_MS)
+    audit(ctx.sql, ctx.now(), { ...event, outcome: 'done' })
+    ctx.jobs.put(CREATION_JOB, tenant.id, ctx.now() + CREATION_TAKEOVER_MS)
   })
-  return finishCreation(parts, tenant.id)
+  return finishCreation(ctx, tenant.id)
 }
 
 /** Idempotent: also the job's body. */
-export async function finishCreation(parts: AccountParts, id: string): Promise<TenantView> {
-  const view = await setUpTenant(parts, id)
-  parts.transact(() => {
-    parts.sql.exec("UPDATE tenants SET state = 'active', policy = NULL WHERE id = ? AND state = 'creating'", id)
-    parts.idempotency.finish(ROUTE, id, view)
-    parts.jobs.remove(CREATION_JOB, id)
+export async function finishCreation(ctx: AccountContext, id: string): Promise<TenantView> {
+  const view = await setUpTenant(ctx, id)
+  ctx.transact(() => {
+    ctx.sql.exec("UPDATE tenants SET state = 'active', policy = NULL WHERE id = ? AND state = 'creating'", id)
+    ctx.idempotency.finish(ROUTE, id, view)
+    ctx.jobs.remove(CREATION_JOB, id)
   })
   return view
 }
 
 /** Has the tenant's object set itself up, which changes nothing where it is. */
-export async function setUpTenant(parts: AccountParts, id: string): Promise<TenantView> {
-  const row = tenantRow(parts, id)
+export async function setUpTenant(ctx: AccountContext, id: string): Promise<TenantView> {
+  const row = tenantRow(ctx, id)
   if (!row || row.state === 'deleted') throw new BrokerError('not_found')
-  const object = parts.tenant(id, row.region)
+  const object = ctx.tenant(id, row.region)
   const policy = JSON.parse(row.policy ?? '{}') as PolicyPatch // written by createTenant, until the object has it
   return unwrap(await object.init({ id, name: row.name, region: row.region, policy, createdAt: row.created_at }))
 }
@@ -115,15 +115,15 @@ export async function setUpTenant(parts: AccountParts, id: string): Promise<Tena
  * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
  * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
  */
-export function mirrorTenant(parts: AccountParts, report: TenantReport): number {
-  return parts.transact(() => {
-    noteUses(parts, report.id, report.rootKeys ?? [])
-    if ((tenantRow(parts, report.id)?.version ?? 0) <= report.version) {
-      keepIssuers(parts, report.id, report.issuers)
+export function mirrorTenant(ctx: AccountContext, report: TenantReport): number {
+  return ctx.transact(() => {
+    noteUses(ctx, report.id, report.rootKeys ?? [])
+    if ((tenantRow(ctx, report.id)?.version ?? 0) <= report.version) {
+      keepIssuers(ctx, report.id, report.issuers)
       // Not for one that is no more: nothing would free it.
-      if (isTenant(parts, report.id)) reclaimIssuers(parts, report.id, report.issuers)
+      if (isTenant(ctx, report.id)) reclaimIssuers(ctx, report.id, report.issuers)
     }
-    parts.sql.exec(
+    ctx.sql.exec(
       "UPDATE tenants SET name = ?, state = ?, version = ? WHERE id = ? AND version < ? AND state NOT IN ('creating', 'deleted')",
       report.name,
       report.status,
@@ -131,25 +131,25 @@ export function mirrorTenant(parts: AccountParts, report: TenantReport): number 
       report.id,
       report.version,
     )
-    return tenantRow(parts, report.id)?.version ?? report.version
+    return tenantRow(ctx, report.id)?.version ?? report.version
   })
 }
 
 /** The tenant's object has nothing left upstream: only the tombstone stays. Idempotent. */
-export function buryTenant(parts: AccountParts, id: string): void {
-  parts.transact(() => {
-    const row = tenantRow(parts, id)
+export function buryTenant(ctx: AccountContext, id: string): void {
+  ctx.transact(() => {
+    const row = tenantRow(ctx, id)
     if (!row || row.state === 'deleted') return
-    parts.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", parts.now(), id)
-    parts.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
-    keepIssuers(parts, id, [])
-    dropUses(parts, id)
-    audit(parts.sql, parts.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
+    ctx.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", ctx.now(), id)
+    ctx.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
+    keepIssuers(ctx, id, [])
+    dropUses(ctx, id)
+    audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
 }
 
-export const tenantRow = (parts: AccountParts, id: string): TenantRow | undefined =>
-  parts.sql.exec<TenantRow>('SELECT * FROM tenants WHERE id = ?', id).toArray()[0]
+export const tenantRow = (ctx: AccountContext, id: string): TenantRow | undefined =>
+  ctx.sql.exec<TenantRow>('SELECT * FROM tenants WHERE id = ?', id).toArray()[0]
 
 const summaryOf = (row: TenantRow): TenantSummary => ({
   id: row.id,

@@ -6,7 +6,7 @@ import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/resources/clientTokens.
 import type { RootKeyUse } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
-import type { AccountParts } from '../core/context.ts'
+import type { AccountContext } from '../core/context.ts'
 
 /** Objects of the deployment before may go on signing for a while after the first one of the new has started. */
 const ROLL_OUT_MS = 300_000
@@ -25,23 +25,23 @@ export function noteFront(sql: SqlStorage, now: number, { current }: RootKeys): 
 }
 
 /** Inside a transaction: a tenant has told which root keys its secrets need. Nothing is taken back by this. */
-export function noteUses(parts: AccountParts, tenant: string, rootKeys: readonly string[]): void {
+export function noteUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[]): void {
   for (const rootKey of rootKeys) {
-    parts.sql.exec(
+    ctx.sql.exec(
       `INSERT INTO root_key_uses (root_key, tenant, noted_at)
        SELECT ?, id, ? FROM tenants WHERE id = ? AND state <> 'deleted'
        ON CONFLICT DO UPDATE SET noted_at = excluded.noted_at`,
       rootKey,
-      parts.now(),
+      ctx.now(),
       tenant,
     )
   }
 }
 
 /** Inside a transaction: a reseal that began at `since` found that these are all it needs. */
-export function keepUses(parts: AccountParts, tenant: string, rootKeys: readonly string[], since: number): void {
+export function keepUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[], since: number): void {
   const kept = JSON.stringify(rootKeys)
-  parts.sql.exec(
+  ctx.sql.exec(
     `DELETE FROM root_key_uses
      WHERE tenant = ? AND noted_at < ? AND root_key NOT IN (SELECT value FROM json_each(?))`,
     tenant,
@@ -51,12 +51,12 @@ export function keepUses(parts: AccountParts, tenant: string, rootKeys: readonly
 }
 
 /** Inside a transaction: the tenant is gone, and its secrets with it. */
-export const dropUses = (parts: AccountParts, tenant: string): unknown =>
-  parts.sql.exec('DELETE FROM root_key_uses WHERE tenant = ?', tenant)
+export const dropUses = (ctx: AccountContext, tenant: string): unknown =>
+  ctx.sql.exec('DELETE FROM root_key_uses WHERE tenant = ?', tenant)
 
 /** Ids of all root keys that something needs: a few steps along the index, however many tenants there are. */
-export function neededRootKeys(parts: AccountParts): string[] {
-  const rows = parts.sql.exec<{ id: string }>(
+export function neededRootKeys(ctx: AccountContext): string[] {
+  const rows = ctx.sql.exec<{ id: string }>(
     `WITH RECURSIVE used(id) AS (
        SELECT min(root_key) FROM root_key_uses
        UNION ALL
@@ -64,14 +64,14 @@ export function neededRootKeys(parts: AccountParts): string[] {
      )
      SELECT id FROM used WHERE id IS NOT NULL
      UNION SELECT root_key FROM root_keys_front WHERE until IS NULL OR until > ?`,
-    parts.now() - SIGNED_FOR_MS,
+    ctx.now() - SIGNED_FOR_MS,
   )
   return rows.toArray().map(({ id }) => id)
 }
 
 /** Every root key that is configured or needed, with who needs it. */
-export function rootKeysInUse(parts: AccountParts): RootKeyUse[] {
-  const { sql, rootKeys } = parts
+export function rootKeysInUse(ctx: AccountContext): RootKeyUse[] {
+  const { sql, rootKeys } = ctx
   const counts = new Map(
     sql
       .exec<{ id: string; n: number }>('SELECT root_key AS id, count(*) AS n FROM root_key_uses GROUP BY root_key')
@@ -82,12 +82,12 @@ export function rootKeysInUse(parts: AccountParts): RootKeyUse[] {
     sql
       .exec<{ id: string; until: number }>(
         'SELECT root_key AS id, until FROM root_keys_front WHERE until > ?',
-        parts.now() - SIGNED_FOR_MS,
+        ctx.now() - SIGNED_FOR_MS,
       )
       .toArray()
       .map(({ id, until }) => [id, instant(until + SIGNED_FOR_MS)]),
   )
-  return [...new Set([...rootKeys.ids, ...neededRootKeys(parts)])].map((id) => ({
+  return [...new Set([...rootKeys.ids, ...neededRootKeys(ctx)])].map((id) => ({
     id,
     current: id === rootKeys.current,
     configured: rootKeys.ids.includes(id),

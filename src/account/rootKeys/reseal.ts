@@ -3,14 +3,14 @@
  * object for one bounded batch after the other; the object holds its own progress, this is the last that it told.
  */
 
-import { actorOf, type Caller, type Request } from '../../auth/caller.ts'
+import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
 import type { ResealView } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError, type Result } from '../../errors.ts'
 import type { ResealReport } from '../../rpc/reseal.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { AccountParts } from '../core/context.ts'
+import type { AccountContext } from '../core/context.ts'
 import { keepUses, noteUses, rootKeysInUse } from './inUse.ts'
 
 export const RESEAL_JOB = 'reseal'
@@ -19,7 +19,7 @@ const BATCH_DEADLINE_MS = 10_000
 /** An object that did not answer, or still runs with other root keys, is asked again after this. */
 const ASK_AGAIN_MS = 15_000
 
-export interface ResealCall extends Request {
+export interface ResealCall extends RequestRef {
   readonly caller: Caller
   /** The root key in front, as the Worker that was asked has it. */
   readonly to: string
@@ -32,41 +32,41 @@ interface Order extends Record<string, SqlStorageValue> {
 }
 
 /** Once more while it runs asks at once again those that are not through; any other order begins anew. */
-export function orderReseal(parts: AccountParts, call: ResealCall): ResealView {
+export function orderReseal(ctx: AccountContext, call: ResealCall): ResealView {
   const { to } = call
-  if (to !== parts.rootKeys.current) {
+  if (to !== ctx.rootKeys.current) {
     const detail = 'The new ROOT_KEYS have not reached every part of the broker yet; try again in a minute.'
     throw new BrokerError('conflict', { detail })
   }
-  parts.transact(() => {
-    const known = orderOf(parts)
-    const goesOn = known?.to_key === to && countOf(parts, "state <> 'done'") > 0
-    if (!goesOn) begin(parts, to, known)
-    parts.sql.exec(
+  ctx.transact(() => {
+    const known = orderOf(ctx)
+    const goesOn = known?.to_key === to && countOf(ctx, "state <> 'done'") > 0
+    if (!goesOn) begin(ctx, to, known)
+    ctx.sql.exec(
       `INSERT INTO jobs (kind, key, due) SELECT ?, tenant, ? FROM reseals WHERE state <> 'done'
        ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1`,
       RESEAL_JOB,
-      parts.now(),
+      ctx.now(),
     )
     const { caller, requestId } = call
     const actor = actorOf(caller)
-    audit(parts.sql, parts.now(), { actor, action: 'root_key.reseal', target: to, outcome: 'begun', requestId })
+    audit(ctx.sql, ctx.now(), { actor, action: 'root_key.reseal', target: to, outcome: 'begun', requestId })
   })
-  return resealProgress(parts)
+  return resealProgress(ctx)
 }
 
 /** Inside a transaction. The number grows also if this storage was set back: no tenant may know a later one. */
-function begin(parts: AccountParts, to: string, before: Order | undefined): void {
-  const number = Math.max(parts.now(), (before?.number ?? 0) + 1)
-  parts.sql.exec('DELETE FROM reseal_order')
-  parts.sql.exec('INSERT INTO reseal_order (number, to_key, ordered_at) VALUES (?, ?, ?)', number, to, parts.now())
-  parts.sql.exec('DELETE FROM reseals')
-  parts.sql.exec("INSERT INTO reseals (tenant) SELECT id FROM tenants WHERE state NOT IN ('creating', 'deleted')")
+function begin(ctx: AccountContext, to: string, before: Order | undefined): void {
+  const number = Math.max(ctx.now(), (before?.number ?? 0) + 1)
+  ctx.sql.exec('DELETE FROM reseal_order')
+  ctx.sql.exec('INSERT INTO reseal_order (number, to_key, ordered_at) VALUES (?, ?, ?)', number, to, ctx.now())
+  ctx.sql.exec('DELETE FROM reseals')
+  ctx.sql.exec("INSERT INTO reseals (tenant) SELECT id FROM tenants WHERE state NOT IN ('creating', 'deleted')")
 }
 
-export function resealProgress(parts: AccountParts): ResealView {
-  const order = orderOf(parts)
-  const sums = parts.sql
+export function resealProgress(ctx: AccountContext): ResealView {
+  const order = orderOf(ctx)
+  const sums = ctx.sql
     .exec<{ tenants: number; done: number; moved: number; unreadable: number; left: number }>(
       `SELECT count(*) AS tenants, coalesce(sum(state = 'done'), 0) AS done, coalesce(sum(moved), 0) AS moved,
          coalesce(sum(unreadable), 0) AS unreadable, coalesce(sum(rows_left), 0) AS "left" FROM reseals`,
@@ -78,30 +78,30 @@ export function resealProgress(parts: AccountParts): ResealView {
     to: order?.to_key ?? null,
     orderedAt: order === undefined ? null : instant(order.ordered_at),
     ...sums,
-    rootKeys: rootKeysInUse(parts),
+    rootKeys: rootKeysInUse(ctx),
   }
 }
 
 /** One batch of one tenant. */
-export async function resealJob(parts: AccountParts, { key: tenant }: Job): Promise<JobOutcome> {
-  const order = orderOf(parts)
-  if (!order || countOf(parts, "state <> 'done' AND tenant = ?", tenant) === 0) return 'done'
-  const begunAt = parts.now()
-  const object = parts.tenant(tenant)
+export async function resealJob(ctx: AccountContext, { key: tenant }: Job): Promise<JobOutcome> {
+  const order = orderOf(ctx)
+  if (!order || countOf(ctx, "state <> 'done' AND tenant = ?", tenant) === 0) return 'done'
+  const begunAt = ctx.now()
+  const object = ctx.tenant(tenant)
   const asked = object.reseal({ number: order.number, to: order.to_key, limit: ROWS_A_BATCH })
   const result = await inTime(asked)
   const gone = result?.ok === false && result.failure.code === 'not_found'
-  if (!gone && !result?.ok) return { againAt: parts.now() + ASK_AGAIN_MS }
+  if (!gone && !result?.ok) return { againAt: ctx.now() + ASK_AGAIN_MS }
 
-  return parts.transact((): JobOutcome => {
+  return ctx.transact((): JobOutcome => {
     // Overtaken by a newer order, whose own job is there.
-    if (orderOf(parts)?.number !== order.number) return 'done'
+    if (orderOf(ctx)?.number !== order.number) return 'done'
     if (!result.ok) {
-      parts.sql.exec('DELETE FROM reseals WHERE tenant = ?', tenant)
+      ctx.sql.exec('DELETE FROM reseals WHERE tenant = ?', tenant)
       return 'done'
     }
     const { moved, unreadable, left, finished, rootKeys } = result.value
-    parts.sql.exec(
+    ctx.sql.exec(
       'UPDATE reseals SET state = ?, moved = ?, unreadable = ?, rows_left = ? WHERE tenant = ?',
       finished ? 'done' : 'running',
       moved,
@@ -109,21 +109,22 @@ export async function resealJob(parts: AccountParts, { key: tenant }: Job): Prom
       left,
       tenant,
     )
-    noteUses(parts, tenant, rootKeys)
-    if (!finished) return { againAt: parts.now() }
-    keepUses(parts, tenant, rootKeys, begunAt)
-    if (countOf(parts, "state <> 'done'") === 0) {
+    noteUses(ctx, tenant, rootKeys)
+    if (!finished) return { againAt: ctx.now() }
+    keepUses(ctx, tenant, rootKeys, begunAt)
+    if (countOf(ctx, "state <> 'done'") === 0) {
       const { to_key: target } = order
-      const outcome = countOf(parts, 'unreadable > 0') > 0 ? 'failed' : 'done'
-      audit(parts.sql, parts.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
+      const outcome = countOf(ctx, 'unreadable > 0') > 0 ? 'failed' : 'done'
+      audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
     }
     return 'done'
   })
 }
 
-const orderOf = ({ sql }: AccountParts): Order | undefined => sql.exec<Order>('SELECT * FROM reseal_order').toArray()[0]
+const orderOf = ({ sql }: AccountContext): Order | undefined =>
+  sql.exec<Order>('SELECT * FROM reseal_order').toArray()[0]
 
-const countOf = ({ sql }: AccountParts, where: string, ...bindings: string[]): number =>
+const countOf = ({ sql }: AccountContext, where: string, ...bindings: string[]): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM reseals WHERE ${where}`, ...bindings).one().n
 
 /** `undefined`: it broke, or did not come in time. A batch done twice moves nothing twice. */

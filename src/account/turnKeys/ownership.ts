@@ -4,23 +4,23 @@ import type { ListedKey } from '../../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
 import { spend } from '../budget/budget.ts'
 import { countKeys } from '../budget/upstreamLimits.ts'
-import type { AccountParts } from '../core/context.ts'
+import type { AccountContext } from '../core/context.ts'
 import { ensureSweep } from './sweepRows.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000
 
 /** Records the owner of a uid. `false`: another tenant owns it, so whoever answered with it was wrong. */
-export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): boolean {
-  return parts.transact(() => {
-    parts.sql.exec(
+export function claimTurnKey(ctx: AccountContext, uid: string, tenant: string): boolean {
+  return ctx.transact(() => {
+    ctx.sql.exec(
       'INSERT INTO turn_key_owners (uid, tenant, claimed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
       uid,
       tenant,
-      parts.now(),
+      ctx.now(),
     )
-    ensureSweep(parts)
-    const { owner } = parts.sql
+    ensureSweep(ctx)
+    const { owner } = ctx.sql
       .exec<{ owner: string }>('SELECT tenant AS owner FROM turn_key_owners WHERE uid = ?', uid)
       .one()
     return owner === tenant
@@ -28,14 +28,14 @@ export function claimTurnKey(parts: AccountParts, uid: string, tenant: string): 
 }
 
 /** Gives a uid up again, if it was this tenant's. */
-export function releaseTurnKey(parts: AccountParts, uid: string, tenant: string): void {
-  parts.transact(() => {
-    parts.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
+export function releaseTurnKey(ctx: AccountContext, uid: string, tenant: string): void {
+  ctx.transact(() => {
+    ctx.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
   })
 }
 
-export function ownerOfTurnKey(parts: AccountParts, uid: string): string | null {
-  const [row] = parts.sql.exec<{ tenant: string }>('SELECT tenant FROM turn_key_owners WHERE uid = ?', uid).toArray()
+export function ownerOfTurnKey(ctx: AccountContext, uid: string): string | null {
+  const [row] = ctx.sql.exec<{ tenant: string }>('SELECT tenant FROM turn_key_owners WHERE uid = ?', uid).toArray()
   return row?.tenant ?? null
 }
 
@@ -51,35 +51,35 @@ export class UpstreamList {
   #asking: Promise<Listed> | undefined
 
   /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
-  async marked(parts: AccountParts, marker: string, since: number): Promise<string[]> {
-    const { keys } = await this.all(parts, since)
+  async marked(ctx: AccountContext, marker: string, since: number): Promise<string[]> {
+    const { keys } = await this.all(ctx, since)
     return keys.filter((key) => key.name === marker || key.name.startsWith(`${marker} `)).map((key) => key.uid)
   }
 
   /** As listed after `since`, and at most 30 s ago. */
-  async all(parts: AccountParts, since = 0): Promise<Listed> {
+  async all(ctx: AccountContext, since = 0): Promise<Listed> {
     const known = this.#known
-    if (known && known.askedAt > Math.max(since, parts.now() - LIST_REMEMBERED_MS)) return known
-    return this.#ask(parts)
+    if (known && known.askedAt > Math.max(since, ctx.now() - LIST_REMEMBERED_MS)) return known
+    return this.#ask(ctx)
   }
 
-  #ask(parts: AccountParts): Promise<Listed> {
-    this.#asking ??= this.#askNow(parts).finally(() => {
+  #ask(ctx: AccountContext): Promise<Listed> {
+    this.#asking ??= this.#askNow(ctx).finally(() => {
       this.#asking = undefined
     })
     return this.#asking
   }
 
-  async #askNow(parts: AccountParts): Promise<Listed> {
-    const askedAt = parts.now()
-    const refused = parts.transact(() => spend(parts.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
+  async #askNow(ctx: AccountContext): Promise<Listed> {
+    const askedAt = ctx.now()
+    const refused = ctx.transact(() => spend(ctx.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
     if (refused) {
       throw new BrokerError('upstream_unavailable', { retryAfterSeconds: MAX_RETRY_AFTER_SECONDS })
     }
-    const reply = await parts.turnKeys.list(LIST_DEADLINE_MS)
+    const reply = await ctx.turnKeys.list(LIST_DEADLINE_MS)
     if (reply.kind !== 'ok') throw new BrokerError('upstream_failed')
     this.#known = { keys: reply.value, askedAt }
-    parts.transact(() => countKeys(parts.sql, reply.value.length, askedAt))
+    ctx.transact(() => countKeys(ctx.sql, reply.value.length, askedAt))
     return this.#known
   }
 }

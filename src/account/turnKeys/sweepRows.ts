@@ -1,7 +1,7 @@
 /** The sweep's own row, and the creations by which a marker leads to a tenant. */
 import type { SweepView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
-import type { AccountParts } from '../core/context.ts'
+import type { AccountContext } from '../core/context.ts'
 import { countFindings, firstFindings } from './findings.ts'
 
 export const SWEEP_JOB = 'sweep'
@@ -26,8 +26,8 @@ export interface SweepRow extends Record<string, SqlStorageValue> {
 export const sweepRow = (sql: SqlStorage): SweepRow => sql.exec<SweepRow>('SELECT * FROM sweep').one()
 
 /** Keys may be there, so that a sweep must come. Inside a transaction. */
-export const ensureSweep = (parts: Pick<AccountParts, 'jobs' | 'now'>): void =>
-  parts.jobs.ensure(SWEEP_JOB, '', parts.now() + SWEEP_EVERY_MS)
+export const ensureSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =>
+  ctx.jobs.ensure(SWEEP_JOB, '', ctx.now() + SWEEP_EVERY_MS)
 
 export const isAnythingToSweep = (sql: SqlStorage): boolean =>
   sql
@@ -54,7 +54,7 @@ export function forgetOldCreations(sql: SqlStorage, now: number, listed: Readonl
   }
 }
 
-export function sweepView({ sql }: AccountParts): SweepView {
+export function sweepView({ sql }: AccountContext): SweepView {
   const row = sweepRow(sql)
   const at = (ms: number | null) => (ms === null ? null : instant(ms))
   const [job] = sql.exec<{ due: number }>('SELECT due FROM jobs WHERE kind = ?', SWEEP_JOB).toArray()

@@ -12,7 +12,7 @@ import type { Scope } from '../../contract/scopes.ts'
 import { TenantId, TurnKeyUid } from '../../contract/values.ts'
 import { BrokerError, type ErrorCode, noSuchTurnKey } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
-import { accountObject, ask, tenantExists, tenantObject } from '../objects.ts'
+import { accountObject, call, tenantExists, tenantObject } from '../objects.ts'
 import { greet } from './cors.ts'
 import { limitAddress, limitTenant } from './rateLimits.ts'
 
@@ -85,7 +85,7 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
   }
   if ((tenantInPath(c) ?? tenant) !== tenant) {
     const object = tenantObject(c, tenant)
-    await verdict.remembering(() => ask(object.authorize({ caller, scope, requestId: c.get('requestId') })))
+    await verdict.remembering(() => call(object.authorize({ caller, scope, requestId: c.get('requestId') })))
     throw foreign(c)
   }
   c.set('caller', caller)
@@ -98,7 +98,7 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
 async function ownerOfKey(c: Ctx): Promise<string | undefined> {
   const uid = c.req.param('key_id')
   if (uid === undefined) return
-  const owner = TurnKeyUid.safeParse(uid).success ? await ask(accountObject(c).turnKeyOwner(uid)) : null
+  const owner = TurnKeyUid.safeParse(uid).success ? await call(accountObject(c).turnKeyOwner(uid)) : null
   if (owner === null) throw noSuchTurnKey()
   return owner
 }

@@ -2,7 +2,7 @@
 import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../../cache/entries.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
-import { ask, tenantExists, tenantObject } from '../objects.ts'
+import { call, tenantExists, tenantObject } from '../objects.ts'
 
 /**
  * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: one
@@ -41,7 +41,7 @@ export async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnaps
 /** As the Tenant says it now; `undefined` when it is being deleted. Only for a tenant that is known to exist. */
 export async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   try {
-    const snapshot = await ask(tenantObject(c, tenant).edgeSnapshot())
+    const snapshot = await call(tenantObject(c, tenant).edgeSnapshot())
     c.get('edge').snapshots.set(tenant, snapshot)
     return snapshot
   } catch (error) {

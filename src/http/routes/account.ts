@@ -2,10 +2,10 @@
 import { callOf } from '../call.ts'
 import type { App } from '../context.ts'
 import { mount } from '../mount.ts'
-import { accountObject, ask } from '../objects.ts'
+import { accountObject, call } from '../objects.ts'
 
-export function accountDoor(app: App): void {
-  mount(app, 'accountGet', (c) => async () => c.json(await ask(accountObject(c).describe())))
+export function accountRoutes(app: App): void {
+  mount(app, 'accountGet', (c) => async () => c.json(await call(accountObject(c).describe())))
 
-  mount(app, 'accountSweep', (c) => async () => c.json(await ask(accountObject(c).orderSweep(callOf(c))), 202))
+  mount(app, 'accountSweep', (c) => async () => c.json(await call(accountObject(c).orderSweep(callOf(c))), 202))
 }

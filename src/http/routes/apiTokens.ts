@@ -7,31 +7,31 @@ import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'
 import { idempotencyOf } from '../idempotencyKey.ts'
 import { mount } from '../mount.ts'
-import { ask, askOnce, tenantObject } from '../objects.ts'
+import { call, callUnrepeatable, tenantObject } from '../objects.ts'
 import { readPage, writePage } from '../pages.ts'
 
-export function apiTokenDoor(app: App): void {
+export function apiTokenRoutes(app: App): void {
   mount(app, 'apiTokenList', async (c) => {
     const page = await readPage(c, 'apiTokenList')
     return async () =>
-      c.json(await writePage(c, 'apiTokenList', await ask(tenantObject(c, tenantOf(c)).listApiTokens(page))))
+      c.json(await writePage(c, 'apiTokenList', await call(tenantObject(c, tenantOf(c)).listApiTokens(page))))
   })
 
   mount(app, 'apiTokenCreate', async (c) => {
     const { value: input, hash } = await readJson(c, ApiTokenCreate)
     const creation = { ...callOf(c), input, idempotency: idempotencyOf(c, hash) }
-    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).createApiToken(creation)), 201)
+    return async () => c.json(await callUnrepeatable(tenantObject(c, tenantOf(c)).createApiToken(creation)), 201)
   })
 
   mount(app, 'apiTokenDelete', (c) => async () => {
-    await ask(tenantObject(c, tenantOf(c)).deleteApiToken({ ...callOf(c), tokenId: tokenIdOf(c) }))
+    await call(tenantObject(c, tenantOf(c)).deleteApiToken({ ...callOf(c), tokenId: tokenIdOf(c) }))
     return c.body(null, 204)
   })
 
   mount(app, 'apiTokenRoll', async (c) => {
     const { value } = await readJson(c, ApiTokenRoll)
     const roll = { ...callOf(c), tokenId: tokenIdOf(c), overlapSeconds: value.overlapSeconds }
-    return async () => c.json(await askOnce(tenantObject(c, tenantOf(c)).rollApiToken(roll)))
+    return async () => c.json(await callUnrepeatable(tenantObject(c, tenantOf(c)).rollApiToken(roll)))
   })
 }
 

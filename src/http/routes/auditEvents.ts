@@ -4,18 +4,18 @@ import { malformed } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'
 import { mount } from '../mount.ts'
-import { accountObject, ask, tenantObject } from '../objects.ts'
+import { accountObject, call, tenantObject } from '../objects.ts'
 import { readPage, writePage } from '../pages.ts'
 
 const MAX_FILTER_CHARACTERS = 128
 
-export function auditDoor(app: App): void {
+export function auditRoutes(app: App): void {
   mount(app, 'auditList', async (c) => {
     const filter = filterOf(c)
     const text = JSON.stringify(filter)
     const page = await readPage(c, 'auditList', text)
     return async () => {
-      const list = await ask(tenantObject(c, tenantOf(c)).listAuditEvents({ ...callOf(c), ...page, filter }))
+      const list = await call(tenantObject(c, tenantOf(c)).listAuditEvents({ ...callOf(c), ...page, filter }))
       return c.json(await writePage(c, 'auditList', list, text))
     }
   })
@@ -25,7 +25,7 @@ export function auditDoor(app: App): void {
     const text = JSON.stringify(filter)
     const page = await readPage(c, 'accountAuditList', text)
     return async () => {
-      const list = await ask(accountObject(c).listAuditEvents({ ...page, filter }))
+      const list = await call(accountObject(c).listAuditEvents({ ...page, filter }))
       return c.json(await writePage(c, 'accountAuditList', list, text))
     }
   })

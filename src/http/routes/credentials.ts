@@ -7,10 +7,10 @@ import { malformed, readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App } from '../context.ts'
 import { mount } from '../mount.ts'
-import { ask, tenantObject } from '../objects.ts'
+import { call, tenantObject } from '../objects.ts'
 import { readPage, writePage } from '../pages.ts'
 
-export function credentialDoor(app: App): void {
+export function credentialRoutes(app: App): void {
   mount(app, 'credentialList', async (c) => {
     const subjectId = c.req.query('subjectId') ?? null
     const keyId = c.req.query('keyId') ?? null
@@ -19,7 +19,7 @@ export function credentialDoor(app: App): void {
     const filter = JSON.stringify([subjectId, keyId])
     const page = await readPage(c, 'credentialList', filter)
     return async () => {
-      const list = await ask(tenantObject(c, tenantOf(c)).listCredentials({ ...callOf(c), ...page, subjectId, keyId }))
+      const list = await call(tenantObject(c, tenantOf(c)).listCredentials({ ...callOf(c), ...page, subjectId, keyId }))
       return c.json(await writePage(c, 'credentialList', list, filter))
     }
   })
@@ -27,13 +27,13 @@ export function credentialDoor(app: App): void {
   mount(app, 'subjectSearch', async (c) => {
     const { value } = await readJson(c, SubjectSearch)
     return async () =>
-      c.json(await ask(tenantObject(c, tenantOf(c)).searchSubject({ ...callOf(c), subject: value.subject })))
+      c.json(await call(tenantObject(c, tenantOf(c)).searchSubject({ ...callOf(c), subject: value.subject })))
   })
 
   mount(app, 'subjectErase', (c) => async () => {
     const subjectId = SubjectId.safeParse(c.req.param('subject_id'))
     if (!subjectId.success) throw new BrokerError('not_found', { detail: 'No such subject.' })
-    await ask(tenantObject(c, tenantOf(c)).eraseSubject({ ...callOf(c), subjectId: subjectId.data }))
+    await call(tenantObject(c, tenantOf(c)).eraseSubject({ ...callOf(c), subjectId: subjectId.data }))
     return c.body(null, 204)
   })
 }

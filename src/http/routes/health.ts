@@ -3,12 +3,12 @@ import type { RootKeys } from '../../crypto/rootKeys.ts'
 import { parseConfig } from '../../env.ts'
 import type { App, Ctx } from '../context.ts'
 import { mount } from '../mount.ts'
-import { accountObject, ask } from '../objects.ts'
+import { accountObject, call } from '../objects.ts'
 
 const READY_DEADLINE_MS = 3_000
 
 /** Mounted before the configuration is required: an isolate that runs is up. */
-export function healthDoor(app: App): void {
+export function healthRoutes(app: App): void {
   mount(app, 'health', (c) => async () => c.json({ ok: true }))
 
   mount(app, 'ready', (c) => async () => {
@@ -31,7 +31,7 @@ async function isReady(c: Ctx): Promise<boolean> {
 /** The Account answers, and every root key that something needs is configured. */
 async function allIsReadable(c: Ctx, { ids }: RootKeys): Promise<boolean> {
   const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), READY_DEADLINE_MS))
-  const asked = ask(accountObject(c).neededRootKeys()).then(
+  const asked = call(accountObject(c).neededRootKeys()).then(
     (needed) => needed.every((id) => ids.includes(id)),
     () => false,
   )

@@ -2,13 +2,13 @@
 import { callOf } from '../call.ts'
 import type { App } from '../context.ts'
 import { mount } from '../mount.ts'
-import { accountObject, ask } from '../objects.ts'
+import { accountObject, call } from '../objects.ts'
 
-export function resealDoor(app: App): void {
+export function resealRoutes(app: App): void {
   mount(app, 'resealOrder', (c) => async () => {
-    const call = { ...callOf(c), to: c.get('config').rootKeys.current }
-    return c.json(await ask(accountObject(c).orderReseal(call)), 202)
+    const order = { ...callOf(c), to: c.get('config').rootKeys.current }
+    return c.json(await call(accountObject(c).orderReseal(order)), 202)
   })
 
-  mount(app, 'resealProgress', (c) => async () => c.json(await ask(accountObject(c).resealProgress())))
+  mount(app, 'resealProgress', (c) => async () => c.json(await call(accountObject(c).resealProgress())))
 }

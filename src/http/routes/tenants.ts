@@ -6,21 +6,21 @@ import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'
 import { idempotencyOf } from '../idempotencyKey.ts'
 import { mount } from '../mount.ts'
-import { accountObject, ask, askOnce, tenantObject } from '../objects.ts'
+import { accountObject, call, callUnrepeatable, tenantObject } from '../objects.ts'
 import { readPage, writePage } from '../pages.ts'
 
-export function tenantDoor(app: App): void {
+export function tenantRoutes(app: App): void {
   mount(app, 'tenantSelf', (c) => async () => described(c, await describe(c)))
 
   mount(app, 'tenantList', async (c) => {
     const page = await readPage(c, 'tenantList')
-    return async () => c.json(await writePage(c, 'tenantList', await ask(accountObject(c).listTenants(page))))
+    return async () => c.json(await writePage(c, 'tenantList', await call(accountObject(c).listTenants(page))))
   })
 
   mount(app, 'tenantCreate', async (c) => {
     const { value: tenant, hash } = await readJson(c, TenantCreate)
     const creation = { ...callOf(c), tenant, idempotency: idempotencyOf(c, hash) }
-    return async () => described(c, await askOnce(accountObject(c).createTenant(creation)), 201)
+    return async () => described(c, await callUnrepeatable(accountObject(c).createTenant(creation)), 201)
   })
 
   mount(app, 'tenantGet', (c) => async () => described(c, await describe(c)))
@@ -28,7 +28,7 @@ export function tenantDoor(app: App): void {
   mount(app, 'tenantPatch', async (c) => {
     const { value: patch } = await readJson(c, TenantPatch)
     const change = { ...callOf(c), patch, ifMatch: ifMatchOf(c) }
-    return async () => described(c, await ask(tenantObject(c, tenantOf(c)).patch(change)))
+    return async () => described(c, await call(tenantObject(c, tenantOf(c)).patch(change)))
   })
 
   mount(app, 'tenantDelete', (c) => {
@@ -37,7 +37,7 @@ export function tenantDoor(app: App): void {
       throw new BrokerError('invalid_request', { detail: 'cascade: must be true or false' })
     }
     return async () => {
-      await ask(tenantObject(c, tenantOf(c)).beginDeletion({ ...callOf(c), cascade: cascade === 'true' }))
+      await call(tenantObject(c, tenantOf(c)).beginDeletion({ ...callOf(c), cascade: cascade === 'true' }))
       return c.json({ id: tenantOf(c), status: 'deleting' }, 202)
     }
   })
@@ -45,12 +45,12 @@ export function tenantDoor(app: App): void {
   mount(app, 'tenantRestore', async (c) => {
     const { value } = await readJson(c, TenantRestore)
     const restoration = { ...callOf(c), tenant: tenantOf(c), at: value.at ?? null }
-    return async () => c.json(await askOnce(accountObject(c).restoreTenant(restoration)), 200)
+    return async () => c.json(await callUnrepeatable(accountObject(c).restoreTenant(restoration)), 200)
   })
 }
 
 const describe = (c: Ctx): Promise<TenantView> =>
-  ask(tenantObject(c, tenantOf(c)).describe({ ...callOf(c), scope: 'tenant:read' }))
+  call(tenantObject(c, tenantOf(c)).describe({ ...callOf(c), scope: 'tenant:read' }))
 
 function described(c: Ctx, tenant: TenantView, status: 200 | 201 = 200): Response {
   c.header('ETag', `"${tenant.version}"`)

@@ -6,7 +6,7 @@ import type { App } from '../context.ts'
 import { mount } from '../mount.ts'
 import { issueToServer, serverRequest } from '../serverCredential.ts'
 
-export function turnRestDoor(app: App): void {
+export function turnRestRoutes(app: App): void {
   mount(app, 'turnRest', (c) => {
     if (c.req.query('service') !== 'turn') throw malformed('service: must be "turn"')
     if (c.req.query('key') !== undefined || c.req.query('api') !== undefined) {

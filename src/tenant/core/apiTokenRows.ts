@@ -51,7 +51,7 @@ export function existingApiToken(sql: SqlStorage, id: string): ApiTokenRow {
   return row
 }
 
-export function viewOf(row: ApiTokenRow, now: number): ApiTokenView {
+export function apiTokenView(row: ApiTokenRow, now: number): ApiTokenView {
   const previous = row.previous_until !== null && row.previous_until > now ? row.previous_until : null
   return {
     id: row.id,

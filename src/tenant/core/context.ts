@@ -2,9 +2,9 @@
 import type { CacheWriter } from '../../cache/writer.ts'
 import type { CredentialsApi } from '../../cloudflare/credentials.ts'
 import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
-import type { Breaker } from '../../concurrency/circuitBreaker.ts'
-import type { Serial } from '../../concurrency/keyedMutex.ts'
-import type { Gate } from '../../concurrency/semaphore.ts'
+import type { CircuitBreaker } from '../../concurrency/circuitBreaker.ts'
+import type { KeyedMutex } from '../../concurrency/keyedMutex.ts'
+import type { Semaphore } from '../../concurrency/semaphore.ts'
 import type { Config } from '../../env.ts'
 import type { Issued } from '../../rpc/issuing.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
@@ -14,7 +14,7 @@ import type { LiveCounts } from '../memory/liveCounts.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import type { RefusalMemory } from '../memory/refusalMemory.ts'
 
-export interface TenantParts {
+export interface TenantContext {
   readonly sql: SqlStorage
   readonly storage: DurableObjectStorage
   readonly now: () => number
@@ -26,7 +26,7 @@ export interface TenantParts {
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
-  readonly serial: Serial
+  readonly serial: KeyedMutex
   /** Requests that a client may repeat by itself, by request id, while they run. */
   readonly attempts: Map<string, Promise<unknown>>
   /** Intents that a request in this object is carrying out. One of another object's has only its job. */
@@ -34,14 +34,14 @@ export interface TenantParts {
   /** Look-ups of one key share one question upstream. */
   readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
   readonly mints: {
-    readonly gate: Gate
+    readonly gate: Semaphore
     /** Of the host that mints. */
-    readonly breaker: Breaker
+    readonly breaker: CircuitBreaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
     readonly shared: Map<string, Promise<Issued>>
   }
-  readonly revokeGate: Gate
+  readonly revokeGate: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
   readonly refusals: RefusalMemory

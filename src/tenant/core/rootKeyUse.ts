@@ -4,26 +4,26 @@
  */
 import { rootKeyOf } from '../../crypto/seal.ts'
 import { MIRROR_JOB } from './changes.ts'
-import type { TenantParts } from './context.ts'
+import type { TenantContext } from './context.ts'
 
 const TOLD_AFTER_MS = 500
 
 /** Inside the transaction that stores a sealed text. Costs a mint nothing: what was noted once is remembered. */
-export function noteRootKey(parts: TenantParts, sealed: string | null): void {
+export function noteRootKey(ctx: TenantContext, sealed: string | null): void {
   const rootKey = sealed === null ? undefined : rootKeyOf(sealed)
-  const { sealedWith } = parts.memory
+  const { sealedWith } = ctx.memory
   if (rootKey === undefined || sealedWith.has(rootKey)) return
-  const isNew = parts.sql.exec(
+  const isNew = ctx.sql.exec(
     'INSERT INTO sealed_with (root_key, since) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1',
     rootKey,
-    parts.now(),
+    ctx.now(),
   )
-  if (isNew.toArray().length > 0) parts.jobs.put(MIRROR_JOB, '', parts.now() + TOLD_AFTER_MS)
+  if (isNew.toArray().length > 0) ctx.jobs.put(MIRROR_JOB, '', ctx.now() + TOLD_AFTER_MS)
   sealedWith.add(rootKey)
 }
 
-export const rootKeysInUse = (parts: Pick<TenantParts, 'sql'>): string[] =>
-  parts.sql
+export const rootKeysInUse = (ctx: Pick<TenantContext, 'sql'>): string[] =>
+  ctx.sql
     .exec<{ root_key: string }>('SELECT root_key FROM sealed_with ORDER BY root_key')
     .toArray()
     .map((row) => row.root_key)

@@ -2,7 +2,7 @@
 import { effectivePolicy, type Policy, type PolicyPatch } from '../../contract/policy/policy.ts'
 import type { Region, TenantStatus } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
-import type { TenantParts } from './context.ts'
+import type { TenantContext } from './context.ts'
 
 export interface TenantRecord {
   readonly id: string
@@ -31,8 +31,8 @@ interface Row extends Record<string, SqlStorageValue> {
   modified_at: number
 }
 
-export function tenantRecord(parts: Pick<TenantParts, 'sql'>): TenantRecord {
-  const row = parts.sql.exec<Row>('SELECT * FROM tenant').one()
+export function tenantRecord(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
+  const row = ctx.sql.exec<Row>('SELECT * FROM tenant').one()
   const chosen = JSON.parse(row.policy) as PolicyPatch // written by initTenant and patchTenant only
   const { id, name, region, status, version, epoch } = row
   const policy = policyOf(row.policy, chosen)
@@ -64,15 +64,15 @@ function policyOf(text: string, chosen: PolicyPatch): Policy {
 }
 
 /** What is being deleted takes no changes. */
-export function requireNotDeleting(parts: Pick<TenantParts, 'sql'>): TenantRecord {
-  const record = tenantRecord(parts)
+export function requireNotDeleting(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
+  const record = tenantRecord(ctx)
   if (record.status === 'deleting') throw new BrokerError('conflict', { detail: 'The tenant is being deleted.' })
   return record
 }
 
 /** What a suspended tenant may not do either: mints, client tokens, creations. */
-export function requireActive(parts: Pick<TenantParts, 'sql'>): TenantRecord {
-  const record = requireNotDeleting(parts)
+export function requireActive(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
+  const record = requireNotDeleting(ctx)
   if (record.status === 'suspended') throw new BrokerError('tenant_suspended')
   return record
 }

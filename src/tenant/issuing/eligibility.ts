@@ -10,13 +10,13 @@ import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { requireActive } from '../core/tenantRow.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
 import { type NamedTurnKeyRow, oldestActiveKey } from '../turnKeys/rows.ts'
 
-export interface Standing {
+export interface Eligibility {
   readonly policy: Policy
   readonly epoch: number
   readonly key: NamedTurnKeyRow
@@ -25,14 +25,14 @@ export interface Standing {
 }
 
 /** Throws the refusal, or answers what the mint may rest on. */
-export function standing(parts: TenantParts, request: IssueRequest): Standing {
+export function checkEligibility(ctx: TenantContext, request: IssueRequest): Eligibility {
   // First who asks: how the tenant stands is told to nobody without a token of it.
-  const actor = actorOfAsker(parts, request.asker)
-  const { policy, epoch } = requireActive(parts)
+  const actor = actorOfAsker(ctx, request.asker)
+  const { policy, epoch } = requireActive(ctx)
   if (request.asker.kind === 'tenant-jwt') requireIssuer(policy, request.asker.jwt)
   if (request.asker.kind !== 'server') checkOrigin(policy, request)
-  refuseBanned(parts, request)
-  return { policy, epoch, actor, key: chooseKey(parts, policy, request) }
+  refuseBanned(ctx, request)
+  return { policy, epoch, actor, key: chooseKey(ctx, policy, request) }
 }
 
 export const askerName = (asker: Asker): string => {
@@ -56,13 +56,13 @@ function apiTokenOf(asker: Asker): string | null {
 const bindingOf = (asker: Asker): Pick<ClientToken, 'origin' | 'credentialTtl'> =>
   asker.kind === 'client-token' ? asker.token : { origin: null, credentialTtl: null }
 
-function actorOfAsker(parts: TenantParts, asker: Asker): string {
-  if (asker.kind === 'server') return authorize(parts, asker.caller, 'credentials:issue').actor
+function actorOfAsker(ctx: TenantContext, asker: Asker): string {
+  if (asker.kind === 'server') return authorize(ctx, asker.caller, 'credentials:issue').actor
   // A client token lives no longer than the API token that made it.
   const tokenId = apiTokenOf(asker)
   if (tokenId !== null && tokenId !== 'operator') {
-    const token = findApiToken(parts.sql, tokenId)
-    if (!token || (token.expires_at !== null && token.expires_at <= parts.now())) throw new BrokerError('invalid_token')
+    const token = findApiToken(ctx.sql, tokenId)
+    if (!token || (token.expires_at !== null && token.expires_at <= ctx.now())) throw new BrokerError('invalid_token')
   }
   return askerName(asker)
 }
@@ -81,14 +81,14 @@ function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {
   if (missing || foreign || unbound) throw new BrokerError('origin_not_allowed')
 }
 
-function refuseBanned(parts: TenantParts, { asker, subject }: IssueRequest): void {
-  const now = parts.now()
+function refuseBanned(ctx: TenantContext, { asker, subject }: IssueRequest): void {
+  const now = ctx.now()
   const tokenId = apiTokenOf(asker)
-  if (tokenId !== null && isBanned(parts.sql, 'token_id', tokenId, now)) {
+  if (tokenId !== null && isBanned(ctx.sql, 'token_id', tokenId, now)) {
     throw new BrokerError('subject_banned', { detail: 'The API token behind this request is banned.' })
   }
-  const subjectId = subject === null ? undefined : findSubject(parts.sql, subject)?.id
-  if (subjectId !== undefined && isBanned(parts.sql, 'subject_id', subjectId, now))
+  const subjectId = subject === null ? undefined : findSubject(ctx.sql, subject)?.id
+  if (subjectId !== undefined && isBanned(ctx.sql, 'subject_id', subjectId, now))
     throw new BrokerError('subject_banned')
 }
 
@@ -96,9 +96,9 @@ const isBanned = (sql: SqlStorage, column: 'subject_id' | 'token_id', id: string
   sql.exec(`SELECT 1 FROM bans WHERE ${column} = ? AND until > ? AND lifted_at IS NULL LIMIT 1`, id, now).toArray()
     .length > 0
 
-function chooseKey(parts: TenantParts, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
+function chooseKey(ctx: TenantContext, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
   const named = request.keyId ?? policy.defaultKeyId
-  const key = named === null ? oldestActiveKey(parts.sql) : mintingKey(parts.sql, named)
+  const key = named === null ? oldestActiveKey(ctx.sql) : mintingKey(ctx.sql, named)
   if (key) return key
   // A server that names a key in the path is told, as Cloudflare would, that there is none.
   if (request.keyId !== null && request.asker.kind === 'server') throw noSuchTurnKey()
@@ -106,12 +106,12 @@ function chooseKey(parts: TenantParts, policy: Policy, request: IssueRequest): N
 }
 
 /** The most seconds this asker may have at once. */
-export const ttlCeiling = (policy: Policy, { asker }: IssueRequest): number =>
+export const ttlCeilingSeconds = (policy: Policy, { asker }: IssueRequest): number =>
   Math.min(policy.maxTtl, bindingOf(asker).credentialTtl ?? policy.maxTtl)
 
 /** Seconds to mint for. A ttl that was asked is given or refused, never changed. */
-export function grantedTtl({ policy }: Standing, request: IssueRequest): number {
-  const ceiling = ttlCeiling(policy, request)
+export function grantedTtlSeconds({ policy }: Eligibility, request: IssueRequest): number {
+  const ceiling = ttlCeilingSeconds(policy, request)
   const own = bindingOf(request.asker).credentialTtl
   if (request.ttl === null) return Math.min(own ?? policy.defaultTtl, ceiling)
   if (request.ttl > ceiling)

@@ -9,7 +9,7 @@ import { seal } from '../../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
@@ -20,29 +20,29 @@ import { countUsage } from '../ledger/usage.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { sharedCheck } from '../provisioning/lookup.ts'
 import { openKey } from '../turnKeys/secret.ts'
-import { REPLACED, takenBack, unusable } from './commitCheck.ts'
-import { grantedTtl, type Standing, standing } from './eligibility.ts'
+import { KEY_REPLACED, refusalAtCommit, unusableMint } from './commitCheck.ts'
+import { checkEligibility, type Eligibility, grantedTtlSeconds } from './eligibility.ts'
 import { KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './mint.ts'
-import { insteadOfMint } from './outageFallback.ts'
-import type { MintedFor, Minting } from './pendingMint.ts'
+import { outageFallback } from './outageFallback.ts'
+import type { CompletedMint, PendingMint } from './pendingMint.ts'
 import { recordRefusal } from './refusalAudit.ts'
-import { reusable, reuse } from './reuse.ts'
+import { findReusable, reuse } from './reuse.ts'
 
 /**
  * Refuse what the rows refuse. Answer from the ledger what may be answered from it. Share a mint that is under way for
  * the same subject. Reserve a place under the limits, in memory and with no `await` in between. Mint. Commit. If upstream
  * is down: a credential the subject still has, then the policy's fallback.
  */
-export async function issue(parts: TenantParts, request: IssueRequest): Promise<Issued | StunOnly> {
+export async function issue(ctx: TenantContext, request: IssueRequest): Promise<Issued | StunOnly> {
   try {
-    return await reuseOrMint(parts, request).catch((error: unknown) => {
-      if (error instanceof KeyRefused) parts.waitUntil(sharedCheck(parts, error.uid).catch(() => undefined))
-      return insteadOfMint(parts, request, error)
+    return await reuseOrMint(ctx, request).catch((error: unknown) => {
+      if (error instanceof KeyRefused) ctx.waitUntil(sharedCheck(ctx, error.uid).catch(() => undefined))
+      return outageFallback(ctx, request, error)
     })
   } catch (error) {
     // A refusal at the commit has its row already, with what had been minted by then.
     const known = error instanceof RefusedAtCommit
-    if (!known) recordRefusal(parts, request, error instanceof BrokerError ? error.failure.code : 'internal')
+    if (!known) recordRefusal(ctx, request, error instanceof BrokerError ? error.failure.code : 'internal')
     throw error
   }
 }
@@ -53,21 +53,26 @@ class RefusedAtCommit extends BrokerError {
   }
 }
 
-async function reuseOrMint(parts: TenantParts, request: IssueRequest): Promise<Issued> {
-  const grounds = standing(parts, request)
-  const ttl = grantedTtl(grounds, request)
-  const mayReuse = request.reuse === 'allowed' && grounds.policy.reuse && request.subject !== null
-  if (!mayReuse) return mint(parts, request, grounds, ttl)
+async function reuseOrMint(ctx: TenantContext, request: IssueRequest): Promise<Issued> {
+  const eligibility = checkEligibility(ctx, request)
+  const ttl = grantedTtlSeconds(eligibility, request)
+  const mayReuse = request.reuse === 'allowed' && eligibility.policy.reuse && request.subject !== null
+  if (!mayReuse) return mint(ctx, request, eligibility, ttl)
 
-  const known = reusable(parts, request, grounds, ttl)
-  const again = known === undefined ? undefined : await reuse(parts, request, known)
-  return again ?? sharedMint(parts, request, grounds, ttl)
+  const known = findReusable(ctx, request, eligibility, ttl)
+  const again = known === undefined ? undefined : await reuse(ctx, request, known)
+  return again ?? sharedMint(ctx, request, eligibility, ttl)
 }
 
 /** Parallel calls of one subject, for the same key, origin and ttl, are answered by one mint. */
-async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
-  const share = JSON.stringify([request.subject, grounds.key.uid, request.origin, ttl])
-  const underWay = parts.mints.shared.get(share)
+async function sharedMint(
+  ctx: TenantContext,
+  request: IssueRequest,
+  eligibility: Eligibility,
+  ttl: number,
+): Promise<Issued> {
+  const share = JSON.stringify([request.subject, eligibility.key.uid, request.origin, ttl])
+  const underWay = ctx.mints.shared.get(share)
   if (underWay !== undefined) {
     const id = await underWay.then(
       (minted) => minted.id,
@@ -76,37 +81,37 @@ async function sharedMint(parts: TenantParts, request: IssueRequest, grounds: St
         throw error
       },
     )
-    const reused = id === undefined ? undefined : await reuse(parts, request, id)
+    const reused = id === undefined ? undefined : await reuse(ctx, request, id)
     if (reused) return reused
     // Refused to the other, or taken back in the moment it was made: what holds for this caller is read anew.
-    const now = standing(parts, request)
+    const now = checkEligibility(ctx, request)
     const again = now.policy.reuse ? sharedMint : mint
-    return again(parts, request, now, grantedTtl(now, request))
+    return again(ctx, request, now, grantedTtlSeconds(now, request))
   }
-  const work = mint(parts, request, grounds, ttl)
-  parts.mints.shared.set(share, work)
+  const work = mint(ctx, request, eligibility, ttl)
+  ctx.mints.shared.set(share, work)
   try {
     return await work
   } finally {
-    parts.mints.shared.delete(share)
+    ctx.mints.shared.delete(share)
   }
 }
 
 /** A no to one caller, who may have come with another token than the next: not a failure of the mint itself. */
 const isRefusal = (error: unknown): boolean => error instanceof BrokerError && ERRORS[error.failure.code].status < 500
 
-async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing, ttl: number): Promise<Issued> {
+async function mint(ctx: TenantContext, request: IssueRequest, eligibility: Eligibility, ttl: number): Promise<Issued> {
   const { subject } = request
-  const subjectId = subject === null ? null : subjectIdFor(parts, subject)
-  const release = reserve(parts, grounds, subjectId)
-  const until = parts.now() + MINT_DEADLINE_MS
+  const subjectId = subject === null ? null : subjectIdFor(ctx, subject)
+  const release = reserve(ctx, eligibility, subjectId)
+  const until = ctx.now() + MINT_DEADLINE_MS
   try {
-    let issued = await mintOnce(parts, request, { grounds, ttl, subjectId, until, release })
+    let issued = await mintOnce(ctx, request, { eligibility, ttl, subjectId, until, release })
     // Its key was replaced meanwhile: what was minted is taken back, and the successor asked for the rest of the time.
     while (issued === undefined) {
-      const now = standing(parts, request)
-      const again = { grounds: now, ttl: grantedTtl(now, request), subjectId, until, release }
-      issued = await mintOnce(parts, request, again)
+      const now = checkEligibility(ctx, request)
+      const again = { eligibility: now, ttl: grantedTtlSeconds(now, request), subjectId, until, release }
+      issued = await mintOnce(ctx, request, again)
     }
     return issued
   } finally {
@@ -115,30 +120,30 @@ async function mint(parts: TenantParts, request: IssueRequest, grounds: Standing
 }
 
 /** `undefined`: the key was replaced under it. */
-async function mintOnce(parts: TenantParts, request: IssueRequest, it: Minting): Promise<Issued | undefined> {
-  const { grounds, ttl, subjectId, until } = it
-  const keyUid = grounds.key.uid
+async function mintOnce(ctx: TenantContext, request: IssueRequest, it: PendingMint): Promise<Issued | undefined> {
+  const { eligibility, ttl, subjectId, until } = it
+  const keyUid = eligibility.key.uid
   const flight: MintInFlight = { subject: request.subject, subjectId, keyUid, revoked: false, replaced: false }
-  parts.mints.inFlight.add(flight)
+  ctx.mints.inFlight.add(flight)
   try {
-    const key = await openKey(parts, grounds.key)
-    const asked = await mintUpstream(parts, key, { ttl, customIdentifier: subjectId ?? undefined, until, flight })
-    return asked && (await store(parts, request, { ...it, ...asked, flight, key }))
+    const key = await openKey(ctx, eligibility.key)
+    const asked = await mintUpstream(ctx, key, { ttl, customIdentifier: subjectId ?? undefined, until, flight })
+    return asked && (await store(ctx, request, { ...it, ...asked, flight, key }))
   } finally {
-    parts.mints.inFlight.delete(flight)
+    ctx.mints.inFlight.delete(flight)
   }
 }
 
 /** Limits count live rows and mints in flight; nothing is awaited between the counting and the reservation. */
-function reserve(parts: TenantParts, { policy }: Standing, subjectId: string | null): () => void {
-  const now = parts.now()
-  const live = parts.live()
+function reserve(ctx: TenantContext, { policy }: Eligibility, subjectId: string | null): () => void {
+  const now = ctx.now()
+  const live = ctx.live()
   if (subjectId !== null) {
-    const ofSubject = countLiveOfSubject(parts.sql, subjectId, now) + live.reservedFor(subjectId)
+    const ofSubject = countLiveOfSubject(ctx.sql, subjectId, now) + live.reservedFor(subjectId)
     if (ofSubject >= policy.maxLiveCredentialsPerSubject)
       throw new BrokerError('subject_limit', { retryAfterSeconds: 30 })
   }
-  if (live.live(now) >= policy.maxLiveCredentials)
+  if (live.liveCredentials(now) >= policy.maxLiveCredentials)
     throw limit('The tenant has as many live credentials as its policy allows.')
   if (live.mintsInLastMinute(now) >= policy.maxMintsPerMinute)
     throw limit('The tenant mints as fast as its policy allows.')
@@ -148,29 +153,29 @@ function reserve(parts: TenantParts, { policy }: Standing, subjectId: string | n
 const limit = (detail: string) => new BrokerError('tenant_limit', { retryAfterSeconds: 30, detail })
 
 /** All asynchronous work first, then one transaction; what the mint rests on is read again in it. */
-async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): Promise<Issued | undefined> {
-  const { grounds, flight, minted, begunAt, ttl } = it
-  const { rootKeys } = parts.config
-  const urls = chooseUrls(minted.urls, grounds.policy.urls)
-  const { id: tenant } = tenantRecord(parts)
+async function store(ctx: TenantContext, request: IssueRequest, it: CompletedMint): Promise<Issued | undefined> {
+  const { eligibility, flight, minted, begunAt, ttl } = it
+  const { rootKeys } = ctx.config
+  const urls = chooseUrls(minted.urls, eligibility.policy.urls)
+  const { id: tenant } = tenantRecord(ctx)
   const id = newId('cr')
   const expiresAt = begunAt + ttl * 1_000
   const place = { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION } as const
   const [sealed, digest] = await Promise.all([
-    grounds.policy.reuse && flight.subjectId !== null ? seal(rootKeys, place, minted.credential) : null,
+    eligibility.policy.reuse && flight.subjectId !== null ? seal(rootKeys, place, minted.credential) : null,
     keyedDigest(rootKeys, tenant, minted.username),
   ])
 
-  const live = parts.live()
+  const live = ctx.live()
   let refusal: Failure | undefined
   try {
-    refusal = parts.transact(() => {
-      const now = parts.now()
-      const refused = unusable(urls, expiresAt, now) ?? takenBack(parts, request, it)
+    refusal = ctx.transact(() => {
+      const now = ctx.now()
+      const refused = unusableMint(urls, expiresAt, now) ?? refusalAtCommit(ctx, request, it)
       if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
-        keepSubject(parts, request.subject, flight.subjectId)
-      if (!refused) noteRootKey(parts, sealed)
-      insertCredential(parts.sql, {
+        keepSubject(ctx, request.subject, flight.subjectId)
+      if (!refused) noteRootKey(ctx, sealed)
+      insertCredential(ctx.sql, {
         id,
         username: minted.username,
         state: refused ? 'revoking' : 'live',
@@ -178,15 +183,15 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
         keyUid: flight.keyUid,
         origin: request.origin,
         sealed: refused ? null : sealed,
-        urlList: keepUrlList(parts.sql, minted.urls),
+        urlList: keepUrlList(ctx.sql, minted.urls),
         issuedAt: begunAt,
         expiresAt,
       })
-      countUsage(parts.sql, now, 'issued')
-      if (refused) scheduleRevoking(parts)
-      schedulePruning(parts, expiresAt)
-      audit(parts.sql, now, {
-        actor: grounds.actor,
+      countUsage(ctx.sql, now, 'issued')
+      if (refused) scheduleRevoking(ctx)
+      schedulePruning(ctx, expiresAt)
+      audit(ctx.sql, now, {
+        actor: eligibility.actor,
         action: 'credential.issue',
         target: id,
         subjectId: flight.subjectId,
@@ -200,12 +205,12 @@ async function store(parts: TenantParts, request: IssueRequest, it: MintedFor): 
     })
   } catch (error) {
     // The row was refused: nobody is told the credential, and it is taken back in the background.
-    parts.waitUntil(revokeUnrecorded(parts, it.key, minted.username))
+    ctx.waitUntil(revokeUnrecorded(ctx, it.key, minted.username))
     throw error
   }
   live.minted(begunAt)
   // The place under the limits is kept for the successor's credential.
-  if (refusal === REPLACED) return
+  if (refusal === KEY_REPLACED) return
   it.release()
   if (refusal) throw new RefusedAtCommit(refusal)
   live.add(expiresAt)

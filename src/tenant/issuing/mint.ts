@@ -3,7 +3,7 @@ import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
 import { BrokerError, errorOf } from '../../errors.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import type { OpenedKey } from '../turnKeys/secret.ts'
 
@@ -17,8 +17,8 @@ const FIRST_PAUSE_MS = 80
 const KEY_REFUSED = [401, 403, 404]
 
 /** What asking for a credential needs of the Tenant. */
-type Minting = Pick<TenantParts, 'now' | 'credentials'> & {
-  readonly mints: Pick<TenantParts['mints'], 'gate' | 'breaker'>
+type Minting = Pick<TenantContext, 'now' | 'credentials'> & {
+  readonly mints: Pick<TenantContext['mints'], 'gate' | 'breaker'>
 }
 
 /** Upstream does not take this key's secret: perhaps it has no such key any more. */
@@ -40,45 +40,45 @@ interface MintInput {
 
 /** A mint may be repeated: a credential whose answer was lost is known to nobody. `undefined`: its key was replaced. */
 export async function mintUpstream(
-  parts: Minting,
+  ctx: Minting,
   key: OpenedKey,
   input: MintInput,
 ): Promise<{ minted: Minted; begunAt: number } | undefined> {
   const { until, flight } = input
-  refuseWhileOpen(parts)
+  refuseWhileOpen(ctx)
   for (let retry = 0; ; retry++) {
-    const { reply, begunAt } = await attempt(parts, key, input)
+    const { reply, begunAt } = await attempt(ctx, key, input)
     if (reply?.kind === 'ok') return { minted: reply.value, begunAt }
     if (reply === undefined || flight.replaced) return
     if (reply.kind === 'refused' && KEY_REFUSED.includes(reply.status)) throw new KeyRefused(key.uid)
     const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
-    if (!isPassing(reply) || retry >= MAX_RETRIES || parts.now() + pause >= until) throw errorOf(failureOf(reply))
+    if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pause >= until) throw errorOf(failureOf(reply))
     await new Promise((resolve) => setTimeout(resolve, pause))
     // Enough have failed meanwhile: this mint fails with what it was told itself.
-    if (parts.mints.breaker.refuses(parts.now())) throw errorOf(failureOf(reply))
+    if (ctx.mints.breaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
   }
 }
 
 /** One attempt, in its turn and with a deadline of its own. No reply: the key was replaced before its turn came. */
 function attempt(
-  parts: Minting,
+  ctx: Minting,
   key: OpenedKey,
   { ttl, customIdentifier, until, flight }: MintInput,
 ): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
-  const { gate, breaker } = parts.mints
-  return gate.through(until - parts.now(), async () => {
-    const begunAt = parts.now()
+  const { gate, breaker } = ctx.mints
+  return gate.run(until - ctx.now(), async () => {
+    const begunAt = ctx.now()
     if (flight.replaced) return { reply: undefined, begunAt }
-    refuseWhileOpen(parts)
+    refuseWhileOpen(ctx)
     const ended = breaker.begin()
     let failed = true
     try {
       const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
-      const reply = await parts.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
+      const reply = await ctx.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
       failed = isPassing(reply)
       return { reply, begunAt }
     } finally {
-      ended({ failed, at: parts.now() })
+      ended({ failed, at: ctx.now() })
     }
   })
 }

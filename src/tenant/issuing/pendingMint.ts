@@ -2,17 +2,17 @@
 import type { Minted } from '../../cloudflare/credentials.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import type { OpenedKey } from '../turnKeys/secret.ts'
-import type { Standing } from './eligibility.ts'
+import type { Eligibility } from './eligibility.ts'
 
-export interface Minting {
-  readonly grounds: Standing
+export interface PendingMint {
+  readonly eligibility: Eligibility
   readonly ttl: number
   readonly subjectId: string | null
   readonly until: number
   readonly release: () => void
 }
 
-export interface MintedFor extends Minting {
+export interface CompletedMint extends PendingMint {
   readonly flight: MintInFlight
   readonly key: OpenedKey
   readonly minted: Minted

@@ -5,7 +5,7 @@
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { IssueRequest } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { askerName } from './eligibility.ts'
 
@@ -15,15 +15,15 @@ const MINUTE_MS = 60_000
 const MAX_ROWS_A_MINUTE = 200
 
 /** Never throws: what could not be recorded does not change what the caller is told. */
-export function recordRefusal(parts: TenantParts, request: IssueRequest, code: ErrorCode): void {
+export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: ErrorCode): void {
   // An API token that is none proves no name to put on the trail, and anybody can write as many as he likes.
   if (code === 'invalid_token' && request.asker.kind === 'server') return
-  const memory = parts.refusals
-  const minute = Math.floor(parts.now() / MINUTE_MS)
+  const memory = ctx.refusals
+  const minute = Math.floor(ctx.now() / MINUTE_MS)
   try {
-    if (memory.minute !== minute) flush(parts)
+    if (memory.minute !== minute) flush(ctx)
     memory.minute = minute
-    const subjectId = request.subject === null ? null : (findSubject(parts.sql, request.subject)?.id ?? null)
+    const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
     const name = `${askerName(request.asker)} ${subjectId} ${code}`
     const known =
       memory.rows.get(name) ?? (memory.rows.size >= MAX_ROWS_A_MINUTE ? [...memory.rows.values()].at(-1) : undefined)
@@ -31,8 +31,8 @@ export function recordRefusal(parts: TenantParts, request: IssueRequest, code: E
       known.count++
       return
     }
-    const seq = parts.transact(() => {
-      audit(parts.sql, parts.now(), {
+    const seq = ctx.transact(() => {
+      audit(ctx.sql, ctx.now(), {
         actor: askerName(request.asker),
         action: 'credential.issue',
         subjectId,
@@ -41,8 +41,8 @@ export function recordRefusal(parts: TenantParts, request: IssueRequest, code: E
         requestId: request.requestId,
         origin: request.origin,
       })
-      parts.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
-      return parts.sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
+      ctx.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
+      return ctx.sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
     })
     memory.rows.set(name, { seq, count: 1 })
   } catch {
@@ -50,19 +50,19 @@ export function recordRefusal(parts: TenantParts, request: IssueRequest, code: E
   }
 }
 
-export const refusalJobs = (parts: TenantParts) => ({
+export const refusalJobs = (ctx: TenantContext) => ({
   [FLUSH_JOB]: async () => {
-    flush(parts)
+    flush(ctx)
     return 'done' as const
   },
 })
 
-function flush(parts: TenantParts): void {
-  const { rows } = parts.refusals
+function flush(ctx: TenantContext): void {
+  const { rows } = ctx.refusals
   if (rows.size === 0) return
-  parts.transact(() => {
+  ctx.transact(() => {
     for (const { seq, count } of rows.values()) {
-      if (count > 1) parts.sql.exec('UPDATE audit_events SET count = ? WHERE seq = ?', count, seq)
+      if (count > 1) ctx.sql.exec('UPDATE audit_events SET count = ? WHERE seq = ?', count, seq)
     }
   })
   rows.clear()

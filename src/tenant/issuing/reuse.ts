@@ -3,13 +3,13 @@ import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import { open } from '../../crypto/seal.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { countUsage } from '../ledger/usage.ts'
-import { OF_LINE } from '../turnKeys/lineage.ts'
-import { type Standing, standing, ttlCeiling } from './eligibility.ts'
+import { OF_LINEAGE } from '../turnKeys/lineage.ts'
+import { checkEligibility, type Eligibility, ttlCeilingSeconds } from './eligibility.ts'
 
 /** A credential with less left than this is no help in an outage. */
 const LEAST_LEFT_MS = 5_000
@@ -18,16 +18,16 @@ const LEAST_LEFT_MS = 5_000
  * The id of a live credential of the same subject, key and origin, with no more left than is asked, and at least half of
  * both what is asked and its own life.
  */
-export function reusable(
-  parts: TenantParts,
+export function findReusable(
+  ctx: TenantContext,
   request: IssueRequest,
-  grounds: Standing,
+  eligibility: Eligibility,
   ttl: number,
 ): string | undefined {
-  const subjectId = subjectIdOf(parts, request)
+  const subjectId = subjectIdOf(ctx, request)
   if (subjectId === undefined) return
-  const now = parts.now()
-  const [row] = parts.sql
+  const now = ctx.now()
+  const [row] = ctx.sql
     .exec<{ id: string }>(
       `SELECT id FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND key_uid = ? AND origin IS ?
@@ -36,7 +36,7 @@ export function reusable(
       subjectId,
       now + ttl * 500,
       now + ttl * 1_000,
-      grounds.key.uid,
+      eligibility.key.uid,
       request.origin,
       now,
     )
@@ -45,16 +45,16 @@ export function reusable(
 }
 
 /** In an outage: the subject's credential with the most left, within what the asker may have at all. */
-export function survivor(parts: TenantParts, request: IssueRequest): string | undefined {
-  const subjectId = subjectIdOf(parts, request)
+export function findOutageCredential(ctx: TenantContext, request: IssueRequest): string | undefined {
+  const subjectId = subjectIdOf(ctx, request)
   if (subjectId === undefined) return
-  const now = parts.now()
-  const ceiling = ttlCeiling(standing(parts, request).policy, request)
-  const [row] = parts.sql
+  const now = ctx.now()
+  const ceiling = ttlCeilingSeconds(checkEligibility(ctx, request).policy, request)
+  const [row] = ctx.sql
     .exec<{ id: string }>(
       `SELECT id FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND origin IS ? AND sealed IS NOT NULL
-         AND (? IS NULL OR ${OF_LINE})
+         AND (? IS NULL OR ${OF_LINEAGE})
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
       now + LEAST_LEFT_MS,
@@ -68,16 +68,16 @@ export function survivor(parts: TenantParts, request: IssueRequest): string | un
 }
 
 /** Hands a ledger credential out again; `undefined` when it cannot be any more. Throws if the asker may not have it now. */
-export async function reuse(parts: TenantParts, request: IssueRequest, id: string): Promise<Issued | undefined> {
-  const password = await passwordOf(parts, id)
-  const row = liveRow(parts, id)
+export async function reuse(ctx: TenantContext, request: IssueRequest, id: string): Promise<Issued | undefined> {
+  const password = await passwordOf(ctx, id)
+  const row = liveRow(ctx, id)
   if (password === undefined || !row) return
-  const { policy, actor } = standing(parts, request)
-  if (row.expires_at > parts.now() + ttlCeiling(policy, request) * 1_000) return
-  parts.transact(() => {
-    const now = parts.now()
-    countUsage(parts.sql, now, 'reused')
-    audit(parts.sql, now, {
+  const { policy, actor } = checkEligibility(ctx, request)
+  if (row.expires_at > ctx.now() + ttlCeilingSeconds(policy, request) * 1_000) return
+  ctx.transact(() => {
+    const now = ctx.now()
+    countUsage(ctx.sql, now, 'reused')
+    audit(ctx.sql, now, {
       actor,
       action: 'credential.reuse',
       target: id,
@@ -92,24 +92,24 @@ export async function reuse(parts: TenantParts, request: IssueRequest, id: strin
     id,
     username: row.username,
     credential: password,
-    urls: chooseUrls(urlList(parts.sql, row.url_list), policy.urls),
+    urls: chooseUrls(urlList(ctx.sql, row.url_list), policy.urls),
     issuedAt: row.issued_at,
     expiresAt: row.expires_at,
   }
 }
 
-async function passwordOf(parts: TenantParts, id: string): Promise<string | undefined> {
-  const row = liveRow(parts, id)
+async function passwordOf(ctx: TenantContext, id: string): Promise<string | undefined> {
+  const row = liveRow(ctx, id)
   if (!row?.sealed) return
-  const { id: tenant } = tenantRecord(parts)
+  const { id: tenant } = tenantRecord(ctx)
   const place = { purpose: 'ice-password', tenant, record: id, version: row.sealed_version } as const
-  return open(parts.config.rootKeys, place, row.sealed)
+  return open(ctx.config.rootKeys, place, row.sealed)
 }
 
-function liveRow(parts: TenantParts, id: string): CredentialRow | undefined {
-  const row = credentialById(parts.sql, id)
-  return row?.state === 'live' && row.expires_at > parts.now() ? row : undefined
+function liveRow(ctx: TenantContext, id: string): CredentialRow | undefined {
+  const row = credentialById(ctx.sql, id)
+  return row?.state === 'live' && row.expires_at > ctx.now() ? row : undefined
 }
 
-const subjectIdOf = (parts: TenantParts, { subject }: IssueRequest): string | undefined =>
-  subject === null ? undefined : findSubject(parts.sql, subject)?.id
+const subjectIdOf = (ctx: TenantContext, { subject }: IssueRequest): string | undefined =>
+  subject === null ? undefined : findSubject(ctx.sql, subject)?.id

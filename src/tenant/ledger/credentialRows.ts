@@ -89,7 +89,7 @@ export function newestUrlList(sql: SqlStorage): string[] | undefined {
   return row && urlList(sql, row.id)
 }
 
-export const viewOfCredential = (row: CredentialRow): CredentialView => ({
+export const credentialView = (row: CredentialRow): CredentialView => ({
   id: row.id,
   subjectId: row.subject_id,
   keyId: row.key_uid,

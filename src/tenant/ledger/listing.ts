@@ -3,20 +3,20 @@ import type { CredentialView } from '../../contract/resources/credentials.ts'
 import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
-import { type CredentialRow, viewOfCredential } from './credentialRows.ts'
+import type { TenantContext } from '../core/context.ts'
+import { type CredentialRow, credentialView } from './credentialRows.ts'
 
 export function listCredentials(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & Page & { readonly subjectId: string | null; readonly keyId: string | null },
 ): { items: CredentialView[]; next: number | null } {
-  authorize(parts, call.caller, 'credentials:read')
-  const rows = parts.sql
+  authorize(ctx, call.caller, 'credentials:read')
+  const rows = ctx.sql
     .exec<CredentialRow>(
       `SELECT * FROM credentials
        WHERE state = 'live' AND expires_at > ? AND seq < ? AND (? IS NULL OR subject_id = ?) AND (? IS NULL OR key_uid = ?)
        ORDER BY seq DESC LIMIT ?`,
-      parts.now(),
+      ctx.now(),
       call.before ?? Number.MAX_SAFE_INTEGER,
       call.subjectId,
       call.subjectId,
@@ -25,5 +25,5 @@ export function listCredentials(
       call.limit + 1,
     )
     .toArray()
-  return paged(rows, call.limit, viewOfCredential)
+  return paged(rows, call.limit, credentialView)
 }

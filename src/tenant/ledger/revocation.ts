@@ -6,7 +6,7 @@ import { failureOf } from '../../cloudflare/failures.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
@@ -24,7 +24,7 @@ const UNRECORDED_ATTEMPTS = 5
 /** How often is looked whether mints in flight have landed. */
 const LANDING_LOOK_MS = 25
 
-export const scheduleRevoking = (parts: TenantParts): void => parts.jobs.put(REVOKE_JOB, '', parts.now())
+export const scheduleRevoking = (ctx: TenantContext): void => ctx.jobs.put(REVOKE_JOB, '', ctx.now())
 
 /** Which credentials: a condition on the ledger's columns, and the same of mints that have no row yet. */
 export interface Selection {
@@ -47,13 +47,13 @@ export const ofCredential = (id: string): Selection => ({ where: 'id = ?', bindi
 export const everything: Selection = { where: 'TRUE', bindings: [], inFlight: () => true }
 
 /** Inside a transaction: what is selected is live no more, and mints in flight will find out. How many were met. */
-export function takeBack(parts: TenantParts, selection: Selection, revocation: number | null): number {
-  const now = parts.now()
+export function beginRevoking(ctx: TenantContext, selection: Selection, revocation: number | null): number {
+  const now = ctx.now()
   const { where, bindings } = selection
-  for (const mint of parts.mints.inFlight) if (selection.inFlight(mint)) mint.revoked = true
+  for (const mint of ctx.mints.inFlight) if (selection.inFlight(mint)) mint.revoked = true
   const met = `expires_at > ? AND (${where})`
-  const live = parts.live()
-  for (const row of parts.sql.exec<{ expires_at: number }>(
+  const live = ctx.live()
+  for (const row of ctx.sql.exec<{ expires_at: number }>(
     `SELECT expires_at FROM credentials WHERE state = 'live' AND ${met}`,
     now,
     ...bindings,
@@ -61,14 +61,14 @@ export function takeBack(parts: TenantParts, selection: Selection, revocation: n
     live.remove(row.expires_at)
   }
   // A password that nobody may be given again is erased with the same stroke.
-  parts.sql.exec(
+  ctx.sql.exec(
     `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met}`,
     now,
     ...bindings,
   )
-  parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
-  scheduleRevoking(parts)
-  const { matched } = parts.sql
+  ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  scheduleRevoking(ctx)
+  const { matched } = ctx.sql
     .exec<{ matched: number }>(
       `SELECT count(*) AS matched FROM credentials WHERE state = 'revoking' AND ${met}`,
       now,
@@ -76,7 +76,7 @@ export function takeBack(parts: TenantParts, selection: Selection, revocation: n
     )
     .one()
   if (revocation !== null && matched > 0) {
-    parts.sql.exec(
+    ctx.sql.exec(
       `INSERT INTO revocation_targets (credential, revocation) SELECT seq, ? FROM credentials WHERE state = 'revoking' AND ${met}`,
       revocation,
       now,
@@ -87,35 +87,35 @@ export function takeBack(parts: TenantParts, selection: Selection, revocation: n
 }
 
 /** How many credentials of a key upstream has not confirmed yet; a mint in flight may become one. */
-export const pendingOfKey = (parts: TenantParts, uid: string): number =>
-  inFlightOfKey(parts, uid) +
-  parts.sql
+export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
+  inFlightOfKey(ctx, uid) +
+  ctx.sql
     .exec<{ n: number }>(
       "SELECT count(*) AS n FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ?",
       uid,
-      parts.now(),
+      ctx.now(),
     )
     .one().n
 
-const inFlightOfKey = (parts: TenantParts, uid: string): number =>
-  [...parts.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
+const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
+  [...ctx.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
 
 /** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */
-export async function revokeOfKey(parts: TenantParts, uid: string, until: number): Promise<NotRevoked | undefined> {
-  while (inFlightOfKey(parts, uid) > 0 && parts.now() < until) {
+export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {
+  while (inFlightOfKey(ctx, uid) > 0 && ctx.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, LANDING_LOOK_MS))
   }
-  const rows = parts.sql
+  const rows = ctx.sql
     .exec<CredentialRow>(
       "SELECT * FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ? LIMIT ?",
       uid,
-      parts.now(),
+      ctx.now(),
       PER_RUN,
     )
     .toArray()
   for (const row of rows) {
-    if (parts.now() >= until) return
-    const failed = await revoke(parts, row)
+    if (ctx.now() >= until) return
+    const failed = await revoke(ctx, row)
     if (failed) return failed
   }
   return
@@ -128,41 +128,41 @@ export interface NotRevoked {
 }
 
 /** Tells upstream of one credential now. `undefined` when it is gone there. */
-export const revokeNow = async (parts: TenantParts, row: CredentialRow): Promise<Failure | undefined> =>
-  (await revoke(parts, row))?.failure
+export const revokeNow = async (ctx: TenantContext, row: CredentialRow): Promise<Failure | undefined> =>
+  (await revoke(ctx, row))?.failure
 
-async function revoke(parts: TenantParts, row: CredentialRow): Promise<NotRevoked | undefined> {
-  const key = keyByUid(parts.sql, row.key_uid)
+async function revoke(ctx: TenantContext, row: CredentialRow): Promise<NotRevoked | undefined> {
+  const key = keyByUid(ctx.sql, row.key_uid)
   if (!key) return { why: 'unreadable', failure: { code: 'upstream_failed' } }
-  const opened = await openKey(parts, key).catch(() => undefined)
+  const opened = await openKey(ctx, key).catch(() => undefined)
   if (!opened) return { why: 'unreadable', failure: { code: 'internal' } }
-  const failed = await askUpstream(parts, opened, row.username)
-  if (!failed) parts.transact(() => confirm(parts, row))
+  const failed = await askUpstream(ctx, opened, row.username)
+  if (!failed) ctx.transact(() => confirm(ctx, row))
   return failed
 }
 
 /** The job: a bounded share of what is pending, the longest untried first, so that one that fails keeps none waiting. */
-async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOutcome> {
-  const until = parts.now() + RUN_MS
-  const rows = parts.sql
+async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOutcome> {
+  const until = ctx.now() + RUN_MS
+  const rows = ctx.sql
     .exec<CredentialRow>(
       `SELECT * FROM credentials WHERE state = 'revoking' AND expires_at > ?
          AND key_uid NOT IN (SELECT uid FROM turn_keys WHERE state = 'deleted' AND uid IS NOT NULL)
        ORDER BY tried_at, seq LIMIT ?`,
-      parts.now(),
+      ctx.now(),
       PER_RUN,
     )
     .toArray()
   let failed = 0
   for (const row of rows) {
-    if (parts.now() >= until) break
-    if (!(await revokeNow(parts, row))) continue
+    if (ctx.now() >= until) break
+    if (!(await revokeNow(ctx, row))) continue
     failed++
-    parts.transact(() => parts.sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', parts.now(), row.seq))
+    ctx.transact(() => ctx.sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', ctx.now(), row.seq))
   }
-  const now = parts.now()
-  settleExpired(parts, now)
-  const { left, last } = parts.sql
+  const now = ctx.now()
+  settleExpired(ctx, now)
+  const { left, last } = ctx.sql
     .exec<{ left: number; last: number }>(
       "SELECT count(*) AS left, max(expires_at) AS last FROM credentials WHERE state = 'revoking' AND expires_at > ?",
       now,
@@ -176,8 +176,8 @@ async function revokingJob(parts: TenantParts, { attempt }: Job): Promise<JobOut
 }
 
 /** What expired before upstream could be told is over too; its row goes when the ledger is pruned. */
-function settleExpired(parts: TenantParts, now: number): void {
-  const rows = parts.sql
+function settleExpired(ctx: TenantContext, now: number): void {
+  const rows = ctx.sql
     .exec<{ seq: number }>(
       `SELECT seq FROM credentials WHERE state = 'revoking' AND expires_at <= ?
          AND EXISTS (SELECT 1 FROM revocation_targets WHERE credential = credentials.seq)`,
@@ -185,29 +185,29 @@ function settleExpired(parts: TenantParts, now: number): void {
     )
     .toArray()
   if (rows.length > 0)
-    parts.transact(() => {
-      for (const { seq } of rows) settleTargets(parts, seq, 'expired')
+    ctx.transact(() => {
+      for (const { seq } of rows) settleTargets(ctx, seq, 'expired')
     })
 }
 
-export const revokingJobs = (parts: TenantParts) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(parts, job) })
+export const revokingJobs = (ctx: TenantContext) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(ctx, job) })
 
 /** A credential without a row: its record could not be stored. Nobody was told it; it is taken back all the same. */
-export async function revokeUnrecorded(parts: TenantParts, key: OpenedKey, username: string): Promise<void> {
+export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, username: string): Promise<void> {
   for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
-    if (!(await askUpstream(parts, key, username))) return
+    if (!(await askUpstream(ctx, key, username))) return
     await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
   }
 }
 
 /** Inside a transaction: upstream said 204. */
-function confirm(parts: TenantParts, row: CredentialRow): void {
-  if (credentialById(parts.sql, row.id)?.state !== 'revoking') return
-  const now = parts.now()
-  parts.sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", row.seq)
-  settleTargets(parts, row.seq, 'revoked')
-  countUsage(parts.sql, now, 'revoked')
-  audit(parts.sql, now, {
+function confirm(ctx: TenantContext, row: CredentialRow): void {
+  if (credentialById(ctx.sql, row.id)?.state !== 'revoking') return
+  const now = ctx.now()
+  ctx.sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", row.seq)
+  settleTargets(ctx, row.seq, 'revoked')
+  countUsage(ctx.sql, now, 'revoked')
+  audit(ctx.sql, now, {
     actor: 'broker',
     action: 'credential.revoked',
     target: row.id,
@@ -217,18 +217,18 @@ function confirm(parts: TenantParts, row: CredentialRow): void {
 }
 
 /** Tells the revocations that met a credential what became of it. Inside a transaction. */
-export function settleTargets(parts: Pick<TenantParts, 'sql'>, credential: number, as: 'revoked' | 'expired'): void {
-  parts.sql.exec(
+export function settleTargets(ctx: Pick<TenantContext, 'sql'>, credential: number, as: 'revoked' | 'expired'): void {
+  ctx.sql.exec(
     `UPDATE revocations SET ${as} = ${as} + 1 WHERE seq IN (SELECT revocation FROM revocation_targets WHERE credential = ?)`,
     credential,
   )
-  parts.sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
+  ctx.sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
 }
 
-async function askUpstream(parts: TenantParts, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
+async function askUpstream(ctx: TenantContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
   try {
-    return await parts.revokeGate.through(TURN_MS, async () => {
-      const reply = await parts.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
+    return await ctx.revokeGate.run(TURN_MS, async () => {
+      const reply = await ctx.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
       if (reply.kind === 'ok') return
       return { why: reply.kind === 'refused' ? 'refused' : 'for-now', failure: failureOf(reply) }
     })

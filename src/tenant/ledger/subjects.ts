@@ -3,7 +3,7 @@
  * so that erasing a person is deleting one row here.
  */
 import { newId } from '../../crypto/ids.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 
 const DAY_MS = 86_400_000
 
@@ -20,18 +20,17 @@ export const findSubjectId = (sql: SqlStorage, id: string): SubjectRow | undefin
   sql.exec<SubjectRow>('SELECT id, subject, used_at FROM subjects WHERE id = ?', id).toArray()[0]
 
 /** The subject's id: stored, chosen by a mint still in flight, or new. Writes nothing. */
-export function subjectIdFor(parts: TenantParts, subject: string): string {
-  const stored = findSubject(parts.sql, subject)
+export function subjectIdFor(ctx: TenantContext, subject: string): string {
+  const stored = findSubject(ctx.sql, subject)
   if (stored) return stored.id
-  for (const mint of parts.mints.inFlight)
-    if (mint.subject === subject && mint.subjectId !== null) return mint.subjectId
+  for (const mint of ctx.mints.inFlight) if (mint.subject === subject && mint.subjectId !== null) return mint.subjectId
   return newId('su')
 }
 
 /** Stores a subject, inside a transaction; notes once a day that it is in use. */
-export function keepSubject(parts: TenantParts, subject: string, id: string): void {
-  const now = parts.now()
-  const stored = findSubject(parts.sql, subject)
-  if (!stored) parts.sql.exec('INSERT INTO subjects (id, subject, used_at) VALUES (?, ?, ?)', id, subject, now)
-  else if (stored.used_at < now - DAY_MS) parts.sql.exec('UPDATE subjects SET used_at = ? WHERE id = ?', now, stored.id)
+export function keepSubject(ctx: TenantContext, subject: string, id: string): void {
+  const now = ctx.now()
+  const stored = findSubject(ctx.sql, subject)
+  if (!stored) ctx.sql.exec('INSERT INTO subjects (id, subject, used_at) VALUES (?, ?, ?)', id, subject, now)
+  else if (stored.used_at < now - DAY_MS) ctx.sql.exec('UPDATE subjects SET used_at = ? WHERE id = ?', now, stored.id)
 }

@@ -3,12 +3,12 @@ import type { AuditEventView } from '../../contract/resources/auditEvents.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { type AuditPage, readAuditTrail } from '../../storage/auditTrail.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 
 export function listAuditEvents(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & AuditPage,
 ): { items: AuditEventView[]; next: number | null } {
-  authorize(parts, call.caller, 'audit:read')
-  return readAuditTrail(parts.sql, call)
+  authorize(ctx, call.caller, 'audit:read')
+  return readAuditTrail(ctx.sql, call)
 }

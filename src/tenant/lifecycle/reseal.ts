@@ -7,7 +7,7 @@ import { open, rootKeyOf, seal } from '../../crypto/seal.ts'
 import { BrokerError } from '../../errors.ts'
 import type { ResealOrder, ResealReport } from '../../rpc/reseal.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { noteRootKey, rootKeysInUse } from '../core/rootKeyUse.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 
@@ -63,82 +63,82 @@ const KINDS: readonly Kind[] = [
  * 1. Refuse what this object cannot do or what was overtaken. 2. Look at the next rows. 3. Open and seal anew, outside
  * any transaction. 4. In one transaction: each secret that is still the same is replaced, and the cursor goes on.
  */
-export async function reseal(parts: TenantParts, order: ResealOrder): Promise<ResealReport> {
-  if (parts.config.rootKeys.current !== order.to) {
+export async function reseal(ctx: TenantContext, order: ResealOrder): Promise<ResealReport> {
+  if (ctx.config.rootKeys.current !== order.to) {
     throw new BrokerError('conflict', { detail: 'The object runs with another root key in front.' })
   }
-  const before = begin(parts, order)
-  const kind = KINDS.find((it) => before[it.cursor] < lastSeq(parts, it))
-  if (before.finished_at !== null) return report(parts, before)
-  if (!kind) return finish(parts, before)
+  const before = begin(ctx, order)
+  const kind = KINDS.find((it) => before[it.cursor] < lastSeq(ctx, it))
+  if (before.finished_at !== null) return report(ctx, before)
+  if (!kind) return finish(ctx, before)
 
-  const { upTo, rows } = next(parts, { kind, after: Number(before[kind.cursor]), order })
-  const anew = await Promise.all(rows.map((row) => sealedAnew(parts, kind, row)))
-  return parts.transact(() => {
-    const now = progress(parts)
+  const { upTo, rows } = next(ctx, { kind, after: Number(before[kind.cursor]), order })
+  const anew = await Promise.all(rows.map((row) => sealedAnew(ctx, kind, row)))
+  return ctx.transact(() => {
+    const now = progress(ctx)
     // Another call of the same order was faster, or a newer order came: what was prepared here is dropped.
-    if (now?.number !== before.number || now[kind.cursor] !== before[kind.cursor]) return report(parts, now ?? before)
-    const { moved, unreadable } = replace(parts, kind, order, rows, anew)
-    parts.sql.exec(
+    if (now?.number !== before.number || now[kind.cursor] !== before[kind.cursor]) return report(ctx, now ?? before)
+    const { moved, unreadable } = replace(ctx, kind, order, rows, anew)
+    ctx.sql.exec(
       `UPDATE reseal SET ${kind.cursor} = ?, moved = moved + ?, unreadable = unreadable + ?`,
       upTo,
       moved,
       unreadable,
     )
-    return report(parts, progress(parts) ?? before)
+    return report(ctx, progress(ctx) ?? before)
   })
 }
 
 /** The order's row; a newer order than the one there begins from the start. */
-function begin(parts: TenantParts, { number, to }: ResealOrder): Progress {
-  const known = progress(parts)
+function begin(ctx: TenantContext, { number, to }: ResealOrder): Progress {
+  const known = progress(ctx)
   if (known && known.number > number) throw new BrokerError('conflict', { detail: 'A newer order overtook this one.' })
   if (known?.number === number) return known
-  return parts.transact(() => {
-    parts.sql.exec(
+  return ctx.transact(() => {
+    ctx.sql.exec(
       `INSERT INTO reseal (one, number, to_key) VALUES (1, ?, ?)
        ON CONFLICT DO UPDATE SET number = excluded.number, to_key = excluded.to_key, key_seq = 0, credential_seq = 0,
          moved = 0, unreadable = 0, finished_at = NULL`,
       number,
       to,
     )
-    record(parts, to, 'begun')
-    const begun = progress(parts)
+    record(ctx, to, 'begun')
+    const begun = progress(ctx)
     if (!begun) throw new BrokerError('internal')
     return begun
   })
 }
 
-const progress = (parts: TenantParts): Progress | undefined =>
-  parts.sql.exec<Progress>('SELECT * FROM reseal').toArray()[0]
+const progress = (ctx: TenantContext): Progress | undefined =>
+  ctx.sql.exec<Progress>('SELECT * FROM reseal').toArray()[0]
 
-const lastSeq = ({ sql }: TenantParts, { table }: Kind): number =>
+const lastSeq = ({ sql }: TenantContext, { table }: Kind): number =>
   sql.exec<{ last: number | null }>(`SELECT max(seq) AS last FROM ${table}`).one().last ?? 0
 
 /** The next rows in their order, and of these the secrets that are to be moved. */
 function next(
-  parts: TenantParts,
+  ctx: TenantContext,
   { kind, after, order }: { kind: Kind; after: number; order: ResealOrder },
 ): { upTo: number; rows: Sealed[] } {
   const { table, record: name, version, wanted } = kind
-  const looked = parts.sql
+  const looked = ctx.sql
     .exec<Sealed & { sealed: string | null; wanted: number }>(
       `SELECT seq, ${name} AS record, ${version} AS version, sealed, ${wanted} AS wanted FROM ${table}
        WHERE seq > ? ORDER BY seq LIMIT ?`,
-      parts.now(),
+      ctx.now(),
       after,
       order.limit,
     )
     .toArray()
   return {
-    upTo: looked.at(-1)?.seq ?? lastSeq(parts, kind),
+    upTo: looked.at(-1)?.seq ?? lastSeq(ctx, kind),
     rows: looked.filter((row) => row.wanted === 1 && row.sealed !== null && rootKeyOf(row.sealed) !== order.to),
   }
 }
 
-async function sealedAnew(parts: TenantParts, { purpose }: Kind, row: Sealed): Promise<string | undefined> {
-  const { rootKeys } = parts.config
-  const { id: tenant } = tenantRecord(parts)
+async function sealedAnew(ctx: TenantContext, { purpose }: Kind, row: Sealed): Promise<string | undefined> {
+  const { rootKeys } = ctx.config
+  const { id: tenant } = tenantRecord(ctx)
   const { record: of, version } = row
   const secret = await open(rootKeys, { purpose, tenant, record: of, version }, row.sealed)
   if (secret === undefined) return
@@ -147,7 +147,7 @@ async function sealedAnew(parts: TenantParts, { purpose }: Kind, row: Sealed): P
 
 /** Inside a transaction. What was erased, replaced or taken back meanwhile is left alone. */
 function replace(
-  parts: TenantParts,
+  ctx: TenantContext,
   { table, version }: Kind,
   order: ResealOrder,
   rows: readonly Sealed[],
@@ -159,52 +159,52 @@ function replace(
     const sealed = anew[at]
     if (sealed !== undefined) {
       const sql = `UPDATE ${table} SET sealed = ?, ${version} = ${version} + 1 WHERE ${same} RETURNING 1`
-      const replaced = parts.sql.exec(sql, sealed, row.seq, row.sealed, row.version).toArray().length
-      if (replaced > 0) noteRootKey(parts, sealed)
+      const replaced = ctx.sql.exec(sql, sealed, row.seq, row.sealed, row.version).toArray().length
+      if (replaced > 0) noteRootKey(ctx, sealed)
       moved += replaced
-    } else if (parts.sql.exec(`SELECT 1 FROM ${table} WHERE ${same}`, row.seq, row.sealed, row.version).toArray()[0]) {
+    } else if (ctx.sql.exec(`SELECT 1 FROM ${table} WHERE ${same}`, row.seq, row.sealed, row.version).toArray()[0]) {
       unreadable++
-      keepInUse(parts, order, row.sealed)
+      keepInUse(ctx, order, row.sealed)
     }
   }
   return { moved, unreadable }
 }
 
 /** The root key of a secret that could not be moved is still needed. */
-function keepInUse(parts: TenantParts, { number }: ResealOrder, sealed: string): void {
+function keepInUse(ctx: TenantContext, { number }: ResealOrder, sealed: string): void {
   const rootKey = rootKeyOf(sealed)
   if (rootKey === undefined) return
-  parts.sql.exec(
+  ctx.sql.exec(
     'INSERT INTO sealed_with (root_key, since, kept_by) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET kept_by = excluded.kept_by',
     rootKey,
-    parts.now(),
+    ctx.now(),
     number,
   )
 }
 
 /** Everything was looked at: whatever was not met needs the old root keys no more. */
-function finish(parts: TenantParts, { number, to_key, unreadable }: Progress): ResealReport {
-  return parts.transact(() => {
-    parts.sql.exec('UPDATE reseal SET finished_at = ? WHERE number = ?', parts.now(), number)
-    parts.sql.exec('DELETE FROM sealed_with WHERE root_key <> ? AND kept_by IS NOT ?', to_key, number)
-    parts.memory.sealedWith.clear()
-    record(parts, to_key, unreadable > 0 ? 'failed' : 'done')
-    const finished = progress(parts)
+function finish(ctx: TenantContext, { number, to_key, unreadable }: Progress): ResealReport {
+  return ctx.transact(() => {
+    ctx.sql.exec('UPDATE reseal SET finished_at = ? WHERE number = ?', ctx.now(), number)
+    ctx.sql.exec('DELETE FROM sealed_with WHERE root_key <> ? AND kept_by IS NOT ?', to_key, number)
+    ctx.memory.sealedWith.clear()
+    record(ctx, to_key, unreadable > 0 ? 'failed' : 'done')
+    const finished = progress(ctx)
     if (!finished) throw new BrokerError('internal')
-    return report(parts, finished)
+    return report(ctx, finished)
   })
 }
 
-const record = (parts: TenantParts, target: string, outcome: 'begun' | 'done' | 'failed'): void =>
-  audit(parts.sql, parts.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
+const record = (ctx: TenantContext, target: string, outcome: 'begun' | 'done' | 'failed'): void =>
+  audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
 
-const report = (parts: TenantParts, it: Progress): ResealReport => ({
+const report = (ctx: TenantContext, it: Progress): ResealReport => ({
   moved: it.moved,
   unreadable: it.unreadable,
   left:
     it.finished_at !== null
       ? 0
-      : KINDS.reduce((sum, kind) => sum + Math.max(0, lastSeq(parts, kind) - Number(it[kind.cursor])), 0),
+      : KINDS.reduce((sum, kind) => sum + Math.max(0, lastSeq(ctx, kind) - Number(it[kind.cursor])), 0),
   finished: it.finished_at !== null,
-  rootKeys: rootKeysInUse(parts),
+  rootKeys: rootKeysInUse(ctx),
 })

@@ -7,8 +7,8 @@ import { BrokerError, unwrap } from '../../errors.ts'
 import type { TenantPatchCall, TenantSetUp } from '../../rpc/tenants.ts'
 import { migrate } from '../../storage/migrations.ts'
 import { countApiTokens } from '../core/apiTokenRows.ts'
-import { MIRROR_JOB, publish, recordChange } from '../core/changes.ts'
-import type { TenantParts } from '../core/context.ts'
+import { MIRROR_JOB, publishSnapshot, recordChange } from '../core/changes.ts'
+import type { TenantContext } from '../core/context.ts'
 import { requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
 import { recentUsage } from '../ledger/usage.ts'
 import { MIGRATIONS } from '../schema.ts'
@@ -21,10 +21,10 @@ export const ISSUERS = 'issuers'
 const FREE_AFTER_MS = 10_000
 
 /** Sets the object up, once: a repeat changes nothing and describes what is there. */
-export function initTenant(parts: TenantParts, it: TenantSetUp): TenantView {
-  migrate(parts.storage, MIGRATIONS)
-  parts.transact(() => {
-    parts.sql.exec(
+export function initTenant(ctx: TenantContext, it: TenantSetUp): TenantView {
+  migrate(ctx.storage, MIGRATIONS)
+  ctx.transact(() => {
+    ctx.sql.exec(
       `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
        VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
       it.id,
@@ -35,11 +35,11 @@ export function initTenant(parts: TenantParts, it: TenantSetUp): TenantView {
       it.createdAt,
     )
   })
-  return describeTenant(parts)
+  return describeTenant(ctx)
 }
 
-export function describeTenant(parts: TenantParts): TenantView {
-  const { id, name, region, status, version, policy, createdAt, modifiedAt } = tenantRecord(parts)
+export function describeTenant(ctx: TenantContext): TenantView {
+  const { id, name, region, status, version, policy, createdAt, modifiedAt } = tenantRecord(ctx)
   return {
     id,
     name,
@@ -48,60 +48,60 @@ export function describeTenant(parts: TenantParts): TenantView {
     version,
     policy,
     counts: {
-      turnKeys: countVisibleKeys(parts.sql),
-      apiTokens: countApiTokens(parts.sql),
-      liveCredentials: parts.live().live(parts.now()),
+      turnKeys: countVisibleKeys(ctx.sql),
+      apiTokens: countApiTokens(ctx.sql),
+      liveCredentials: ctx.live().liveCredentials(ctx.now()),
     },
-    usage: recentUsage(parts.sql),
+    usage: recentUsage(ctx.sql),
     createdAt: instant(createdAt),
     modifiedAt: instant(modifiedAt),
   }
 }
 
 /** Merge patch of name, status and policy. Suspending raises the epoch: what is in flight sees it before it commits. */
-export async function patchTenant(parts: TenantParts, call: TenantPatchCall): Promise<TenantView> {
+export async function patchTenant(ctx: TenantContext, call: TenantPatchCall): Promise<TenantView> {
   const wanted = call.patch.policy?.issuers ?? []
-  if (wanted.length === 0) applyPatch(parts, call)
+  if (wanted.length === 0) applyPatch(ctx, call)
   else {
     // Between a claim and its commit no report may tell the Account that the tenant does not have the issuer.
-    await parts.serial.run(ISSUERS, async () => {
-      await claimIssuers(parts, wanted)
-      applyPatch(parts, call)
+    await ctx.serial.run(ISSUERS, async () => {
+      await claimIssuers(ctx, wanted)
+      applyPatch(ctx, call)
     })
   }
-  await publish(parts)
-  return describeTenant(parts)
+  await publishSnapshot(ctx)
+  return describeTenant(ctx)
 }
 
-function applyPatch(parts: TenantParts, call: TenantPatchCall): void {
+function applyPatch(ctx: TenantContext, call: TenantPatchCall): void {
   const { patch, ifMatch } = call
-  parts.transact(() => {
-    const before = requireNotDeleting(parts)
+  ctx.transact(() => {
+    const before = requireNotDeleting(ctx)
     if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
     const chosen = patch.policy === undefined ? before.chosen : mergePolicy(before.chosen, patch.policy)
-    const sound = soundPolicy(parts, chosen)
-    parts.sql.exec(
+    const sound = soundPolicy(ctx, chosen)
+    ctx.sql.exec(
       'UPDATE tenant SET name = ?, status = ?, policy = ?',
       patch.name ?? before.name,
       patch.status ?? before.status,
       JSON.stringify(sound),
     )
-    recordChange(parts, call, 'tenant.update')
+    recordChange(ctx, call, 'tenant.update')
   })
 }
 
 /** An issuer belongs to one tenant, and the Account knows whose it is. What is claimed and then not chosen is freed by the mirror. */
-async function claimIssuers(parts: TenantParts, wanted: readonly IssuerPair[]): Promise<void> {
-  const { id } = requireNotDeleting(parts)
-  parts.transact(() => parts.jobs.put(MIRROR_JOB, '', parts.now() + FREE_AFTER_MS))
-  unwrap(await parts.account().claimIssuers(id, wanted.map(pairOf)))
+async function claimIssuers(ctx: TenantContext, wanted: readonly IssuerPair[]): Promise<void> {
+  const { id } = requireNotDeleting(ctx)
+  ctx.transact(() => ctx.jobs.put(MIRROR_JOB, '', ctx.now() + FREE_AFTER_MS))
+  unwrap(await ctx.account().claimIssuers(id, wanted.map(pairOf)))
 }
 
 /** The choices, if they hold together; a default key that was replaced since is stored as the one that replaced it. */
-function soundPolicy(parts: TenantParts, chosen: PolicyPatch): PolicyPatch {
+function soundPolicy(ctx: TenantContext, chosen: PolicyPatch): PolicyPatch {
   requireSoundPolicy(chosen)
   if (!chosen.defaultKeyId) return chosen
-  const key = mintingKey(parts.sql, chosen.defaultKeyId)
+  const key = mintingKey(ctx.sql, chosen.defaultKeyId)
   if (!key) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
   return { ...chosen, defaultKeyId: key.uid }
 }

@@ -54,7 +54,7 @@ export class LiveCounts {
     this.#minted.push(at)
   }
 
-  live(now: number): number {
+  liveCredentials(now: number): number {
     this.#sweep(Math.floor(now / 1_000))
     return this.#live + this.#reserved
   }

@@ -5,10 +5,10 @@ import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { recordChange } from '../core/changes.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
-import { ofKey, takeBack } from '../ledger/revocation.ts'
+import { beginRevoking, ofKey } from '../ledger/revocation.ts'
 import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from '../turnKeys/rows.ts'
 import { next } from './machine/next.ts'
 import { type KeyEvent, type KeyFacts, type Said, SETTLE_JOB, type Step } from './machine/vocabulary.ts'
@@ -24,37 +24,42 @@ function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
 }
 
 /** Feeds the machine one event about a key and writes its step. `by`: who asked; without, the broker itself did. */
-export const apply = (parts: TenantParts, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
-  parts.transact(() => applyWithin(parts, row, event, by))
+export const transition = (ctx: TenantContext, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
+  ctx.transact(() => transitionInTransaction(ctx, row, event, by))
 
 /** The same inside a transaction. The row is read anew: what was awaited since may have changed it. */
-export function applyWithin(parts: TenantParts, { seq }: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step {
-  const row = keyBySeq(parts.sql, seq)
-  const now = parts.now()
+export function transitionInTransaction(
+  ctx: TenantContext,
+  { seq }: Pick<TurnKeyRow, 'seq'>,
+  event: KeyEvent,
+  by?: Call,
+): Step {
+  const row = keyBySeq(ctx.sql, seq)
+  const now = ctx.now()
   const step = next(row ? factsOf(row) : GONE, event, now)
   if (!row) return step
   const { to, set, jobs = [], repeat } = step
-  if (set) writeColumns(parts.sql, seq, set)
-  noteRootKey(parts, set?.sealed ?? null)
-  if (to) moveKey(parts.sql, row, to, now)
+  if (set) writeColumns(ctx.sql, seq, set)
+  noteRootKey(ctx, set?.sealed ?? null)
+  if (to) moveKey(ctx.sql, row, to, now)
   // It mints no more: what is in flight with it finds out before it commits.
-  if (to && row.state === 'active') parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  if (to && row.state === 'active') ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
   const uid = set?.uid ?? row.uid ?? ''
-  if (step.demote) demote(parts, uid)
-  if (step.handOver) for (const mint of parts.mints.inFlight) if (mint.keyUid === uid) mint.replaced = true
+  if (step.demote) demote(ctx, uid)
+  if (step.handOver) for (const mint of ctx.mints.inFlight) if (mint.keyUid === uid) mint.replaced = true
   // What is handed over is not refused as revoked: the successor is asked in its place.
-  if (step.takeBack) takeBack(parts, step.handOver ? { ...ofKey(uid), inFlight: () => false } : ofKey(uid), null)
+  if (step.takeBack) beginRevoking(ctx, step.handOver ? { ...ofKey(uid), inFlight: () => false } : ofKey(uid), null)
   for (const { kind, at } of jobs) {
     const on = kind === SETTLE_JOB ? row.intent : uid
-    if (at === 'over') parts.jobs.remove(kind, on)
-    else parts.jobs.put(kind, on, at)
+    if (at === 'over') ctx.jobs.remove(kind, on)
+    else ctx.jobs.put(kind, on, at)
   }
-  if (repeat === 'forget') parts.idempotency.forget(routeOf(parts.sql, row), row.intent)
-  else if (repeat) parts.idempotency.finish(routeOf(parts.sql, row), row.intent, repeat)
-  if (step.change) recordChange(parts, by, step.change, uid)
+  if (repeat === 'forget') ctx.idempotency.forget(routeOf(ctx.sql, row), row.intent)
+  else if (repeat) ctx.idempotency.finish(routeOf(ctx.sql, row), row.intent, repeat)
+  if (step.change) recordChange(ctx, by, step.change, uid)
   if (step.audit) {
     const who = by ? { actor: actorOf(by.caller), requestId: by.requestId } : { actor: 'broker' }
-    audit(parts.sql, now, { target: row.uid ?? row.intent, ...who, ...step.audit })
+    audit(ctx.sql, now, { target: row.uid ?? row.intent, ...who, ...step.audit })
   }
   return step
 }
@@ -87,10 +92,10 @@ const factsOf = (row: TurnKeyRow): KeyFacts => ({
 })
 
 /** Where the policy names this key, the newest active one takes its place. */
-function demote(parts: TenantParts, uid: string): void {
-  const { chosen } = tenantRecord(parts)
+function demote(ctx: TenantContext, uid: string): void {
+  const { chosen } = tenantRecord(ctx)
   if (chosen.defaultKeyId !== uid) return
-  const newest = visibleKeys(parts.sql).find((key) => key.state === 'active')
+  const newest = visibleKeys(ctx.sql).find((key) => key.state === 'active')
   const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
-  parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+  ctx.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
 }

@@ -1,9 +1,9 @@
 /** The rows an import writes, inside its transaction. */
 import { newIntent } from '../../cloudflare/markers.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
 import type { NamedTurnKeyRow } from '../turnKeys/rows.ts'
-import { applyWithin } from './apply.ts'
+import { transitionInTransaction } from './apply.ts'
 
 export interface ImportedRow {
   readonly uid: string
@@ -26,10 +26,10 @@ export function freeFinalRows(sql: SqlStorage, { uid, intent }: ImportedRow): vo
   )
 }
 
-export function insertImported(parts: TenantParts, it: ImportedRow): void {
-  const now = parts.now()
-  noteRootKey(parts, it.sealed)
-  parts.sql.exec(
+export function insertImported(ctx: TenantContext, it: ImportedRow): void {
+  const now = ctx.now()
+  noteRootKey(ctx, it.sealed)
+  ctx.sql.exec(
     `INSERT INTO turn_keys (intent, uid, state, name, sealed, secret_version, revealed, created, modified, begun_at, state_at, checked_at)
      VALUES (?, ?, 'active', ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
     it.intent ?? newIntent(),
@@ -46,13 +46,13 @@ export function insertImported(parts: TenantParts, it: ImportedRow): void {
 }
 
 /** The tenant has the key: only its secret is another. */
-export function renewSecret(parts: TenantParts, row: NamedTurnKeyRow, it: ImportedRow): void {
-  noteRootKey(parts, it.sealed)
-  parts.sql.exec(
+export function renewSecret(ctx: TenantContext, row: NamedTurnKeyRow, it: ImportedRow): void {
+  noteRootKey(ctx, it.sealed)
+  ctx.sql.exec(
     'UPDATE turn_keys SET sealed = ?, secret_version = ?, revealed = 1 WHERE seq = ?',
     it.sealed,
     it.version,
     row.seq,
   )
-  applyWithin(parts, row, { kind: 'checked', reply: { kind: 'ok', modified: it.modified } })
+  transitionInTransaction(ctx, row, { kind: 'checked', reply: { kind: 'ok', modified: it.modified } })
 }

@@ -5,7 +5,7 @@
 import type { Minted } from '../../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
 import { newId } from '../../crypto/ids.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
 import { scheduleRevoking } from '../ledger/revocation.ts'
@@ -24,26 +24,26 @@ export interface Proof {
 
 /** Asks up to three times until then, as long as it makes sense; at least once. */
 export async function askForProof(
-  parts: TenantParts,
+  ctx: TenantContext,
   key: OpenedKey,
   { until, makesSense }: { readonly until: number; readonly makesSense: (reply: NoReply) => boolean },
 ): Promise<Reply<Proof>> {
   for (let attempt = 1; ; attempt++) {
-    const begunAt = parts.now()
+    const begunAt = ctx.now()
     const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
     const input = { ttl: PROOF_TTL_SECONDS, customIdentifier: undefined }
-    const reply = await parts.credentials.mint(key, input, deadlineMs)
+    const reply = await ctx.credentials.mint(key, input, deadlineMs)
     if (reply.kind === 'ok') return { kind: 'ok', value: { minted: reply.value, begunAt } }
     const pause = FIRST_PAUSE_MS * 2 ** (attempt - 1)
-    if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || parts.now() + pause >= until) return reply
+    if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || ctx.now() + pause >= until) return reply
     await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }
 
 /** Inside the transaction that believes the proof: its credential is on the ledger, taken back, and its job revokes it. */
-export function recordProof(parts: TenantParts, uid: string, { minted, begunAt }: Proof): void {
+export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }: Proof): void {
   const expiresAt = begunAt + PROOF_TTL_SECONDS * 1_000
-  insertCredential(parts.sql, {
+  insertCredential(ctx.sql, {
     id: newId('cr'),
     username: minted.username,
     state: 'revoking',
@@ -51,13 +51,13 @@ export function recordProof(parts: TenantParts, uid: string, { minted, begunAt }
     keyUid: uid,
     origin: null,
     sealed: null,
-    urlList: keepUrlList(parts.sql, minted.urls),
+    urlList: keepUrlList(ctx.sql, minted.urls),
     issuedAt: begunAt,
     expiresAt,
   })
   // Its row is counted when the object starts anew, so it is counted now too.
-  parts.live().minted(begunAt)
-  countUsage(parts.sql, parts.now(), 'issued')
-  scheduleRevoking(parts)
-  schedulePruning(parts, expiresAt)
+  ctx.live().minted(begunAt)
+  countUsage(ctx.sql, ctx.now(), 'issued')
+  scheduleRevoking(ctx)
+  schedulePruning(ctx, expiresAt)
 }

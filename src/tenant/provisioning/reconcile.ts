@@ -4,10 +4,10 @@
  * Evidence and act are both here, and the evidence is read again before the act.
  */
 import { unwrap } from '../../errors.ts'
-import type { Examination, Examined, ListedKey } from '../../rpc/sweep.ts'
+import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobHandlers, JobOutcome } from '../../storage/jobs.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from '../turnKeys/rows.ts'
@@ -31,7 +31,7 @@ export type Verdict =
   | 'stranger'
 
 /** What a listed key is, by the row of its uid, or else of its intent. Pure. */
-export function verdictOf(row: TurnKeyRow | undefined, listed: ListedKey, now: number): Verdict {
+export function verdictOf(row: TurnKeyRow | undefined, listed: SweptKey, now: number): Verdict {
   if (!row) return 'stranger'
   const isItself = row.uid === listed.uid
   const isSettled = now - row.state_at >= SETTLED_MS
@@ -63,23 +63,26 @@ export function isAbsent(row: NamedTurnKeyRow, listed: ReadonlySet<string>, list
   return row.state !== 'missing' && !listed.has(row.uid) && since <= listedAt - SETTLED_MS
 }
 
-export async function examineKeys(parts: TenantParts, { keys, listedAt, checks }: Examination): Promise<Examined> {
-  const judged = keys.map((listed) => ({ ...listed, verdict: judge(parts, listed) }))
-  parts.transact(() => {
+export async function reconcileKeys(
+  ctx: TenantContext,
+  { keys, listedAt, checks }: ReconcileOrder,
+): Promise<Reconciliation> {
+  const judged = keys.map((listed) => ({ ...listed, verdict: judge(ctx, listed) }))
+  ctx.transact(() => {
     for (const { uid, intent, verdict } of judged) {
-      if (verdict === 'orphan') parts.jobs.ensure(UNDO_JOB, nameOf({ uid, intent }), parts.now())
-      if (verdict === 'doubtful' && intent !== null) parts.jobs.put(SETTLE_JOB, intent, parts.now())
+      if (verdict === 'orphan') ctx.jobs.ensure(UNDO_JOB, nameOf({ uid, intent }), ctx.now())
+      if (verdict === 'doubtful' && intent !== null) ctx.jobs.put(SETTLE_JOB, intent, ctx.now())
     }
   })
   const listed = new Set(keys.map(({ uid }) => uid))
-  const absent = visibleKeys(parts.sql)
+  const absent = visibleKeys(ctx.sql)
     .filter((row) => isAbsent(row, listed, listedAt))
     .sort((left, right) => (left.checked_at ?? 0) - (right.checked_at ?? 0))
   const found = judged.filter(({ verdict }) => verdict === 'found')
   const asked = [...absent, ...found].slice(0, checks)
-  for (const { uid } of asked) await confirm(parts, uid)
+  for (const { uid } of asked) await confirm(ctx, uid)
 
-  const missing = visibleKeys(parts.sql).filter(({ state }) => state === 'missing')
+  const missing = visibleKeys(ctx.sql).filter(({ state }) => state === 'missing')
   const told = judged.flatMap(({ uid, verdict }) =>
     verdict === 'orphan' || verdict === 'stranger' ? [{ uid, class: verdict }] : [],
   )
@@ -89,42 +92,42 @@ export async function examineKeys(parts: TenantParts, { keys, listedAt, checks }
   }
 }
 
-export const examiningJobs = (parts: TenantParts): JobHandlers => ({ [UNDO_JOB]: (job) => undo(parts, job) })
+export const reconcileJobs = (ctx: TenantContext): JobHandlers => ({ [UNDO_JOB]: (job) => undo(ctx, job) })
 
 /** Deletes an orphan, if it still is one. */
-function undo(parts: TenantParts, { key }: Job): Promise<JobOutcome> {
+function undo(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
   const listed = listedOf(key)
-  return parts.serial.run(listed.uid, async () => {
-    if (judge(parts, listed) !== 'orphan') return 'done'
-    const { id: tenant, policy } = tenantRecord(parts)
-    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
-    if (judge(parts, listed) !== 'orphan') return 'done'
-    const reply = await parts.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS)
+  return ctx.serial.run(listed.uid, async () => {
+    if (judge(ctx, listed) !== 'orphan') return 'done'
+    const { id: tenant, policy } = tenantRecord(ctx)
+    unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
+    if (judge(ctx, listed) !== 'orphan') return 'done'
+    const reply = await ctx.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS)
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'
-    parts.transact(() =>
-      audit(parts.sql, parts.now(), { actor: 'broker', action: 'turn_key.undo', target: listed.uid, outcome: 'done' }),
+    ctx.transact(() =>
+      audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'turn_key.undo', target: listed.uid, outcome: 'done' }),
     )
     return 'done'
   })
 }
 
-const judge = (parts: TenantParts, listed: ListedKey): Verdict =>
+const judge = (ctx: TenantContext, listed: SweptKey): Verdict =>
   verdictOf(
-    keyByUid(parts.sql, listed.uid) ?? (listed.intent === null ? undefined : keyByIntent(parts.sql, listed.intent)),
+    keyByUid(ctx.sql, listed.uid) ?? (listed.intent === null ? undefined : keyByIntent(ctx.sql, listed.intent)),
     listed,
-    parts.now(),
+    ctx.now(),
   )
 
 /** One GET. Only its clear word changes a state; a key that is being deleted meanwhile is its job's. */
-async function confirm(parts: TenantParts, uid: string): Promise<void> {
-  const before = keyByUid(parts.sql, uid)?.state
-  await check(parts, uid, 'recovery').catch(() => undefined)
-  if (keyByUid(parts.sql, uid)?.state !== before) await publishKey(parts, uid)
+async function confirm(ctx: TenantContext, uid: string): Promise<void> {
+  const before = keyByUid(ctx.sql, uid)?.state
+  await check(ctx, uid, 'recovery').catch(() => undefined)
+  if (keyByUid(ctx.sql, uid)?.state !== before) await publishKey(ctx, uid)
 }
 
 /** Neither a uid nor an intent has a dot. */
-const nameOf = ({ uid, intent }: ListedKey): string => `${uid}.${intent ?? ''}`
-const listedOf = (name: string): ListedKey => {
+const nameOf = ({ uid, intent }: SweptKey): string => `${uid}.${intent ?? ''}`
+const listedOf = (name: string): SweptKey => {
   const [uid = '', intent = ''] = name.split('.')
   return { uid, intent: intent === '' ? null : intent }
 }

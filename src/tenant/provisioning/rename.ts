@@ -5,49 +5,49 @@ import { errorOf, type Failure, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
-import { keyByUid, viewOf, visibleKey } from '../turnKeys/rows.ts'
+import { keyByUid, turnKeyView, visibleKey } from '../turnKeys/rows.ts'
 import { isVisible } from '../turnKeys/states.ts'
-import { apply, said } from './apply.ts'
+import { said, transition } from './apply.ts'
 
 const UPDATE_DEADLINE_MS = 7_000
 
 export async function renameTurnKey(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & { readonly uid: string; readonly name: string | undefined },
 ): Promise<TurnKeyView> {
-  authorize(parts, call.caller, 'turn_keys:write')
+  authorize(ctx, call.caller, 'turn_keys:write')
   const { uid, name } = call
-  const row = visibleKey(parts, uid)
-  if (name === undefined) return viewOf(row)
+  const row = visibleKey(ctx, uid)
+  if (name === undefined) return turnKeyView(row)
 
-  const ordered = apply(parts, row, { kind: 'rename-ordered', name }, call)
-  if (ordered.set === undefined) return viewOf(row)
-  const failure = await carryOn(parts, uid, 'tenant')
+  const ordered = transition(ctx, row, { kind: 'rename-ordered', name }, call)
+  if (ordered.set === undefined) return turnKeyView(row)
+  const failure = await carryOn(ctx, uid, 'tenant')
   if (failure) throw errorOf(failure)
-  await publishKey(parts, uid)
-  return viewOf(visibleKey(parts, uid))
+  await publishKey(ctx, uid)
+  return turnKeyView(visibleKey(ctx, uid))
 }
 
-export async function renamingJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
-  await carryOn(parts, uid, 'recovery')
-  const pending = keyByUid(parts.sql, uid)?.pending_name ?? null
-  if (pending === null) await publishKey(parts, uid)
+export async function renamingJob(ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> {
+  await carryOn(ctx, uid, 'recovery')
+  const pending = keyByUid(ctx.sql, uid)?.pending_name ?? null
+  if (pending === null) await publishKey(ctx, uid)
   return pending === null ? 'done' : 'retry'
 }
 
 /** Tells upstream the pending name, if there still is one. */
-function carryOn(parts: TenantParts, uid: string, purpose: 'tenant' | 'recovery'): Promise<Failure | undefined> {
-  return parts.serial.run(uid, async () => {
-    const row = keyByUid(parts.sql, uid)
+function carryOn(ctx: TenantContext, uid: string, purpose: 'tenant' | 'recovery'): Promise<Failure | undefined> {
+  return ctx.serial.run(uid, async () => {
+    const row = keyByUid(ctx.sql, uid)
     if (!row || row.pending_name === null || !isVisible(row.state)) return
-    const { id: tenant, policy } = tenantRecord(parts)
-    unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
+    const { id: tenant, policy } = tenantRecord(ctx)
+    unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose }))
     const name = row.pending_name
-    const marked = markedName(parts.config.deployment, row.intent, name)
-    const reply = await parts.turnKeys.update(uid, marked, UPDATE_DEADLINE_MS)
-    return apply(parts, row, { kind: 'renamed', name, reply: said(reply) }).failure
+    const marked = markedName(ctx.config.deployment, row.intent, name)
+    const reply = await ctx.turnKeys.update(uid, marked, UPDATE_DEADLINE_MS)
+    return transition(ctx, row, { kind: 'renamed', name, reply: said(reply) }).failure
   })
 }

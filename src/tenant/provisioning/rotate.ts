@@ -10,7 +10,7 @@ import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyRotation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from '../core/tenantRow.ts'
 import {
   countRotationPlaces,
@@ -21,14 +21,14 @@ import {
   type NamedTurnKeyRow,
   visibleKey,
 } from '../turnKeys/rows.ts'
-import { LOOK_AFTER_MS } from '../turnKeys/states.ts'
+import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
 import { rotateRoute } from './apply.ts'
 import { makeKey } from './create.ts'
 import { NOTHING_TO_REPLACE } from './machine/succession.ts'
 import { SETTLE_JOB } from './machine/vocabulary.ts'
-import { answer, record, replay, replayAttempt } from './replay.ts'
+import { answer, record, replayAttempt, replayCreation } from './replay.ts'
 import { lastExpiryOf } from './retire.ts'
-import { attempted } from './sdkRetries.ts'
+import { dedupeSdkRetry } from './sdkRetries.ts'
 import { carryOnRotation, mayBeReplaced } from './switchOver.ts'
 
 /** Of the route's 12 s; leaves time for the commit and the way back. */
@@ -38,73 +38,73 @@ const REQUEST_MS = 11_000
  * 1. Refuse or replay. 2. Take a call out of the budget. 3. Store the intent and its job. 4. Make the key and store it. 5. Prove
  * and switch. Doubt in 4 is settled as a creation's: the rotation comes to nothing. From the commit of 4 on its job carries it on.
  */
-export async function rotateTurnKey(parts: TenantParts, rotation: TurnKeyRotation): Promise<RotatedTurnKey> {
+export async function rotateTurnKey(ctx: TenantContext, rotation: TurnKeyRotation): Promise<RotatedTurnKey> {
   const intent = newIntent()
   const { attempt } = rotation
-  if (!attempt) return rotateOnce(parts, rotation, intent)
-  authorize(parts, rotation.caller, 'turn_keys:write')
-  return attempted(
-    parts,
+  if (!attempt) return rotateOnce(ctx, rotation, intent)
+  authorize(ctx, rotation.caller, 'turn_keys:write')
+  return dedupeSdkRetry(
+    ctx,
     { ...rotation, attempt },
     {
       route: rotateRoute(rotation.uid),
       intent,
-      admit: () => void admit(parts, rotation),
-      anew: (mine) => rotateOnce(parts, rotation, mine),
+      admit: () => void admit(ctx, rotation),
+      anew: (mine) => rotateOnce(ctx, rotation, mine),
       again: (first) =>
-        keyByIntent(parts.sql, first)
-          ? told(parts, first, () => replayAttempt(parts, rotation, first))
-          : rotateOnce(parts, rotation, first),
+        keyByIntent(ctx.sql, first)
+          ? told(ctx, first, () => replayAttempt(ctx, rotation, first))
+          : rotateOnce(ctx, rotation, first),
     },
   )
 }
 
-async function rotateOnce(parts: TenantParts, rotation: TurnKeyRotation, intent: string): Promise<RotatedTurnKey> {
-  const until = parts.now() + REQUEST_MS
-  const earlier = admit(parts, rotation)
-  if (earlier) return told(parts, earlier.target, () => replay(parts, rotation, earlier))
+async function rotateOnce(ctx: TenantContext, rotation: TurnKeyRotation, intent: string): Promise<RotatedTurnKey> {
+  const until = ctx.now() + REQUEST_MS
+  const earlier = admit(ctx, rotation)
+  if (earlier) return told(ctx, earlier.target, () => replayCreation(ctx, rotation, earlier))
 
-  const { id: tenant, policy } = tenantRecord(parts)
+  const { id: tenant, policy } = tenantRecord(ctx)
   const purpose = rotation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await parts.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
+  unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
 
-  const meanwhile = parts.transact(() => admit(parts, rotation) ?? storeIntent(parts, rotation, intent))
-  if (meanwhile) return told(parts, meanwhile.target, () => replay(parts, rotation, meanwhile))
-  parts.creations.add(intent)
+  const meanwhile = ctx.transact(() => admit(ctx, rotation) ?? storeIntent(ctx, rotation, intent))
+  if (meanwhile) return told(ctx, meanwhile.target, () => replayCreation(ctx, rotation, meanwhile))
+  ctx.creations.add(intent)
   try {
-    await parts.storage.sync()
+    await ctx.storage.sync()
     const failure =
-      (await makeKey(parts, rotation, { intent, requireGrounds: () => requireGrounds(parts, rotation) })) ??
-      (await carryOnRotation(parts, { intent, until, by: rotation }))
+      (await makeKey(ctx, rotation, { intent, requireGrounds: () => requireGrounds(ctx, rotation) })) ??
+      (await carryOnRotation(ctx, { intent, until, by: rotation }))
     if (failure) throw errorOf(failure)
   } finally {
-    parts.creations.delete(intent)
+    ctx.creations.delete(intent)
   }
-  return told(parts, intent, () => answer(parts, rotation, intent))
+  return told(ctx, intent, () => answer(ctx, rotation, intent))
 }
 
 /** Read again when the new key is there: who asked may have lost the right, or the old key be gone. */
-function requireGrounds(parts: TenantParts, rotation: TurnKeyRotation): void {
-  requireTenant(parts, rotation)
-  authorize(parts, rotation.caller, 'turn_keys:write')
-  if (!mayBeReplaced(keyByUid(parts.sql, rotation.uid))) throw errorOf(NOTHING_TO_REPLACE)
+function requireGrounds(ctx: TenantContext, rotation: TurnKeyRotation): void {
+  requireTenant(ctx, rotation)
+  authorize(ctx, rotation.caller, 'turn_keys:write')
+  if (!mayBeReplaced(keyByUid(ctx.sql, rotation.uid))) throw errorOf(NOTHING_TO_REPLACE)
 }
 
 /** A leaked key must be replaceable also while its tenant is suspended: by an operator. */
-const requireTenant = (parts: TenantParts, { caller }: Call): TenantRecord =>
-  caller.kind === 'operator' ? requireNotDeleting(parts) : requireActive(parts)
+const requireTenant = (ctx: TenantContext, { caller }: Call): TenantRecord =>
+  caller.kind === 'operator' ? requireNotDeleting(ctx) : requireActive(ctx)
 
 /** Throws a refusal, or gives the earlier request with the same key. */
-function admit(parts: TenantParts, rotation: TurnKeyRotation): EarlierRequest | undefined {
-  authorize(parts, rotation.caller, 'turn_keys:write')
-  const earlier = rotation.idempotency && parts.idempotency.find(rotateRoute(rotation.uid), rotation.idempotency)
+function admit(ctx: TenantContext, rotation: TurnKeyRotation): EarlierRequest | undefined {
+  authorize(ctx, rotation.caller, 'turn_keys:write')
+  const earlier = rotation.idempotency && ctx.idempotency.find(rotateRoute(rotation.uid), rotation.idempotency)
   if (earlier) return earlier
-  const { policy } = requireTenant(parts, rotation)
-  const old = visibleKey(parts, rotation.uid)
+  const { policy } = requireTenant(ctx, rotation)
+  const old = visibleKey(ctx, rotation.uid)
   if (!mayBeReplaced(old)) throw conflict('This TURN key was rotated before: its successor can be.')
-  if (isUnderWay(parts, old)) throw conflict('This TURN key is being rotated.')
+  if (isUnderWay(ctx, old)) throw conflict('This TURN key is being rotated.')
   // A tenant has so many keys on their way in and out, beside those it may have.
-  if (countRotationPlaces(parts.sql, parts.now()) >= Math.max(policy.maxTurnKeys, 1)) {
+  if (countRotationPlaces(ctx.sql, ctx.now()) >= Math.max(policy.maxTurnKeys, 1)) {
     throw new BrokerError('turn_key_limit', {
       doNotRepeat: true,
       detail: 'Too many rotated TURN keys still wait for their last credentials to expire.',
@@ -115,14 +115,14 @@ function admit(parts: TenantParts, rotation: TurnKeyRotation): EarlierRequest | 
 
 const conflict = (detail: string) => new BrokerError('conflict', { doNotRepeat: true, detail })
 
-const isUnderWay = (parts: TenantParts, { seq }: NamedTurnKeyRow): boolean =>
-  parts.sql.exec("SELECT 1 FROM turn_keys WHERE replaces = ? AND state = 'creating' LIMIT 1", seq).toArray().length > 0
+const isUnderWay = (ctx: TenantContext, { seq }: NamedTurnKeyRow): boolean =>
+  ctx.sql.exec("SELECT 1 FROM turn_keys WHERE replaces = ? AND state = 'creating' LIMIT 1", seq).toArray().length > 0
 
-function storeIntent(parts: TenantParts, rotation: TurnKeyRotation, intent: string): undefined {
-  const now = parts.now()
-  const old = visibleKey(parts, rotation.uid)
-  forgetOldKeys(parts.sql, now)
-  parts.sql.exec(
+function storeIntent(ctx: TenantContext, rotation: TurnKeyRotation, intent: string): undefined {
+  const now = ctx.now()
+  const old = visibleKey(ctx, rotation.uid)
+  forgetOldKeys(ctx.sql, now)
+  ctx.sql.exec(
     `INSERT INTO turn_keys (intent, state, name, replaces, retire_revokes, begun_at, state_at)
      VALUES (?, 'creating', ?, ?, ?, ?, ?)`,
     intent,
@@ -132,15 +132,15 @@ function storeIntent(parts: TenantParts, rotation: TurnKeyRotation, intent: stri
     now,
     now,
   )
-  if (rotation.idempotency) parts.idempotency.begin(rotateRoute(rotation.uid), rotation.idempotency, intent)
-  record(parts, rotation, { target: rotation.uid, outcome: 'begun' }, 'turn_key.rotate')
-  parts.jobs.put(SETTLE_JOB, intent, now + LOOK_AFTER_MS[0])
+  if (rotation.idempotency) ctx.idempotency.begin(rotateRoute(rotation.uid), rotation.idempotency, intent)
+  record(ctx, rotation, { target: rotation.uid, outcome: 'begun' }, 'turn_key.rotate')
+  ctx.jobs.put(SETTLE_JOB, intent, now + RECONCILE_AFTER_MS[0])
 }
 
 /** The answer of a rotation, the first time and to its repeats. */
-async function told(parts: TenantParts, intent: string, key: () => Promise<CreatedTurnKey>): Promise<RotatedTurnKey> {
+async function told(ctx: TenantContext, intent: string, key: () => Promise<CreatedTurnKey>): Promise<RotatedTurnKey> {
   try {
-    return { key: await key(), replaced: replacedBy(parts, intent) }
+    return { key: await key(), replaced: replacedBy(ctx, intent) }
   } catch (error) {
     // The work is done or goes on: whatever fails now must not have the caller rotate again.
     const failure: Failure = error instanceof BrokerError ? error.failure : { code: 'internal' }
@@ -148,11 +148,11 @@ async function told(parts: TenantParts, intent: string, key: () => Promise<Creat
   }
 }
 
-function replacedBy(parts: TenantParts, intent: string): RotatedTurnKey['replaced'] {
-  const seq = keyByIntent(parts.sql, intent)?.replaces ?? null
-  const old = seq === null ? undefined : keyBySeq(parts.sql, seq)
+function replacedBy(ctx: TenantContext, intent: string): RotatedTurnKey['replaced'] {
+  const seq = keyByIntent(ctx.sql, intent)?.replaces ?? null
+  const old = seq === null ? undefined : keyBySeq(ctx.sql, seq)
   if (!old || old.uid === null) throw new BrokerError('internal')
   const { uid, state } = old
   if (state === 'deleting' || state === 'deleted' || state === 'missing') return { uid, state, retiresAt: null }
-  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(parts, uid) ?? old.state_at) }
+  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(ctx, uid) ?? old.state_at) }
 }

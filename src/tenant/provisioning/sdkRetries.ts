@@ -6,8 +6,8 @@
 import { actorOf } from '../../auth/caller.ts'
 import { BrokerError, errorOf, type Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
-import type { Attempt } from '../../rpc/turnKeys.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { SdkRetry } from '../../rpc/turnKeys.ts'
+import type { TenantContext } from '../core/context.ts'
 
 /** The SDK waits a minute for an answer, then at most eight seconds. */
 const UNANSWERED_FOR_MS = 180_000
@@ -50,35 +50,35 @@ export interface Attempted<T> {
 }
 
 /** Does what is asked, unless it is the repeat of an attempt: then waits for that one and answers as it does. */
-export async function attempted<T>(
-  parts: TenantParts,
-  { requestId, caller, attempt }: Call & { readonly attempt: Attempt },
+export async function dedupeSdkRetry<T>(
+  ctx: TenantContext,
+  { requestId, caller, attempt }: Call & { readonly attempt: SdkRetry },
   how: Attempted<T>,
 ): Promise<T> {
   const asked = { route: how.route, caller: actorOf(caller), requestId, attempt }
-  const earlier = find(parts, asked)
+  const earlier = find(ctx, asked)
   if (!earlier) how.admit()
-  begin(parts, asked, earlier, how.intent)
-  const work = earlier ? repeat(parts, requestId, earlier, how) : how.anew(how.intent)
-  parts.attempts.set(requestId, work)
+  begin(ctx, asked, earlier, how.intent)
+  const work = earlier ? repeat(ctx, requestId, earlier, how) : how.anew(how.intent)
+  ctx.attempts.set(requestId, work)
   try {
     return await work
   } catch (error) {
-    if (error instanceof BrokerError) noteAnswered(parts, requestId, error.failure)
+    if (error instanceof BrokerError) noteAnswered(ctx, requestId, error.failure)
     throw error
   } finally {
-    parts.attempts.delete(requestId)
+    ctx.attempts.delete(requestId)
   }
 }
 
-async function repeat<T>(parts: TenantParts, requestId: string, earlier: Row, how: Attempted<T>): Promise<T> {
-  await parts.attempts.get(earlier.request_id)?.catch(() => undefined)
+async function repeat<T>(ctx: TenantContext, requestId: string, earlier: Row, how: Attempted<T>): Promise<T> {
+  await ctx.attempts.get(earlier.request_id)?.catch(() => undefined)
   // Read again: what it waited for may have begun anew, or failed.
-  const [now = earlier] = parts.sql.exec<Row>('SELECT * FROM attempts WHERE seq = ?', earlier.seq).toArray()
+  const [now = earlier] = ctx.sql.exec<Row>('SELECT * FROM attempts WHERE seq = ?', earlier.seq).toArray()
   const failure = now.failure === null ? undefined : (JSON.parse(now.failure) as Failure) // written by noteAnswered
   if (failure && !failure.doNotRepeat) {
     const { intent } = how
-    parts.transact(() => parts.sql.exec('UPDATE attempts SET intent = ? WHERE request_id = ?', intent, requestId))
+    ctx.transact(() => ctx.sql.exec('UPDATE attempts SET intent = ? WHERE request_id = ?', intent, requestId))
     return how.anew(intent)
   }
   if (failure && failure.code !== 'outcome_unknown') throw errorOf(failure)
@@ -86,12 +86,12 @@ async function repeat<T>(parts: TenantParts, requestId: string, earlier: Row, ho
 }
 
 /** The answer has reached somebody; told by the Worker, which alone can know. */
-export function noteAnswered(parts: TenantParts, requestId: string, failure?: Failure): void {
+export function noteAnswered(ctx: TenantContext, requestId: string, failure?: Failure): void {
   try {
-    parts.transact(() =>
-      parts.sql.exec(
+    ctx.transact(() =>
+      ctx.sql.exec(
         'UPDATE attempts SET answered_at = ?, failure = ? WHERE request_id = ?',
-        parts.now(),
+        ctx.now(),
         failure ? JSON.stringify(failure) : null,
         requestId,
       ),
@@ -105,12 +105,12 @@ interface Asked {
   readonly route: string
   readonly caller: string
   readonly requestId: string
-  readonly attempt: Attempt
+  readonly attempt: SdkRetry
 }
 
-function find(parts: TenantParts, { route, caller, attempt }: Asked): Row | undefined {
-  const now = parts.now()
-  const rows = parts.sql
+function find(ctx: TenantContext, { route, caller, attempt }: Asked): Row | undefined {
+  const now = ctx.now()
+  const rows = ctx.sql
     .exec<Row>(
       `SELECT * FROM attempts WHERE begun_at > ? AND route = ? AND caller = ? AND body_hash = ? AND count = ? ORDER BY seq`,
       now - UNANSWERED_FOR_MS,
@@ -131,13 +131,13 @@ function find(parts: TenantParts, { route, caller, attempt }: Asked): Row | unde
 }
 
 /** Also forgets what is past its time, so that the table stays bounded. */
-function begin(parts: TenantParts, asked: Asked, earlier: Row | undefined, intent: string): void {
+function begin(ctx: TenantContext, asked: Asked, earlier: Row | undefined, intent: string): void {
   const { route, caller, requestId, attempt } = asked
-  const now = parts.now()
-  parts.transact(() => {
-    parts.sql.exec('DELETE FROM attempts WHERE begun_at <= ?', now - UNANSWERED_FOR_MS)
-    if (earlier) parts.sql.exec('UPDATE attempts SET matched = 1 WHERE seq = ?', earlier.seq)
-    parts.sql.exec(
+  const now = ctx.now()
+  ctx.transact(() => {
+    ctx.sql.exec('DELETE FROM attempts WHERE begun_at <= ?', now - UNANSWERED_FOR_MS)
+    if (earlier) ctx.sql.exec('UPDATE attempts SET matched = 1 WHERE seq = ?', earlier.seq)
+    ctx.sql.exec(
       'INSERT INTO attempts (request_id, route, caller, body_hash, count, intent, begun_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
       requestId,
       route,

@@ -4,13 +4,13 @@ import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
-import { succeed } from '../turnKeys/lineage.ts'
+import { setSuccessor } from '../turnKeys/lineage.ts'
 import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from '../turnKeys/rows.ts'
 import { openKey } from '../turnKeys/secret.ts'
-import { applyWithin } from './apply.ts'
+import { transitionInTransaction } from './apply.ts'
 import { askForProof, type Proof, recordProof } from './proof.ts'
 import { lastExpiryOf } from './retire.ts'
 
@@ -21,10 +21,10 @@ const JOB_MS = 6_000
 export const mayBeReplaced = (old: TurnKeyRow | undefined): old is TurnKeyRow =>
   old !== undefined && (old.state === 'active' || old.state === 'missing') && old.successor === null
 
-export async function rotationJob(parts: TenantParts, { key: uid }: Job): Promise<JobOutcome> {
-  const row = keyByUid(parts.sql, uid)
+export async function rotationJob(ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> {
+  const row = keyByUid(ctx.sql, uid)
   // The machine says when it is due again.
-  if (row) await carryOnRotation(parts, { intent: row.intent, until: parts.now() + JOB_MS, by: undefined })
+  if (row) await carryOnRotation(ctx, { intent: row.intent, until: ctx.now() + JOB_MS, by: undefined })
   return 'done'
 }
 
@@ -35,14 +35,14 @@ interface CarryingOn {
 }
 
 /** `undefined` when the new key stands in the old one's place, or somebody else has ended it. */
-export function carryOnRotation(parts: TenantParts, { intent, until, by }: CarryingOn): Promise<Failure | undefined> {
-  return parts.serial.run(intent, async () => {
-    const row = keyByIntent(parts.sql, intent)
+export function carryOnRotation(ctx: TenantContext, { intent, until, by }: CarryingOn): Promise<Failure | undefined> {
+  return ctx.serial.run(intent, async () => {
+    const row = keyByIntent(ctx.sql, intent)
     if (!isToBeProven(row)) return
-    const reply = mayBeReplaced(oldOf(parts, row)) ? await prove(parts, row, until) : NOT_ASKED
-    const failure = parts.transact(() => switchOver(parts, row, reply, by))
-    const { uid: oldUid } = oldOf(parts, row) ?? { uid: null }
-    await Promise.all([row.uid, oldUid].map((uid) => (uid === null ? undefined : publishKey(parts, uid))))
+    const reply = mayBeReplaced(oldOf(ctx, row)) ? await prove(ctx, row, until) : NOT_ASKED
+    const failure = ctx.transact(() => switchOver(ctx, row, reply, by))
+    const { uid: oldUid } = oldOf(ctx, row) ?? { uid: null }
+    await Promise.all([row.uid, oldUid].map((uid) => (uid === null ? undefined : publishKey(ctx, uid))))
     return failure
   })
 }
@@ -50,15 +50,15 @@ export function carryOnRotation(parts: TenantParts, { intent, until, by }: Carry
 const isToBeProven = (row: TurnKeyRow | undefined): row is NamedTurnKeyRow =>
   row?.state === 'creating' && row.uid !== null && row.replaces !== null
 
-const oldOf = (parts: TenantParts, { replaces }: TurnKeyRow): TurnKeyRow | undefined =>
-  replaces === null ? undefined : keyBySeq(parts.sql, replaces)
+const oldOf = (ctx: TenantContext, { replaces }: TurnKeyRow): TurnKeyRow | undefined =>
+  replaces === null ? undefined : keyBySeq(ctx.sql, replaces)
 
 const NOT_ASKED: NoReply = { kind: 'doubtful', reason: 'network' }
 
-async function prove(parts: TenantParts, row: NamedTurnKeyRow, until: number): Promise<Reply<Proof>> {
+async function prove(ctx: TenantContext, row: NamedTurnKeyRow, until: number): Promise<Reply<Proof>> {
   try {
-    const key = await openKey(parts, row)
-    return await askForProof(parts, key, { until, makesSense: ({ kind }) => kind !== 'rate-limited' })
+    const key = await openKey(ctx, row)
+    return await askForProof(ctx, key, { until, makesSense: ({ kind }) => kind !== 'rate-limited' })
   } catch {
     // Its secret does not open: told as a doubt, so that it is given up in the end.
     return NOT_ASKED
@@ -67,17 +67,17 @@ async function prove(parts: TenantParts, row: NamedTurnKeyRow, until: number): P
 
 /** One commit: the new key mints, the old one does not any more, and all that named the old one means the new. */
 function switchOver(
-  parts: TenantParts,
+  ctx: TenantContext,
   row: NamedTurnKeyRow,
   reply: Reply<Proof>,
   by: Call | undefined,
 ): Failure | undefined {
-  if (keyBySeq(parts.sql, row.seq)?.state !== 'creating') return
-  const found = oldOf(parts, row)
+  if (keyBySeq(ctx.sql, row.seq)?.state !== 'creating') return
+  const found = oldOf(ctx, row)
   const old = mayBeReplaced(found) ? found : undefined
-  if (reply.kind === 'ok') recordProof(parts, row.uid, reply.value)
-  const step = applyWithin(
-    parts,
+  if (reply.kind === 'ok') recordProof(ctx, row.uid, reply.value)
+  const step = transitionInTransaction(
+    ctx,
     row,
     {
       kind: 'proved',
@@ -87,13 +87,13 @@ function switchOver(
     by,
   )
   if (step.to !== 'active' || !old || old.uid === null) return step.failure
-  succeed(parts.sql, old, row)
-  const { chosen } = tenantRecord(parts)
+  setSuccessor(ctx.sql, old, row)
+  const { chosen } = tenantRecord(ctx)
   if (chosen.defaultKeyId === old.uid) {
     const policy = mergePolicy(chosen, { defaultKeyId: row.uid })
-    parts.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+    ctx.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
   }
   const revoke = row.retire_revokes === 1
-  applyWithin(parts, old, { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(parts, old.uid) }, by)
+  transitionInTransaction(ctx, old, { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(ctx, old.uid) }, by)
   return
 }

@@ -7,7 +7,7 @@ import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
 import { record } from './record.ts'
 
@@ -21,18 +21,18 @@ interface BanRow extends Record<string, SqlStorageValue> {
   lifted_at: number | null
 }
 
-export function createBan(parts: TenantParts, call: Call & { readonly input: BanCreate }): BanView {
-  return parts.transact(() => {
-    authorize(parts, call.caller, 'credentials:revoke')
-    const row = insertBan(parts, call.input)
-    record(parts, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
+export function createBan(ctx: TenantContext, call: Call & { readonly input: BanCreate }): BanView {
+  return ctx.transact(() => {
+    authorize(ctx, call.caller, 'credentials:revoke')
+    const row = insertBan(ctx, call.input)
+    record(ctx, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
     return viewOfBan(row)
   })
 }
 
-export function listBans(parts: TenantParts, call: Call & Page): { items: BanView[]; next: number | null } {
-  authorize(parts, call.caller, 'credentials:revoke')
-  const rows = parts.sql
+export function listBans(ctx: TenantContext, call: Call & Page): { items: BanView[]; next: number | null } {
+  authorize(ctx, call.caller, 'credentials:revoke')
+  const rows = ctx.sql
     .exec<BanRow>(
       'SELECT * FROM bans WHERE seq < ? ORDER BY seq DESC LIMIT ?',
       call.before ?? Number.MAX_SAFE_INTEGER,
@@ -43,15 +43,15 @@ export function listBans(parts: TenantParts, call: Call & Page): { items: BanVie
 }
 
 /** Idempotent: a ban that was lifted stays lifted since then. */
-export function liftBan(parts: TenantParts, call: Call & { readonly id: string }): BanView {
-  return parts.transact(() => {
-    authorize(parts, call.caller, 'credentials:revoke')
-    const find = () => parts.sql.exec<BanRow>('SELECT * FROM bans WHERE id = ?', call.id).toArray()[0]
+export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }): BanView {
+  return ctx.transact(() => {
+    authorize(ctx, call.caller, 'credentials:revoke')
+    const find = () => ctx.sql.exec<BanRow>('SELECT * FROM bans WHERE id = ?', call.id).toArray()[0]
     const row = find()
     if (!row) throw new BrokerError('not_found', { detail: 'No such ban.' })
     if (row.lifted_at === null) {
-      parts.sql.exec('UPDATE bans SET lifted_at = ? WHERE seq = ?', parts.now(), row.seq)
-      record(parts, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
+      ctx.sql.exec('UPDATE bans SET lifted_at = ? WHERE seq = ?', ctx.now(), row.seq)
+      record(ctx, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
     }
     return viewOfBan(find() ?? row)
   })
@@ -59,19 +59,19 @@ export function liftBan(parts: TenantParts, call: Call & { readonly id: string }
 
 /** Inside a transaction. Raises the epoch: a mint in flight reads the bans again before it commits. */
 export function insertBan(
-  parts: TenantParts,
+  ctx: TenantContext,
   ban: { subject?: string; tokenId?: string; until: number },
   untilField = 'until',
 ): BanRow {
-  const now = parts.now()
+  const now = ctx.now()
   if (ban.until <= now) throw new BrokerError('invalid_request', { detail: `${untilField}: must be in the future` })
-  if (ban.tokenId !== undefined && !findApiToken(parts.sql, ban.tokenId)) {
+  if (ban.tokenId !== undefined && !findApiToken(ctx.sql, ban.tokenId)) {
     throw new BrokerError('not_found', { detail: 'No such API token.' })
   }
-  const subjectId = ban.subject === undefined ? null : subjectIdFor(parts, ban.subject)
-  if (ban.subject !== undefined && subjectId !== null) keepSubject(parts, ban.subject, subjectId)
-  parts.sql.exec('UPDATE tenant SET epoch = epoch + 1')
-  return parts.sql
+  const subjectId = ban.subject === undefined ? null : subjectIdFor(ctx, ban.subject)
+  if (ban.subject !== undefined && subjectId !== null) keepSubject(ctx, ban.subject, subjectId)
+  ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  return ctx.sql
     .exec<BanRow>(
       'INSERT INTO bans (id, subject_id, token_id, until, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *',
       newId('bn'),

@@ -4,32 +4,32 @@ import { BrokerError, errorOf, noSuchTurnKey } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { credentialByUsername } from '../ledger/credentialRows.ts'
-import { ofCredential, revokeNow, takeBack } from '../ledger/revocation.ts'
-import { lineOf, mintingKey } from '../turnKeys/lineage.ts'
+import { beginRevoking, ofCredential, revokeNow } from '../ledger/revocation.ts'
+import { lineageOf, mintingKey } from '../turnKeys/lineage.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { isVisible } from '../turnKeys/states.ts'
 
 /** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
 export async function revokeByUsername(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & { readonly uid: string; readonly username: string },
 ): Promise<void> {
-  authorize(parts, call.caller, 'credentials:revoke')
-  const key = keyByUid(parts.sql, call.uid)
+  authorize(ctx, call.caller, 'credentials:revoke')
+  const key = keyByUid(ctx.sql, call.uid)
   // What a deleted key has left is taken back by its deletion; a key that was replaced speaks for its successor.
-  if (!key || !(isVisible(key.state) || mintingKey(parts.sql, call.uid))) throw noSuchTurnKey()
-  const row = credentialByUsername(parts.sql, call.username)
-  const of = row && keyByUid(parts.sql, row.key_uid)
-  if (!row || !of || lineOf(of) !== lineOf(key) || row.expires_at <= parts.now()) {
+  if (!key || !(isVisible(key.state) || mintingKey(ctx.sql, call.uid))) throw noSuchTurnKey()
+  const row = credentialByUsername(ctx.sql, call.username)
+  const of = row && keyByUid(ctx.sql, row.key_uid)
+  if (!row || !of || lineageOf(of) !== lineageOf(key) || row.expires_at <= ctx.now()) {
     throw new BrokerError('not_found', { detail: 'No such credential.' })
   }
   if (row.state === 'revoked') return
   if (row.state === 'live') {
-    parts.transact(() => {
-      takeBack(parts, ofCredential(row.id), null)
-      audit(parts.sql, parts.now(), {
+    ctx.transact(() => {
+      beginRevoking(ctx, ofCredential(row.id), null)
+      audit(ctx.sql, ctx.now(), {
         actor: actorOf(call.caller),
         action: 'credential.revoke',
         target: row.id,
@@ -39,7 +39,7 @@ export async function revokeByUsername(
       })
     })
   }
-  const failure = await revokeNow(parts, row)
+  const failure = await revokeNow(ctx, row)
   if (failure)
     throw errorOf({ ...failure, detail: 'It is handed out no more; its revocation at Cloudflare is being carried on.' })
 }

@@ -2,12 +2,12 @@
 import { actorOf } from '../../auth/caller.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 
 export function record(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call,
   what: { action: string; target: string; subjectId: string | null },
 ): void {
-  audit(parts.sql, parts.now(), { actor: actorOf(call.caller), outcome: 'done', requestId: call.requestId, ...what })
+  audit(ctx.sql, ctx.now(), { actor: actorOf(call.caller), outcome: 'done', requestId: call.requestId, ...what })
 }

@@ -6,8 +6,8 @@ import { BrokerError } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
-import { everything, ofCredential, ofKey, ofSubject, type Selection, takeBack } from '../ledger/revocation.ts'
+import type { TenantContext } from '../core/context.ts'
+import { beginRevoking, everything, ofCredential, ofKey, ofSubject, type Selection } from '../ledger/revocation.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { insertBan } from './bans.ts'
 import { record } from './record.ts'
@@ -25,46 +25,46 @@ interface RevocationRow extends Record<string, SqlStorageValue> {
 }
 
 export function createRevocation(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & { readonly input: RevocationCreate; readonly idempotency: IdempotencyKey | undefined },
 ): RevocationView {
   const { input, idempotency } = call
-  return parts.transact(() => {
-    authorize(parts, call.caller, 'credentials:revoke')
-    const earlier = idempotency && parts.idempotency.find(ROUTE, idempotency)
-    if (earlier) return viewOf(existing(parts, earlier.target))
+  return ctx.transact(() => {
+    authorize(ctx, call.caller, 'credentials:revoke')
+    const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
+    if (earlier) return viewOf(existing(ctx, earlier.target))
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
-      insertBan(parts, { subject: input.subject, until: input.banUntil }, 'banUntil')
+      insertBan(ctx, { subject: input.subject, until: input.banUntil }, 'banUntil')
     }
-    const { shown, selection } = select(parts, input)
-    const { seq } = parts.sql
+    const { shown, selection } = select(ctx, input)
+    const { seq } = ctx.sql
       .exec<{ seq: number }>(
         'INSERT INTO revocations (id, selector, matched, created_at) VALUES (?, ?, 0, ?) RETURNING seq',
         id,
         JSON.stringify(shown),
-        parts.now(),
+        ctx.now(),
       )
       .one()
-    const matched = selection ? takeBack(parts, selection, seq) : 0
-    parts.sql.exec('UPDATE revocations SET matched = ? WHERE seq = ?', matched, seq)
-    if (idempotency) parts.idempotency.begin(ROUTE, idempotency, id)
-    record(parts, call, {
+    const matched = selection ? beginRevoking(ctx, selection, seq) : 0
+    ctx.sql.exec('UPDATE revocations SET matched = ? WHERE seq = ?', matched, seq)
+    if (idempotency) ctx.idempotency.begin(ROUTE, idempotency, id)
+    record(ctx, call, {
       action: 'revocation.create',
       target: id,
       subjectId: 'subjectId' in shown ? shown.subjectId : null,
     })
-    return viewOf(existing(parts, id))
+    return viewOf(existing(ctx, id))
   })
 }
 
-export function getRevocation(parts: TenantParts, call: Call & { readonly id: string }): RevocationView {
-  authorize(parts, call.caller, 'credentials:revoke')
-  return viewOf(existing(parts, call.id))
+export function getRevocation(ctx: TenantContext, call: Call & { readonly id: string }): RevocationView {
+  authorize(ctx, call.caller, 'credentials:revoke')
+  return viewOf(existing(ctx, call.id))
 }
 
 function select(
-  parts: TenantParts,
+  ctx: TenantContext,
   input: RevocationCreate,
 ): { shown: RevocationView['selector']; selection: Selection | undefined } {
   if (input.keyId !== undefined) return { shown: { keyId: input.keyId }, selection: ofKey(input.keyId) }
@@ -73,18 +73,18 @@ function select(
   }
   if (input.subject === undefined) return { shown: { all: true }, selection: everything }
   // Also of a subject whose first mint is still in flight and has no row yet.
-  const known = findSubject(parts.sql, input.subject) ?? inFlightSubject(parts, input.subject)
+  const known = findSubject(ctx.sql, input.subject) ?? inFlightSubject(ctx, input.subject)
   return { shown: { subjectId: known?.id ?? null }, selection: known && ofSubject(known.id) }
 }
 
-function inFlightSubject(parts: TenantParts, subject: string): { id: string } | undefined {
-  for (const mint of parts.mints.inFlight)
+function inFlightSubject(ctx: TenantContext, subject: string): { id: string } | undefined {
+  for (const mint of ctx.mints.inFlight)
     if (mint.subject === subject && mint.subjectId !== null) return { id: mint.subjectId }
   return
 }
 
-function existing(parts: TenantParts, id: string): RevocationRow {
-  const [row] = parts.sql.exec<RevocationRow>('SELECT * FROM revocations WHERE id = ?', id).toArray()
+function existing(ctx: TenantContext, id: string): RevocationRow {
+  const [row] = ctx.sql.exec<RevocationRow>('SELECT * FROM revocations WHERE id = ?', id).toArray()
   if (!row) throw new BrokerError('not_found', { detail: 'No such revocation.' })
   return row
 }

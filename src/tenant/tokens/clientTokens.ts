@@ -6,7 +6,7 @@ import { BrokerError } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { authorize } from '../core/authorization.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { requireActive } from '../core/tenantRow.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
@@ -15,24 +15,24 @@ import { mintingKey } from '../turnKeys/lineage.ts'
 const OPERATOR = 'operator'
 
 export async function createClientToken(
-  parts: TenantParts,
+  ctx: TenantContext,
   call: Call & { readonly input: ClientTokenCreate },
 ): Promise<ClientTokenAnswer> {
   const { caller, input } = call
-  const { actor } = authorize(parts, caller, 'client_tokens:create')
-  const { id: tenant, policy } = requireActive(parts)
+  const { actor } = authorize(ctx, caller, 'client_tokens:create')
+  const { id: tenant, policy } = requireActive(ctx)
   if (input.origin !== undefined && !policy.allowedOrigins.includes(input.origin)) {
     throw new BrokerError('invalid_request', { detail: 'origin: must be one of the policy' })
   }
   if (input.credentialTtl !== undefined && input.credentialTtl > policy.maxTtl) {
     throw new BrokerError('ttl_too_long', { detail: `credentialTtl: must be at most ${policy.maxTtl} seconds` })
   }
-  if (input.keyId !== undefined && !mintingKey(parts.sql, input.keyId)) {
+  if (input.keyId !== undefined && !mintingKey(ctx.sql, input.keyId)) {
     throw new BrokerError('invalid_request', { detail: 'keyId: no such TURN key' })
   }
 
   const { token, expiresAt } = await signClientToken(
-    { rootKeys: parts.config.rootKeys, deployment: parts.config.deployment, tenant },
+    { rootKeys: ctx.config.rootKeys, deployment: ctx.config.deployment, tenant },
     {
       tokenId: caller.kind === 'operator' ? OPERATOR : caller.id,
       subject: input.subject,
@@ -40,13 +40,13 @@ export async function createClientToken(
       credentialTtl: input.credentialTtl ?? null,
       keyId: input.keyId ?? null,
     },
-    { now: parts.now(), seconds: input.ttl },
+    { now: ctx.now(), seconds: input.ttl },
   )
-  parts.transact(() => {
-    audit(parts.sql, parts.now(), {
+  ctx.transact(() => {
+    audit(ctx.sql, ctx.now(), {
       actor,
       action: 'client_token.create',
-      subjectId: findSubject(parts.sql, input.subject)?.id,
+      subjectId: findSubject(ctx.sql, input.subject)?.id,
       outcome: 'done',
       requestId: call.requestId,
       origin: input.origin,

@@ -5,7 +5,7 @@
 import { activeKey, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from './rows.ts'
 
 /** What tells the keys of one line from all others. */
-export const lineOf = (row: TurnKeyRow): number => row.successor ?? row.seq
+export const lineageOf = (row: TurnKeyRow): number => row.successor ?? row.seq
 
 /** The key that mints for whoever names this one: itself, or its successor. */
 export function mintingKey(sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined {
@@ -17,12 +17,12 @@ export function mintingKey(sql: SqlStorage, uid: string): NamedTurnKeyRow | unde
 }
 
 /** In the transaction that switches: the new key stands for the old one, and for all that led to it. */
-export function succeed(sql: SqlStorage, old: TurnKeyRow, by: TurnKeyRow): void {
+export function setSuccessor(sql: SqlStorage, old: TurnKeyRow, by: TurnKeyRow): void {
   sql.exec('UPDATE turn_keys SET successor = ? WHERE seq = ? OR successor = ?', by.seq, old.seq, old.seq)
 }
 
 /** A condition on the ledger's `key_uid`: of the line that a key belongs to. Binds that key's uid. */
-export const OF_LINE = `key_uid IN (
+export const OF_LINEAGE = `key_uid IN (
   SELECT mate.uid FROM turn_keys named JOIN turn_keys mate
     ON coalesce(mate.successor, mate.seq) = coalesce(named.successor, named.seq)
   WHERE named.uid = ?)`

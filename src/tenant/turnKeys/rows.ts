@@ -124,7 +124,7 @@ export function visibleKey({ sql }: { readonly sql: SqlStorage }, uid: string): 
 }
 
 /** What the callers see of a key. */
-export function viewOf(row: TurnKeyRow): TurnKeyView {
+export function turnKeyView(row: TurnKeyRow): TurnKeyView {
   if (!isVisible(row.state) || row.uid === null) throw new BrokerError('internal')
   return {
     uid: row.uid,

@@ -2,7 +2,7 @@
 import { open } from '../../crypto/seal.ts'
 import { BrokerError } from '../../errors.ts'
 import * as log from '../../storage/log.ts'
-import type { TenantParts } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import type { NamedTurnKeyRow } from './rows.ts'
 
@@ -12,10 +12,10 @@ export interface OpenedKey {
   readonly secret: string
 }
 
-export async function openKey(parts: TenantParts, key: NamedTurnKeyRow): Promise<OpenedKey> {
-  const { id: tenant } = tenantRecord(parts)
+export async function openKey(ctx: TenantContext, key: NamedTurnKeyRow): Promise<OpenedKey> {
+  const { id: tenant } = tenantRecord(ctx)
   const place = { purpose: 'turn-key-secret', tenant, record: key.uid, version: key.secret_version } as const
-  const secret = key.sealed === null ? undefined : await open(parts.config.rootKeys, place, key.sealed)
+  const secret = key.sealed === null ? undefined : await open(ctx.config.rootKeys, place, key.sealed)
   if (secret === undefined) {
     log.failure('turn_key_unreadable', { tenant, operation: 'open' })
     throw new BrokerError('internal')

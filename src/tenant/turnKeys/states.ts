@@ -38,6 +38,6 @@ export const isVisible = (state: TurnKeyState): state is (typeof VISIBLE)[number
   VISIBLE.some((visible) => visible === state)
 
 /** When a doubtful creation is looked for upstream, after it began. Lists lag, so one look proves little. */
-export const LOOK_AFTER_MS = [60_000, 300_000, 900_000, 3_600_000, 86_400_000] as const
+export const RECONCILE_AFTER_MS = [60_000, 300_000, 900_000, 3_600_000, 86_400_000] as const
 /** A doubtful creation takes a place in `maxTurnKeys` for this long; after that it very likely never was. */
 export const DOUBT_COUNTS_MS = 900_000

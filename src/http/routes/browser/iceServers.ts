@@ -14,13 +14,13 @@ import { answerPreflight, greet, readOrigin, settleOrigin } from '../../caller/c
 import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
 import type { App, Ctx } from '../../context.ts'
 import { mount } from '../../mount.ts'
-import { ask, tenantObject } from '../../objects.ts'
+import { call, tenantObject } from '../../objects.ts'
 
 const STUN_ONLY_SECONDS = 60
 const LEAST_REFRESH_SECONDS = 5
 const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
-export function iceServersDoor(app: App): void {
+export function iceServersRoutes(app: App): void {
   mount(app, 'iceServersPreflight', (c) => async () => {
     greet(c)
     await limitAddress(c)
@@ -39,7 +39,7 @@ export function iceServersDoor(app: App): void {
       c.set('tenant', tenant.data)
       await settleOrigin(c, tenant.data, origin)
       const begun = Date.now()
-      const issued = await ask(
+      const issued = await call(
         tenantObject(c, tenant.data).issue({
           requestId: c.get('requestId'),
           asker,

@@ -9,7 +9,7 @@ const FOR_GOOD = 'public, max-age=31536000, immutable'
 const ETAG = `"${CLIENT_SCRIPT.integrity}"`
 
 /** Mounted before the configuration is required: a page whose import fails cannot even say why. */
-export function clientScriptDoor(app: App): void {
+export function libraryRoutes(app: App): void {
   mount(app, 'clientScript', (c) => async () => script(c, AN_HOUR))
 
   mount(app, 'clientScriptVersion', (c) => async () => {

@@ -10,10 +10,10 @@ import { readJson } from '../../body.ts'
 import { callOf, tenantOf } from '../../call.ts'
 import type { App, Ctx } from '../../context.ts'
 import { mount } from '../../mount.ts'
-import { ask, tenantObject } from '../../objects.ts'
+import { call, tenantObject } from '../../objects.ts'
 import { issueToServer, serverRequest } from '../../serverCredential.ts'
 
-export function credentialTwins(app: App): void {
+export function cloudflareCredentialRoutes(app: App): void {
   /** 201 with a list of servers. */
   mount(app, 'credentialGenerateIceServers', async (c) => {
     const request = await generateRequest(c)
@@ -37,7 +37,7 @@ export function credentialTwins(app: App): void {
     const username = Username.safeParse(c.req.param('username'))
     if (!username.success) throw new BrokerError('not_found', { detail: 'No such credential.' })
     const revocation = { ...callOf(c), uid: uidOf(c), username: username.data }
-    await ask(tenantObject(c, tenantOf(c)).revokeByUsername(revocation))
+    await call(tenantObject(c, tenantOf(c)).revokeByUsername(revocation))
     return c.body(null, 204)
   })
 }

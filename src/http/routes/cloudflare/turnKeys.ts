@@ -13,20 +13,20 @@ import { edgeGrants } from '../../caller/guard.ts'
 import type { App, Ctx } from '../../context.ts'
 import { idempotencyOf } from '../../idempotencyKey.ts'
 import { mount } from '../../mount.ts'
-import { ask, askOnce, tenantObject } from '../../objects.ts'
-import { attemptOf, confirmAnswer } from '../../sdkRetries.ts'
+import { call, callUnrepeatable, tenantObject } from '../../objects.ts'
+import { confirmAnswer, sdkRetryOf } from '../../sdkRetries.ts'
 
-export function turnKeyDoor(app: App): void {
+export function cloudflareTurnKeyRoutes(app: App): void {
   mount(app, 'turnKeyList', (c) => async () => {
-    return c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).listTurnKeys(callOf(c)))))
+    return c.json(enveloped(await call(tenantObject(c, tenantOf(c)).listTurnKeys(callOf(c)))))
   })
 
   mount(app, 'turnKeyCreate', async (c) => {
     const { value, hash } = await readJson(c, TurnKeyWrite)
-    const repeats = { idempotency: idempotencyOf(c, hash), attempt: attemptOf(c, hash) }
+    const repeats = { idempotency: idempotencyOf(c, hash), attempt: sdkRetryOf(c, hash) }
     const creation = { ...callOf(c), name: value.name ?? '', ...repeats }
     return async () => {
-      const created = await askOnce(tenantObject(c, tenantOf(c)).createTurnKey(creation))
+      const created = await callUnrepeatable(tenantObject(c, tenantOf(c)).createTurnKey(creation))
       if (repeats.attempt) confirmAnswer(c, tenantOf(c))
       return c.json(enveloped(created), 201)
     }
@@ -36,7 +36,7 @@ export function turnKeyDoor(app: App): void {
     const uid = uidOf(c)
     const cached = await fromEdge(c, uid)
     if (cached) return c.json(enveloped(cached))
-    const found = await ask(tenantObject(c, tenantOf(c)).lookUpTurnKey({ ...callOf(c), uid }))
+    const found = await call(tenantObject(c, tenantOf(c)).lookUpTurnKey({ ...callOf(c), uid }))
     cacheStatus(c, `${tenantStatus(found)}, edge; fwd=miss`)
     return c.json(enveloped(found.key))
   })
@@ -45,12 +45,12 @@ export function turnKeyDoor(app: App): void {
     const { value } = await readJson(c, TurnKeyWrite)
     const uid = uidOf(c)
     const renaming = { ...callOf(c), uid, name: value.name }
-    return async () => c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).renameTurnKey(renaming))))
+    return async () => c.json(enveloped(await call(tenantObject(c, tenantOf(c)).renameTurnKey(renaming))))
   })
 
   mount(app, 'turnKeyDelete', (c) => async () => {
     const uid = uidOf(c)
-    return c.json(enveloped(await ask(tenantObject(c, tenantOf(c)).removeTurnKey({ ...callOf(c), uid }))))
+    return c.json(enveloped(await call(tenantObject(c, tenantOf(c)).removeTurnKey({ ...callOf(c), uid }))))
   })
 }
 

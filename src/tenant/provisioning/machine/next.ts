@@ -6,7 +6,7 @@
 import { failureOf } from '../../../cloudflare/failures.ts'
 import type { NoReply } from '../../../cloudflare/reply.ts'
 import type { Failure } from '../../../errors.ts'
-import { isVisible, LOOK_AFTER_MS } from '../../turnKeys/states.ts'
+import { isVisible, RECONCILE_AFTER_MS } from '../../turnKeys/states.ts'
 import { checked, renamed, renameOrdered } from './answers.ts'
 import { proved, replaced, retired, toBeProven } from './succession.ts'
 import {
@@ -99,7 +99,7 @@ export function looked(key: KeyFacts, undone: number, now: number): Step {
   const over = [{ kind: SETTLE_JOB, at: 'over' }] as const
   const audit = { action: undone > 0 ? 'turn_key.undo' : 'turn_key.give_up', outcome: 'done' } as const
   if (key.state !== 'unknown') return undone > 0 ? { jobs: over, audit } : { jobs: over }
-  const again = LOOK_AFTER_MS[key.looks + 1]
+  const again = RECONCILE_AFTER_MS[key.looks + 1]
   if (undone === 0 && again !== undefined) {
     const at = Math.max(key.begunAt + again, now + SOONEST_LOOK_MS)
     return { set: { looks: key.looks + 1 }, jobs: [{ kind: SETTLE_JOB, at }] }
