@@ -30,6 +30,14 @@ describe('docs/guarantees.md', () => {
 })
 
 describe('docs/decisions', () => {
+  it('The index of decisions lists every record with its title, and no other', () => {
+    const listed = [...textOf('docs/decisions/README.md').matchAll(/^\| \[(\d+)\]\((.+?)\) \| (.+?) \|/gm)]
+    const records = filesLike('docs/decisions/0*.md')
+    expect(records.length).toBeGreaterThan(16)
+    const titles = records.map((file) => `docs/decisions/${path.basename(file)}: ${textOf(file).split('\n')[0]}`)
+    expect(listed.map(([, number, file, title]) => `docs/decisions/${file}: # ${number}. ${title}`)).toEqual(titles)
+  })
+
   it('has a line for every dependency, and for no other', () => {
     const { dependencies, optionalDependencies, devDependencies } = packageJson()
     const document = textOf('docs/decisions/0005-dependencies.md')
@@ -38,6 +46,11 @@ describe('docs/decisions', () => {
     const deployed = sectionOf(document, '5. Dependencies').split('For work on the project')[0] ?? ''
     expect(matches(deployed, /^\| `(.+?)` \|/gm)).toEqual(Object.keys(dependencies))
   })
+})
+
+it('The workflow of the repository calls .ci/run and nothing else of the project', () => {
+  const runs = matches(textOf('.github/workflows/ci.yml'), /run: (.+)$/gm)
+  expect(runs.filter((command) => !command.startsWith('apt-get'))).toEqual(['bash .ci/run'])
 })
 
 describe('links', () => {
