@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
-import { MINUTE_MS, SECOND_MS, setClock } from '../support/broker/clock.ts'
+import { MINUTE_MS, SECOND_MS, setClock, within } from '../support/broker/clock.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import { credentialsPath, served } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
@@ -92,11 +92,8 @@ describe('G9: a calm tenant', () => {
       const start = Date.now() + MINUTE_MS
       const asked: Answer[] = []
       const flooded: Answer[] = []
-      let slowestMs = 0
       const timed = async (answer: Promise<Answer>) => {
-        const begun = performance.now()
-        asked.push(await answer)
-        slowestMs = Math.max(slowestMs, performance.now() - begun)
+        asked.push(await within(5 * SECOND_MS, 'the calm tenant is answered', answer))
       }
       for (let second = 0; second < 60; second++) {
         setClock(start + second * SECOND_MS)
@@ -112,7 +109,6 @@ describe('G9: a calm tenant', () => {
       }
       const { 200: lookedUp = 0, 201: minted = 0 } = tally(asked)
       expect(lookedUp + minted, JSON.stringify(tally(asked))).toBeGreaterThanOrEqual(119)
-      expect(slowestMs).toBeLessThan(5 * SECOND_MS)
       expect(tally(flooded)).toEqual({ 201: 60, '429 31018': 2_940 })
       // The flood has its own share and nothing else: the calm one can still create.
       expectStatus(await broker.call('POST', keysPath('calm'), calm.token, {}), 201)

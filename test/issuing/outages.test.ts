@@ -5,7 +5,7 @@ import type { FaultOrderInput } from '../../emulator/client.ts'
 import { Dressing } from '../../emulator/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus } from '../support/broker/broker.ts'
-import { passTime } from '../support/broker/clock.ts'
+import { passTime, within } from '../support/broker/clock.ts'
 import { shown } from '../support/broker/contract.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { credentialRows, expectOutcome, mintsAsked, newIssuer, tally, usernameIn } from '../support/tenants/issuing.ts'
@@ -177,9 +177,8 @@ describe('the deadline of a mint', () => {
       await short.clientToken('ann'),
     ]
     const [ann = '', bob = '', cal = '', sho = ''] = tokens
-    const begun = performance.now()
-    const answers = await Promise.all([acme.ice(ann), acme.ice(bob), acme.generate(), calm.ice(cal), short.ice(sho)])
-    expect(performance.now() - begun).toBeLessThan(5_000)
+    const asked = [acme.ice(ann), acme.ice(bob), acme.generate(), calm.ice(cal), short.ice(sho)] as const
+    const answers = await within(5_000, 'every mint is answered while upstream drips', Promise.all(asked))
     const [kept, refused, server, fallen, late] = answers
     expect(kept.json, kept.text).toMatchObject({ source: 'reused' })
     expectOutcome(refused, '504 upstream_timeout')

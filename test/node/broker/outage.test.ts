@@ -47,13 +47,14 @@ describe('on real sockets', () => {
     await broker.emulator.clearLog()
     const begun = Date.now()
     const answers: number[] = []
-    while (Date.now() - begun < 3_000) {
+    while (Date.now() - begun < 3_000 || answers.length <= 20) {
       answers.push(...(await Promise.all(Array.from({ length: 4 }, generate))).map(({ status }) => status))
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
     expect(answers).not.toContain(201)
-    expect(answers.length).toBeGreaterThan(20)
-    expect((await broker.emulator.log('generate-ice-servers')).length, 'attempts in 3 s').toBeLessThanOrEqual(4)
+    // One attempt a second, and the one that may be under way at the beginning.
+    const seconds = Math.ceil((Date.now() - begun) / 1_000)
+    expect((await broker.emulator.log('generate-ice-servers')).length, 'attempts').toBeLessThanOrEqual(seconds + 1)
 
     await broker.emulator.clearFaults()
     const took = await until('a mint', 5_000, async () => (await generate()).status === 201)

