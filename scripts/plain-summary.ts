@@ -3,6 +3,9 @@
 // A file that does not load and an error outside any test count as failed: the line must never look better than the exit code.
 import type { Reporter, SerializedError, TestModule, TestRunEndReason } from 'vitest/node'
 
+/** In CI everything runs: a project without a single test means that its pattern matches no file. */
+const PROJECTS = ['workerd', 'node']
+
 export default class PlainSummary implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[], reason: TestRunEndReason): void {
     let passed = 0
@@ -20,6 +23,12 @@ export default class PlainSummary implements Reporter {
       }
     }
     if (reason !== 'passed' && failed === 0) failed = 1
+    const silent = PROJECTS.filter((name) => !modules.some(({ project }) => project.name === name))
+    if (process.env.CI === 'true' && silent.length > 0) {
+      process.stdout.write(`\nno test ran in the project ${silent.join(', ')}\n`)
+      failed++
+      process.exitCode = 1
+    }
     process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`)
   }
 }
