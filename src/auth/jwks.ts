@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
 import { Jwk } from '../contract/policy/issuers.ts'
 
+import { within } from '../concurrency/deadline.ts'
 const FETCH_DEADLINE_MS = 3_000
 const MAX_BYTES = 65_536
 const MAX_KEYS = 50
@@ -55,7 +56,8 @@ export class JwksCache {
       })
       waitUntil(provider.asking)
     }
-    if (due && provider.asking !== undefined) await atMost(FETCH_DEADLINE_MS, provider.asking)
+    // The timer belongs to the request that waits. The request that fetches may be gone, and its timers with it.
+    if (due && provider.asking !== undefined) await within(FETCH_DEADLINE_MS, provider.asking, () => undefined)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -89,18 +91,5 @@ export class JwksCache {
       return jwk.success ? [jwk.data] : []
     })
     provider.fetchedAt = this.#upstream.now()
-  }
-}
-
-/** By a timer of the request that waits: the one that asks may be gone, and its timers and answer with it. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  try {
-    await Promise.race([work, over])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -2,6 +2,7 @@
 import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
+import { pause } from '../../concurrency/deadline.ts'
 import { BrokerError, errorOf } from '../../errors.ts'
 import type { TenantContext } from '../core/context.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
@@ -51,9 +52,9 @@ export async function mintUpstream(
     if (reply?.kind === 'ok') return { minted: reply.value, begunAt }
     if (reply === undefined || flight.replaced) return
     if (reply.kind === 'refused' && KEY_REFUSED.includes(reply.status)) throw new KeyRefused(key.uid)
-    const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
-    if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pause >= until) throw errorOf(failureOf(reply))
-    await new Promise((resolve) => setTimeout(resolve, pause))
+    const pauseMs = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
+    if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pauseMs >= until) throw errorOf(failureOf(reply))
+    await pause(pauseMs)
     // Enough have failed meanwhile: this mint fails with what it was told itself.
     if (ctx.mints.breaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
   }
