@@ -5,6 +5,7 @@ import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
 import type { CircuitBreaker } from '../../concurrency/circuitBreaker.ts'
 import type { KeyedMutex } from '../../concurrency/keyedMutex.ts'
 import type { Semaphore } from '../../concurrency/semaphore.ts'
+import type { SingleFlight } from '../../concurrency/singleFlight.ts'
 import type { Config } from '../../env.ts'
 import type { Issued } from '../../rpc/issuing.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
@@ -32,14 +33,14 @@ export interface TenantContext {
   /** Intents that a request in this object is carrying out. One of another object's has only its job. */
   readonly creations: Set<string>
   /** Look-ups of one key share one question upstream. */
-  readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
+  readonly keyChecks: SingleFlight<void>
   readonly mints: {
     readonly gate: Semaphore
     /** Of the host that mints. */
     readonly breaker: CircuitBreaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
-    readonly shared: Map<string, Promise<Issued>>
+    readonly shared: SingleFlight<Issued>
   }
   readonly revokeGate: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
