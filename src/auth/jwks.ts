@@ -1,7 +1,9 @@
 /**
  * Key sets of tenants' identity providers: fetched with a bound on time, bytes and keys, no redirects, one request at a
  * time for each URL, and remembered in the isolate. A cool-down covers failures and unknown key ids alike, so that no
- * number of tokens causes more than a few requests, and one provider's trouble is no other's.
+ * number of tokens causes more than a few requests, and one provider's trouble is no other's. A fetch belongs to the
+ * request that began it and may never settle once that request is cancelled. So it goes to `waitUntil` too, and each
+ * follower waits with a timer of its own, then goes by the keys remembered: no SingleFlight here.
  */
 import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
@@ -25,7 +27,7 @@ const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
 export interface Needing {
   /** `lacking`: what is remembered had not the key that is needed. */
   readonly need: 'any' | 'lacking'
-  /** Keeps a fetch alive that others wait for too, should this request's caller hang up. */
+  /** Keeps the fetch alive for its followers when this request's caller hangs up. */
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 
