@@ -7,9 +7,9 @@
  */
 import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
+import { within } from '../concurrency/deadline.ts'
 import { Jwk } from '../contract/policy/issuers.ts'
 
-import { within } from '../concurrency/deadline.ts'
 const FETCH_DEADLINE_MS = 3_000
 const MAX_BYTES = 65_536
 const MAX_KEYS = 50

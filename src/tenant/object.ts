@@ -146,17 +146,17 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), now),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
-    serial: new KeyedMutex(),
+    mutex: new KeyedMutex(),
     attempts: new Map(),
     creations: new Set(),
     keyChecks: new SingleFlight({ ms: CHECK_COOL_DOWN_MS, now }),
     mints: {
-      gate: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
-      breaker: new CircuitBreaker(),
+      semaphore: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
+      circuitBreaker: new CircuitBreaker(),
       inFlight: new Set(),
       shared: new SingleFlight(),
     },
-    revokeGate: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
+    revocationSemaphore: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
       memory.live.load(sql, now())
       return memory.live
@@ -197,7 +197,7 @@ async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done'> {
 }
 
 const mirror = (ctx: TenantContext): Promise<'done'> =>
-  ctx.serial.run(ISSUERS, async (): Promise<'done'> => {
+  ctx.mutex.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
     const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }

@@ -27,7 +27,7 @@ export interface TenantContext {
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
-  readonly serial: KeyedMutex
+  readonly mutex: KeyedMutex
   /** Requests that a client may repeat by itself, by request id, while they run. */
   readonly attempts: Map<string, Promise<unknown>>
   /** Intents that a request in this object is carrying out. One of another object's has only its job. */
@@ -35,14 +35,14 @@ export interface TenantContext {
   /** Look-ups of one key share one question upstream. */
   readonly keyChecks: SingleFlight<void>
   readonly mints: {
-    readonly gate: Semaphore
+    readonly semaphore: Semaphore
     /** Of the host that mints. */
-    readonly breaker: CircuitBreaker
+    readonly circuitBreaker: CircuitBreaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
     readonly shared: SingleFlight<Issued>
   }
-  readonly revokeGate: Semaphore
+  readonly revocationSemaphore: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
   readonly refusals: RefusalMemory

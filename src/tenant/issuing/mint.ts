@@ -1,4 +1,4 @@
-/** Asking upstream for a credential: through the gate, again while it makes sense, within one deadline. Stores nothing. */
+/** Asking upstream for a credential: through the semaphore, again while it makes sense, within one deadline. Stores nothing. */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
@@ -19,7 +19,7 @@ const KEY_REFUSED = [401, 403, 404]
 
 /** What asking for a credential needs of the Tenant. */
 type Minting = Pick<TenantContext, 'now' | 'credentials'> & {
-  readonly mints: Pick<TenantContext['mints'], 'gate' | 'breaker'>
+  readonly mints: Pick<TenantContext['mints'], 'semaphore' | 'circuitBreaker'>
 }
 
 /** Upstream does not take this key's secret: perhaps it has no such key any more. */
@@ -56,7 +56,7 @@ export async function mintUpstream(
     if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pauseMs >= until) throw errorOf(failureOf(reply))
     await pause(pauseMs)
     // Enough have failed meanwhile: this mint fails with what it was told itself.
-    if (ctx.mints.breaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
+    if (ctx.mints.circuitBreaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
   }
 }
 
@@ -66,12 +66,12 @@ function attempt(
   key: OpenedKey,
   { ttl, customIdentifier, until, flight }: MintInput,
 ): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
-  const { gate, breaker } = ctx.mints
-  return gate.run(until - ctx.now(), async () => {
+  const { semaphore, circuitBreaker } = ctx.mints
+  return semaphore.run(until - ctx.now(), async () => {
     const begunAt = ctx.now()
     if (flight.replaced) return { reply: undefined, begunAt }
     refuseWhileOpen(ctx)
-    const ended = breaker.begin()
+    const ended = circuitBreaker.begin()
     let failed = true
     try {
       const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
@@ -86,7 +86,7 @@ function attempt(
 
 /** Nobody waits for a host that is gone: what helps in an outage helps at once. */
 function refuseWhileOpen({ mints, now }: Minting): void {
-  if (mints.breaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
+  if (mints.circuitBreaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
 }
 
 /** A fault that may be over in a moment: not a refusal, and not an answer that was understood to be wrong. */

@@ -16,7 +16,7 @@ import { countUsage } from './usage.ts'
 
 const REVOKE_JOB = 'revoke-credentials'
 const REVOKE_DEADLINE_MS = 4_000
-/** How long a call waits for its turn at the gate. */
+/** How long a call waits for its turn at the semaphore. */
 const TURN_MS = 8_000
 const PER_RUN = 50
 const RUN_MS = 15_000
@@ -228,7 +228,7 @@ export function settleTargets(ctx: Pick<TenantContext, 'sql'>, credential: numbe
 
 async function askUpstream(ctx: TenantContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
   try {
-    return await ctx.revokeGate.run(TURN_MS, async () => {
+    return await ctx.revocationSemaphore.run(TURN_MS, async () => {
       const reply = await ctx.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
       if (reply.kind === 'ok') return
       return { why: reply.kind === 'refused' ? 'refused' : 'for-now', failure: failureOf(reply) }

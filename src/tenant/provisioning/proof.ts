@@ -1,6 +1,6 @@
 /**
  * Proving a TURN key's secret: a credential of one minute is minted with it and taken back at once. Nobody is ever told
- * it. Not through the mints' gate: a new key must not wait for mints that hang on the one it replaces.
+ * it. Not through the mints' semaphore: a new key must not wait for mints that hang on the one it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
