@@ -90,6 +90,8 @@ it('hands the place over: a newcomer does not overtake an operation that waits, 
   const ended = end('a')
   enter('newcomer')
   await ended
+  expect(begun).toEqual(['a', 'b'])
+  enter('another')
   await settle()
   expect(begun).toEqual(['a', 'b'])
 })
