@@ -1,10 +1,13 @@
 /**
  * Key sets of tenants' identity providers: fetched with a bound on time, bytes and keys, no redirects, one request at a
  * time for each URL, and remembered in the isolate. A cool-down covers failures and unknown key ids alike, so that no
- * number of tokens causes more than a few requests, and one provider's trouble is no other's.
+ * number of tokens causes more than a few requests, and one provider's trouble is no other's. A fetch belongs to the
+ * request that began it and may never settle once that request is cancelled. So it goes to `waitUntil` too, and each
+ * follower waits with a timer of its own, then goes by the keys remembered: no SingleFlight here.
  */
 import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
+import { within } from '../concurrency/deadline.ts'
 import { Jwk } from '../contract/policy/issuers.ts'
 
 const FETCH_DEADLINE_MS = 3_000
@@ -24,7 +27,7 @@ const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
 export interface Needing {
   /** `lacking`: what is remembered had not the key that is needed. */
   readonly need: 'any' | 'lacking'
-  /** Keeps a fetch alive that others wait for too, should this request's caller hang up. */
+  /** Keeps the fetch alive for its followers when this request's caller hangs up. */
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 
@@ -55,7 +58,8 @@ export class JwksCache {
       })
       waitUntil(provider.asking)
     }
-    if (due && provider.asking !== undefined) await atMost(FETCH_DEADLINE_MS, provider.asking)
+    // The timer belongs to the request that waits. The request that fetches may be gone, and its timers with it.
+    if (due && provider.asking !== undefined) await within(FETCH_DEADLINE_MS, provider.asking, () => undefined)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -89,18 +93,5 @@ export class JwksCache {
       return jwk.success ? [jwk.data] : []
     })
     provider.fetchedAt = this.#upstream.now()
-  }
-}
-
-/** By a timer of the request that waits: the one that asks may be gone, and its timers and answer with it. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  try {
-    await Promise.race([work, over])
-  } finally {
-    clearTimeout(timer)
   }
 }

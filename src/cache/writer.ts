@@ -2,6 +2,7 @@
  * The Tenant's pen for KV: one put per KV key in flight (KV takes about one write a second for each), the newest
  * value wins, and a put that failed is told to the owner, who makes a job of it. Never reads.
  */
+import { within } from '../concurrency/deadline.ts'
 
 /** Entries vanish by themselves: nothing of a tenant lingers longer than this. */
 const KEPT_SECONDS = 24 * 3_600
@@ -37,7 +38,8 @@ export class CacheWriter {
     try {
       while (entry) {
         slot.next = undefined
-        await inTime(this.#kv.put(key, JSON.stringify(entry), { expirationTtl: KEPT_SECONDS }))
+        const put = this.#kv.put(key, JSON.stringify(entry), { expirationTtl: KEPT_SECONDS })
+        await within(PUT_DEADLINE_MS, put, late)
         entry = slot.next
       }
     } catch {
@@ -48,15 +50,7 @@ export class CacheWriter {
   }
 }
 
-/** A late put may still land, even after a newer one: `confirmedAt` bounds how long anybody believes it. */
-async function inTime(put: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('late')), PUT_DEADLINE_MS)
-  })
-  try {
-    await Promise.race([put, late])
-  } finally {
-    clearTimeout(timer)
-  }
+/** A late put may still land, even after a newer one: `confirmedAt` bounds how long an entry is believed. */
+function late(): never {
+  throw new Error('late')
 }

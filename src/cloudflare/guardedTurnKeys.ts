@@ -16,12 +16,12 @@ const UNASKED = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as
 const LET_ALONE = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
 
 export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
-  const gate = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)
-  const breaker = new CircuitBreaker()
+  const semaphore = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)
+  const circuitBreaker = new CircuitBreaker()
 
   const asked = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
-    if (breaker.refuses(now())) return LET_ALONE
-    const ended = breaker.begin()
+    if (circuitBreaker.refuses(now())) return LET_ALONE
+    const ended = circuitBreaker.begin()
     let failed = true
     try {
       const reply = await call()
@@ -37,7 +37,7 @@ export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
     const until = now() + deadlineMs
     try {
       const left = () => Math.max(until - now(), deadlineMs / 2)
-      return await gate.run(deadlineMs / 2, () => asked(() => call(left())))
+      return await semaphore.run(deadlineMs / 2, () => asked(() => call(left())))
     } catch (error) {
       if (error instanceof BrokerError) return UNASKED
       throw error

@@ -1,6 +1,6 @@
 /**
- * Lets a bounded number of operations through at once, the others wait in a bounded queue, first come first served.
- * A Durable Object has about six connections: without a gate, one kind of call starves the others.
+ * A semaphore with a bounded queue: `width` operations run at once, up to `queueLength` more wait, first come first
+ * served. A Durable Object has about six connections: without a bound, one kind of call starves the others.
  */
 import { BrokerError } from '../errors.ts'
 
@@ -15,7 +15,10 @@ export class Semaphore {
     this.#queueLength = queueLength
   }
 
-  /** Throws `broker_busy` when the queue is full, or when the turn did not come within `waitMs`. */
+  /**
+   * Settles as `operation` does. Throws `broker_busy`, without running it, when the queue is full or when its turn does
+   * not come within `waitMs` milliseconds. The bound is on the wait; the operation itself may take longer.
+   */
   async run<T>(waitMs: number, operation: () => Promise<T>): Promise<T> {
     if (this.#inside < this.#width) this.#inside++
     else await this.#queue(waitMs)
@@ -28,7 +31,7 @@ export class Semaphore {
     }
   }
 
-  /** Resolves with a place that was handed over by the one before. */
+  /** Resolves when an operation that ended has handed its place over. The place is never free in between. */
   async #queue(waitMs: number): Promise<void> {
     if (this.#waiting.length >= this.#queueLength) throw busy()
     let leave: (enter: boolean) => void = () => undefined

@@ -1,5 +1,6 @@
 /** Reads a request's JSON body: bounded in bytes and time, UTF-8, no duplicate names, then its schema. */
 import type * as z from 'zod'
+import { within } from '../concurrency/deadline.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
@@ -32,26 +33,25 @@ export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffe
   if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY_BYTES) throw new BrokerError('too_large')
   const reader = request.body?.getReader()
   if (!reader) return new Uint8Array()
-  const bytes = new Uint8Array(MAX_BODY_BYTES)
-  let length = 0
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), BODY_DEADLINE_MS)
-  })
   try {
-    for (;;) {
-      const part = await Promise.race([reader.read(), late])
-      if (part === 'late') throw malformed('the body did not arrive in time')
-      if (part.done) return bytes.slice(0, length)
-      if (length + part.value.byteLength > MAX_BODY_BYTES) throw new BrokerError('too_large')
-      bytes.set(part.value, length)
-      length += part.value.byteLength
-    }
+    return await within(BODY_DEADLINE_MS, readAll(reader), () => {
+      throw malformed('the body did not arrive in time')
+    })
   } catch (error) {
     void reader.cancel().catch(() => undefined)
     throw error instanceof BrokerError ? error : malformed('the body did not arrive whole')
-  } finally {
-    clearTimeout(timer)
+  }
+}
+
+async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(MAX_BODY_BYTES)
+  let length = 0
+  for (;;) {
+    const part = await reader.read()
+    if (part.done) return bytes.slice(0, length)
+    if (length + part.value.byteLength > MAX_BODY_BYTES) throw new BrokerError('too_large')
+    bytes.set(part.value, length)
+    length += part.value.byteLength
   }
 }
 

@@ -1,6 +1,8 @@
 /**
  * What an isolate remembers between requests: tenants known to exist, refusals for ten seconds, readiness.
- * Bounded, and only ever a shortcut to an answer the objects gave.
+ * Bounded, and only ever a shortcut to an answer the objects gave. A promise in `asking` belongs to the request that
+ * began it and may never settle once that request is cancelled. So the work goes to `waitUntil` too, and each follower
+ * waits with a timer and a fallback of its own: no SingleFlight (concurrency/singleFlight.ts) here.
  */
 import { JwksCache } from '../auth/jwks.ts'
 import { FRESH_MS, type TenantSnapshot } from '../cache/entries.ts'
@@ -8,7 +10,8 @@ import type { ErrorCode } from '../errors.ts'
 
 const REFUSED_MS = 10_000
 const READY_MS = 10_000
-const ASKING_MS = 2_000
+/** A follower waits this long for a look-up it did not begin, then looks up by itself. Newcomers do not join one older than this. */
+export const ASKING_MS = 2_000
 const MAX_ENTRIES = 10_000
 
 export class IsolateCache {
@@ -18,7 +21,7 @@ export class IsolateCache {
   readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
   /** Snapshots for the browser door's CORS answers; each says itself how long it is fresh. */
   readonly snapshots = new Remembered<TenantSnapshot>(FRESH_MS)
-  /** Snapshots that are being asked for, by tenant. What stays without an answer is asked for anew. */
+  /** Snapshots that are being asked for, by tenant. Only http/caller/snapshots.ts waits for them, see above. */
   readonly asking = new Remembered<Promise<TenantSnapshot | undefined>>(ASKING_MS)
   /** Keys of the tenants' identity providers. */
   readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })

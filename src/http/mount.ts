@@ -1,4 +1,5 @@
 /** Mounts a handler under its route of the contract: with it come the guard, the deadline and the log's route name. */
+import { within } from '../concurrency/deadline.ts'
 import { ROUTES, type Route, type RouteName } from '../contract/routes.ts'
 import { BrokerError } from '../errors.ts'
 import { guard } from './caller/guard.ts'
@@ -13,21 +14,13 @@ export function mount(app: App, name: RouteName, handler: Handler): void {
     c.set('route', name)
     const verdict = await guard(c, route)
     const work = await handler(c)
-    return verdict.remembering(() => within(route, work()))
+    // The deadline counts from the last byte of the request. Work that is still running then goes on without its caller.
+    return verdict.remembering(() =>
+      within(route.deadlineMs, work(), () => {
+        throw lateError(route)
+      }),
+    )
   })
-}
-
-/** The deadline counts from the last byte of the request. What is then still running goes on without its caller. */
-async function within(route: Route, work: Promise<Response>): Promise<Response> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(lateError(route)), route.deadlineMs)
-  })
-  try {
-    return await Promise.race([work, deadline])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 const lateError = (route: Route) =>

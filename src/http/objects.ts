@@ -1,6 +1,7 @@
 /** Reaching the Durable Objects from a door: the stubs, and what a call that broke on the way means for the caller. */
 import type { Account } from '../account/account.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
+import { isOverloaded } from '../rpc/overloaded.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 import type { Ctx } from './context.ts'
@@ -33,8 +34,7 @@ async function settle<T>(rpc: Promise<Result<T>>, broken: BrokerError): Promise<
   try {
     result = await rpc
   } catch (error) {
-    // The runtime's own flag for "not even begun".
-    const overloaded = typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
+    const overloaded = isOverloaded(error)
     const exception = error instanceof Error ? error.name : typeof error
     console.error(JSON.stringify({ level: 'error', event: 'object_unreachable', overloaded, exception }))
     throw overloaded ? new BrokerError('broker_busy', { retryAfterSeconds: 1 }) : broken

@@ -10,6 +10,7 @@ import { type Observer, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
 import { KeyedMutex } from '../concurrency/keyedMutex.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
+import { SingleFlight } from '../concurrency/singleFlight.ts'
 import { pairOf } from '../contract/policy/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
@@ -35,6 +36,7 @@ import { ISSUERS } from './lifecycle/tenant.ts'
 import { LiveCounts } from './memory/liveCounts.ts'
 import { RefusalMemory } from './memory/refusalMemory.ts'
 import { IMPORT_JOB, importJob } from './provisioning/import.ts'
+import { CHECK_COOL_DOWN_MS } from './provisioning/lookup.ts'
 import { REMOVE_JOB, RENAME_JOB, RETIRE_JOB, ROTATE_JOB, SETTLE_JOB } from './provisioning/machine/vocabulary.ts'
 import { reconcileJobs } from './provisioning/reconcile.ts'
 import { removalJob } from './provisioning/remove.ts'
@@ -144,17 +146,17 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), now),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
-    serial: new KeyedMutex(),
+    mutex: new KeyedMutex(),
     attempts: new Map(),
     creations: new Set(),
-    checks: new Map(),
+    keyChecks: new SingleFlight({ ms: CHECK_COOL_DOWN_MS, now }),
     mints: {
-      gate: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
-      breaker: new CircuitBreaker(),
+      semaphore: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
+      circuitBreaker: new CircuitBreaker(),
       inFlight: new Set(),
-      shared: new Map(),
+      shared: new SingleFlight(),
     },
-    revokeGate: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
+    revocationSemaphore: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
       memory.live.load(sql, now())
       return memory.live
@@ -195,7 +197,7 @@ async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done'> {
 }
 
 const mirror = (ctx: TenantContext): Promise<'done'> =>
-  ctx.serial.run(ISSUERS, async (): Promise<'done'> => {
+  ctx.mutex.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
     const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }

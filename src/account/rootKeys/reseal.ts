@@ -4,6 +4,7 @@
  */
 
 import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
+import { within } from '../../concurrency/deadline.ts'
 import type { ResealView } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError, type Result } from '../../errors.ts'
@@ -127,17 +128,11 @@ const orderOf = ({ sql }: AccountContext): Order | undefined =>
 const countOf = ({ sql }: AccountContext, where: string, ...bindings: string[]): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM reseals WHERE ${where}`, ...bindings).one().n
 
-/** `undefined`: it broke, or did not come in time. A batch done twice moves nothing twice. */
+/** `undefined`: the call broke, or was not answered in time. A batch done twice moves nothing twice. */
 async function inTime(asked: Promise<Result<ResealReport>>): Promise<Result<ResealReport> | undefined> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), BATCH_DEADLINE_MS)
-  })
   try {
-    return await Promise.race([asked, late])
+    return await within(BATCH_DEADLINE_MS, asked, () => undefined)
   } catch {
     return
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -1,6 +1,7 @@
 /** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
 
 import type { ListedKey } from '../../cloudflare/turnKeys.ts'
+import { SingleFlight } from '../../concurrency/singleFlight.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
 import { spend } from '../budget/budget.ts'
 import { countKeys } from '../budget/upstreamLimits.ts'
@@ -48,7 +49,7 @@ export interface Listed {
 /** Upstream's keys, asked at most once in 30 s however many want to know. */
 export class UpstreamList {
   #known: Listed | undefined
-  #asking: Promise<Listed> | undefined
+  readonly #asking = new SingleFlight<Listed>()
 
   /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
   async marked(ctx: AccountContext, marker: string, since: number): Promise<string[]> {
@@ -60,17 +61,10 @@ export class UpstreamList {
   async all(ctx: AccountContext, since = 0): Promise<Listed> {
     const known = this.#known
     if (known && known.askedAt > Math.max(since, ctx.now() - LIST_REMEMBERED_MS)) return known
-    return this.#ask(ctx)
+    return this.#asking.share('', () => this.#ask(ctx))
   }
 
-  #ask(ctx: AccountContext): Promise<Listed> {
-    this.#asking ??= this.#askNow(ctx).finally(() => {
-      this.#asking = undefined
-    })
-    return this.#asking
-  }
-
-  async #askNow(ctx: AccountContext): Promise<Listed> {
+  async #ask(ctx: AccountContext): Promise<Listed> {
     const askedAt = ctx.now()
     const refused = ctx.transact(() => spend(ctx.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
     if (refused) {

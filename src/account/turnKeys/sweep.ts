@@ -6,6 +6,7 @@
 
 import { actorOf } from '../../auth/caller.ts'
 import type { ListedKey as UpstreamKey } from '../../cloudflare/turnKeys.ts'
+import { within } from '../../concurrency/deadline.ts'
 import type { FindingClass, SweepView } from '../../contract/resources/account.ts'
 import type { Result } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -168,18 +169,12 @@ async function askTenant(
   tenant: string,
   examination: ReconcileOrder,
 ): Promise<Result<Reconciliation> | undefined> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), TENANT_DEADLINE_MS)
-  })
   try {
     const object = ctx.tenant(tenant)
-    return await Promise.race([object.examineKeys(examination), late])
+    return await within(TENANT_DEADLINE_MS, object.examineKeys(examination), () => undefined)
   } catch (error) {
     log.failure('tenant_unreachable', { tenant, operation: 'sweep' }, error)
     return
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,12 +1,15 @@
 /** The tenant's snapshot as the browser door needs it: from this isolate, from KV, or from the Tenant itself. */
 import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../../cache/entries.ts'
+import { within } from '../../concurrency/deadline.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
+import { ASKING_MS } from '../isolateCache.ts'
 import { call, tenantExists, tenantObject } from '../objects.ts'
 
 /**
- * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: one
- * question for each at a time, whoever waits for it. An absence is not remembered (the tenant may be created the next
+ * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: parallel
+ * requests for one tenant share one look-up. A follower waits 2 s for it, then looks up by itself, because the request
+ * that began it may have been cancelled. An absence is not remembered (the tenant may be created the next
  * moment), and absences are not counted: once no more were allowed, the answer would tell which tenants there are.
  */
 export function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
@@ -14,10 +17,15 @@ export function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot |
   const remembered = snapshots.get(tenant)
   if (remembered && isFresh(remembered, Date.now())) return Promise.resolve(remembered)
   const running = asking.get(tenant)
-  if (running) return running
+  return running ? within(ASKING_MS, running, () => sharedLookUp(c, tenant)) : sharedLookUp(c, tenant)
+}
+
+/** Begins a look-up that later requests may join. */
+function sharedLookUp(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const { asking } = c.get('edge')
   const work = lookUp(c, tenant).finally(() => asking.forget(tenant, work))
   asking.set(tenant, work)
-  // Others may wait for it when its own caller hangs up.
+  // Keeps the look-up alive for its followers when its own caller hangs up.
   c.executionCtx.waitUntil(work.catch(() => undefined))
   return work
 }

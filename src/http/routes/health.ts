@@ -1,4 +1,5 @@
 /** Is it up, can it work. Says yes or no, and why to nobody. */
+import { within } from '../../concurrency/deadline.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import { parseConfig } from '../../env.ts'
 import type { App, Ctx } from '../context.ts'
@@ -30,10 +31,9 @@ async function isReady(c: Ctx): Promise<boolean> {
 
 /** The Account answers, and every root key that something needs is configured. */
 async function allIsReadable(c: Ctx, { ids }: RootKeys): Promise<boolean> {
-  const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), READY_DEADLINE_MS))
   const asked = call(accountObject(c).neededRootKeys()).then(
     (needed) => needed.every((id) => ids.includes(id)),
     () => false,
   )
-  return Promise.race([asked, late])
+  return within(READY_DEADLINE_MS, asked, () => false)
 }

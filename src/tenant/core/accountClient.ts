@@ -2,7 +2,9 @@
  * The Account as the Tenant calls it: every call has a deadline, and one that breaks or is late is a typed failure like
  * any other. So a broken Account is never an `internal` here, and never holds an alarm with all its jobs.
  */
+import { within } from '../../concurrency/deadline.ts'
 import type { Failure, Result } from '../../errors.ts'
+import { isOverloaded } from '../../rpc/overloaded.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
 import * as log from '../../storage/log.ts'
 
@@ -40,18 +42,10 @@ export function accountCalls(stub: () => AccountPort): AccountPort {
 }
 
 async function settled<T>(name: Name, call: () => Promise<Result<T>>): Promise<Result<T>> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<Result<T>>((resolve) => {
-    timer = setTimeout(() => resolve({ ok: false, failure: LATE }), DEADLINES_MS[name])
-  })
   try {
-    return await Promise.race([call(), late])
+    return await within(DEADLINES_MS[name], call(), () => ({ ok: false, failure: LATE }))
   } catch (error) {
     log.failure('account_unreachable', { operation: name }, error)
-    // The runtime's own flag for "not even begun".
-    const overloaded = typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
-    return { ok: false, failure: overloaded ? LATE : { code: 'storage_failed' } }
-  } finally {
-    clearTimeout(timer)
+    return { ok: false, failure: isOverloaded(error) ? LATE : { code: 'storage_failed' } }
   }
 }

@@ -5,6 +5,7 @@ import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
 import type { CircuitBreaker } from '../../concurrency/circuitBreaker.ts'
 import type { KeyedMutex } from '../../concurrency/keyedMutex.ts'
 import type { Semaphore } from '../../concurrency/semaphore.ts'
+import type { SingleFlight } from '../../concurrency/singleFlight.ts'
 import type { Config } from '../../env.ts'
 import type { Issued } from '../../rpc/issuing.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
@@ -26,22 +27,22 @@ export interface TenantContext {
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
-  readonly serial: KeyedMutex
+  readonly mutex: KeyedMutex
   /** Requests that a client may repeat by itself, by request id, while they run. */
   readonly attempts: Map<string, Promise<unknown>>
   /** Intents that a request in this object is carrying out. One of another object's has only its job. */
   readonly creations: Set<string>
   /** Look-ups of one key share one question upstream. */
-  readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
+  readonly keyChecks: SingleFlight<void>
   readonly mints: {
-    readonly gate: Semaphore
+    readonly semaphore: Semaphore
     /** Of the host that mints. */
-    readonly breaker: CircuitBreaker
+    readonly circuitBreaker: CircuitBreaker
     readonly inFlight: Set<MintInFlight>
     /** Mints that parallel calls of one subject wait for together. */
-    readonly shared: Map<string, Promise<Issued>>
+    readonly shared: SingleFlight<Issued>
   }
-  readonly revokeGate: Semaphore
+  readonly revocationSemaphore: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
   readonly refusals: RefusalMemory

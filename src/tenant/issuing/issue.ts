@@ -72,7 +72,7 @@ async function sharedMint(
   ttl: number,
 ): Promise<Issued> {
   const share = JSON.stringify([request.subject, eligibility.key.uid, request.origin, ttl])
-  const underWay = ctx.mints.shared.get(share)
+  const underWay = ctx.mints.shared.underWay(share)
   if (underWay !== undefined) {
     const id = await underWay.then(
       (minted) => minted.id,
@@ -88,13 +88,7 @@ async function sharedMint(
     const again = now.policy.reuse ? sharedMint : mint
     return again(ctx, request, now, grantedTtlSeconds(now, request))
   }
-  const work = mint(ctx, request, eligibility, ttl)
-  ctx.mints.shared.set(share, work)
-  try {
-    return await work
-  } finally {
-    ctx.mints.shared.delete(share)
-  }
+  return ctx.mints.shared.lead(share, () => mint(ctx, request, eligibility, ttl))
 }
 
 /** A no to one caller, who may have come with another token than the next: not a failure of the mint itself. */

@@ -1,7 +1,8 @@
-/** Asking upstream for a credential: through the gate, again while it makes sense, within one deadline. Stores nothing. */
+/** Asking upstream for a credential: through the semaphore, again while it makes sense, within one deadline. Stores nothing. */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
+import { pause } from '../../concurrency/deadline.ts'
 import { BrokerError, errorOf } from '../../errors.ts'
 import type { TenantContext } from '../core/context.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
@@ -18,7 +19,7 @@ const KEY_REFUSED = [401, 403, 404]
 
 /** What asking for a credential needs of the Tenant. */
 type Minting = Pick<TenantContext, 'now' | 'credentials'> & {
-  readonly mints: Pick<TenantContext['mints'], 'gate' | 'breaker'>
+  readonly mints: Pick<TenantContext['mints'], 'semaphore' | 'circuitBreaker'>
 }
 
 /** Upstream does not take this key's secret: perhaps it has no such key any more. */
@@ -51,11 +52,11 @@ export async function mintUpstream(
     if (reply?.kind === 'ok') return { minted: reply.value, begunAt }
     if (reply === undefined || flight.replaced) return
     if (reply.kind === 'refused' && KEY_REFUSED.includes(reply.status)) throw new KeyRefused(key.uid)
-    const pause = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
-    if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pause >= until) throw errorOf(failureOf(reply))
-    await new Promise((resolve) => setTimeout(resolve, pause))
+    const pauseMs = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
+    if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pauseMs >= until) throw errorOf(failureOf(reply))
+    await pause(pauseMs)
     // Enough have failed meanwhile: this mint fails with what it was told itself.
-    if (ctx.mints.breaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
+    if (ctx.mints.circuitBreaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
   }
 }
 
@@ -65,12 +66,12 @@ function attempt(
   key: OpenedKey,
   { ttl, customIdentifier, until, flight }: MintInput,
 ): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
-  const { gate, breaker } = ctx.mints
-  return gate.run(until - ctx.now(), async () => {
+  const { semaphore, circuitBreaker } = ctx.mints
+  return semaphore.run(until - ctx.now(), async () => {
     const begunAt = ctx.now()
     if (flight.replaced) return { reply: undefined, begunAt }
     refuseWhileOpen(ctx)
-    const ended = breaker.begin()
+    const ended = circuitBreaker.begin()
     let failed = true
     try {
       const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
@@ -85,7 +86,7 @@ function attempt(
 
 /** Nobody waits for a host that is gone: what helps in an outage helps at once. */
 function refuseWhileOpen({ mints, now }: Minting): void {
-  if (mints.breaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
+  if (mints.circuitBreaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
 }
 
 /** A fault that may be over in a moment: not a refusal, and not an answer that was understood to be wrong. */

@@ -3,6 +3,7 @@
  * credential has expired. Cloudflare has no list and no bulk revocation: the ledger is the only record there is.
  */
 import { failureOf } from '../../cloudflare/failures.ts'
+import { pause } from '../../concurrency/deadline.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
@@ -15,7 +16,7 @@ import { countUsage } from './usage.ts'
 
 const REVOKE_JOB = 'revoke-credentials'
 const REVOKE_DEADLINE_MS = 4_000
-/** How long a call waits for its turn at the gate. */
+/** How long a call waits for its turn at the semaphore. */
 const TURN_MS = 8_000
 const PER_RUN = 50
 const RUN_MS = 15_000
@@ -103,7 +104,7 @@ const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
 /** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */
 export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {
   while (inFlightOfKey(ctx, uid) > 0 && ctx.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, LANDING_LOOK_MS))
+    await pause(LANDING_LOOK_MS)
   }
   const rows = ctx.sql
     .exec<CredentialRow>(
@@ -171,8 +172,8 @@ async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOut
   if (left === 0) return 'done'
   // What is left was minted with keys that are gone, and their secrets with them: it ends by itself.
   if (rows.length === 0) return { againAt: last }
-  const pause = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
-  return { againAt: now + pause }
+  const pauseMs = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
+  return { againAt: now + pauseMs }
 }
 
 /** What expired before upstream could be told is over too; its row goes when the ledger is pruned. */
@@ -196,7 +197,7 @@ export const revokingJobs = (ctx: TenantContext) => ({ [REVOKE_JOB]: (job: Job) 
 export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, username: string): Promise<void> {
   for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
     if (!(await askUpstream(ctx, key, username))) return
-    await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
+    await pause(250 * 2 ** attempt)
   }
 }
 
@@ -227,7 +228,7 @@ export function settleTargets(ctx: Pick<TenantContext, 'sql'>, credential: numbe
 
 async function askUpstream(ctx: TenantContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
   try {
-    return await ctx.revokeGate.run(TURN_MS, async () => {
+    return await ctx.revocationSemaphore.run(TURN_MS, async () => {
       const reply = await ctx.credentials.revoke(key, username, REVOKE_DEADLINE_MS)
       if (reply.kind === 'ok') return
       return { why: reply.kind === 'refused' ? 'refused' : 'for-now', failure: failureOf(reply) }

@@ -64,7 +64,7 @@ export async function patchTenant(ctx: TenantContext, call: TenantPatchCall): Pr
   if (wanted.length === 0) applyPatch(ctx, call)
   else {
     // Between a claim and its commit no report may tell the Account that the tenant does not have the issuer.
-    await ctx.serial.run(ISSUERS, async () => {
+    await ctx.mutex.run(ISSUERS, async () => {
       await claimIssuers(ctx, wanted)
       applyPatch(ctx, call)
     })

@@ -40,7 +40,7 @@ export async function importTurnKey(ctx: TenantContext, call: TurnKeyImportCall)
   const earlier = ctx.transact(() => replayable(ctx, call) ?? begin(ctx, call))
   if (earlier?.answer) return JSON.parse(earlier.answer) as TurnKeyView // stored by `store`
   if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
-  return ctx.serial.run(uid, async () => {
+  return ctx.mutex.run(uid, async () => {
     try {
       const known = await claimed(ctx, call)
       const proof = await proven(ctx, call, until)
@@ -146,7 +146,7 @@ async function store(
 }
 
 export const importJob = (ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> =>
-  ctx.serial.run(uid, async () => ((await undo(ctx, uid)) ? 'done' : 'retry'))
+  ctx.mutex.run(uid, async () => ((await undo(ctx, uid)) ? 'done' : 'retry'))
 
 /** Frees what an import that came to nothing had claimed. Whether it could; if not, its job does. */
 async function undo(ctx: TenantContext, uid: string): Promise<boolean> {

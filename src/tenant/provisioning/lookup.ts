@@ -13,7 +13,7 @@ import { said, transition } from './apply.ts'
 
 const CHECKED_FOR_MS = 3_600_000
 /** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
-const CHECK_COOL_DOWN_MS = 60_000
+export const CHECK_COOL_DOWN_MS = 60_000
 const CHECK_DEADLINE_MS = 4_000
 
 export function listTurnKeys(ctx: TenantContext, call: Call): TurnKeyView[] {
@@ -39,13 +39,9 @@ export async function lookUpTurnKey(ctx: TenantContext, call: Call & { readonly 
 const isDue = (ctx: TenantContext, checkedAt: number | null): boolean =>
   checkedAt === null || ctx.now() - checkedAt > CHECKED_FOR_MS
 
-/** However many ask, upstream is asked once, and after an answer that said nothing not again for a minute. */
+/** Upstream is asked once for all who ask within a minute. A clear answer ends the minute early. */
 export function sharedCheck(ctx: TenantContext, uid: string): Promise<void> {
-  const known = ctx.checks.get(uid)
-  if (known && ctx.now() - known.begunAt < CHECK_COOL_DOWN_MS) return known.done
-  const done = check(ctx, uid)
-  ctx.checks.set(uid, { begunAt: ctx.now(), done })
-  return done
+  return ctx.keyChecks.share(uid, () => check(ctx, uid))
 }
 
 /** Asks upstream once. What it does not clearly say changes nothing. */
@@ -57,6 +53,6 @@ export async function check(ctx: TenantContext, uid: string, purpose: Spending['
   if (!granted.ok) return
   const reply = await ctx.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
-  ctx.checks.delete(uid)
+  ctx.keyChecks.forget(uid)
   transition(ctx, visibleKey(ctx, uid), { kind: 'checked', reply: said(reply) })
 }

@@ -1,9 +1,10 @@
 /**
  * Proving a TURN key's secret: a credential of one minute is minted with it and taken back at once. Nobody is ever told
- * it. Not through the mints' gate: a new key must not wait for mints that hang on the one it replaces.
+ * it. Not through the mints' semaphore: a new key must not wait for mints that hang on the one it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
+import { pause } from '../../concurrency/deadline.ts'
 import { newId } from '../../crypto/ids.ts'
 import type { TenantContext } from '../core/context.ts'
 import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
@@ -34,9 +35,9 @@ export async function askForProof(
     const input = { ttl: PROOF_TTL_SECONDS, customIdentifier: undefined }
     const reply = await ctx.credentials.mint(key, input, deadlineMs)
     if (reply.kind === 'ok') return { kind: 'ok', value: { minted: reply.value, begunAt } }
-    const pause = FIRST_PAUSE_MS * 2 ** (attempt - 1)
-    if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || ctx.now() + pause >= until) return reply
-    await new Promise((resolve) => setTimeout(resolve, pause))
+    const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1)
+    if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || ctx.now() + pauseMs >= until) return reply
+    await pause(pauseMs)
   }
 }
 

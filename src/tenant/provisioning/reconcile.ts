@@ -97,7 +97,7 @@ export const reconcileJobs = (ctx: TenantContext): JobHandlers => ({ [UNDO_JOB]:
 /** Deletes an orphan, if it still is one. */
 function undo(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
   const listed = listedOf(key)
-  return ctx.serial.run(listed.uid, async () => {
+  return ctx.mutex.run(listed.uid, async () => {
     if (judge(ctx, listed) !== 'orphan') return 'done'
     const { id: tenant, policy } = tenantRecord(ctx)
     unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))

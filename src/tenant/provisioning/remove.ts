@@ -50,7 +50,7 @@ export async function removalJob(ctx: TenantContext, { key: uid }: Job): Promise
 
 /** Upstream, then the secret. `undefined` when the key is gone on both sides. */
 function carryOn(ctx: TenantContext, uid: string, purpose: Spending['purpose']): Promise<Failure | undefined> {
-  return ctx.serial.run(uid, async () => {
+  return ctx.mutex.run(uid, async () => {
     const row = keyByUid(ctx.sql, uid)
     if (row?.state !== 'deleting') return
     // Revoking needs the key: what was minted with it is taken back first, here or by its own job.

@@ -40,7 +40,7 @@ export async function renamingJob(ctx: TenantContext, { key: uid }: Job): Promis
 
 /** Tells upstream the pending name, if there still is one. */
 function carryOn(ctx: TenantContext, uid: string, purpose: 'tenant' | 'recovery'): Promise<Failure | undefined> {
-  return ctx.serial.run(uid, async () => {
+  return ctx.mutex.run(uid, async () => {
     const row = keyByUid(ctx.sql, uid)
     if (!row || row.pending_name === null || !isVisible(row.state)) return
     const { id: tenant, policy } = tenantRecord(ctx)

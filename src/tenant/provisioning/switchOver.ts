@@ -36,7 +36,7 @@ interface CarryingOn {
 
 /** `undefined` when the new key stands in the old one's place, or somebody else has ended it. */
 export function carryOnRotation(ctx: TenantContext, { intent, until, by }: CarryingOn): Promise<Failure | undefined> {
-  return ctx.serial.run(intent, async () => {
+  return ctx.mutex.run(intent, async () => {
     const row = keyByIntent(ctx.sql, intent)
     if (!isToBeProven(row)) return
     const reply = mayBeReplaced(oldOf(ctx, row)) ? await prove(ctx, row, until) : NOT_ASKED

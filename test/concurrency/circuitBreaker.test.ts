@@ -1,4 +1,4 @@
-/** The breaker of the host that mints, and how a mint is asked again: by a seeded chance and a clock moved by hand. */
+/** The circuit breaker of the host that mints, and how a mint is asked again: by a seeded chance and a clock moved by hand. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Reply } from '../../src/cloudflare/reply.ts'
@@ -68,7 +68,7 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
   const asked: number[] = []
   const parts = {
     now: () => Date.now(),
-    mints: { gate: new Semaphore(4, 256), breaker: new CircuitBreaker() },
+    mints: { semaphore: new Semaphore(4, 256), circuitBreaker: new CircuitBreaker() },
     credentials: {
       mint: (_key: unknown, _input: unknown, deadlineMs: number) => {
         asked.push(Date.now())
@@ -87,7 +87,7 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
       () => 'minted',
       (error: unknown) => (error instanceof BrokerError ? error.failure.code : String(error)),
     )
-  return { asked, mint, breaker: parts.mints.breaker }
+  return { asked, mint }
 }
 
 const later = (ms: number, reply: Reply<typeof MINTED>) =>
