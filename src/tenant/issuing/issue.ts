@@ -72,7 +72,7 @@ async function sharedMint(
   ttl: number,
 ): Promise<Issued> {
   const share = JSON.stringify([request.subject, eligibility.key.uid, request.origin, ttl])
-  const underWay = ctx.mints.shared.underWay(share)
+  const underWay = ctx.memory.sharedMints.underWay(share)
   if (underWay !== undefined) {
     const id = await underWay.then(
       (minted) => minted.id,
@@ -88,7 +88,7 @@ async function sharedMint(
     const again = now.policy.reuse ? sharedMint : mint
     return again(ctx, request, now, grantedTtlSeconds(now, request))
   }
-  return ctx.mints.shared.lead(share, () => mint(ctx, request, eligibility, ttl))
+  return ctx.memory.sharedMints.lead(share, () => mint(ctx, request, eligibility, ttl))
 }
 
 /** A no to one caller, who may have come with another token than the next: not a failure of the mint itself. */
@@ -118,13 +118,13 @@ async function mintOnce(ctx: TenantContext, request: IssueRequest, it: PendingMi
   const { eligibility, ttl, subjectId, until } = it
   const keyUid = eligibility.key.uid
   const flight: MintInFlight = { subject: request.subject, subjectId, keyUid, revoked: false, replaced: false }
-  ctx.mints.inFlight.add(flight)
+  ctx.memory.mintsInFlight.add(flight)
   try {
     const key = await openKey(ctx, eligibility.key)
     const asked = await mintUpstream(ctx, key, { ttl, customIdentifier: subjectId ?? undefined, until, flight })
     return asked && (await store(ctx, request, { ...it, ...asked, flight, key }))
   } finally {
-    ctx.mints.inFlight.delete(flight)
+    ctx.memory.mintsInFlight.delete(flight)
   }
 }
 

@@ -41,7 +41,7 @@ const isDue = (ctx: TenantContext, checkedAt: number | null): boolean =>
 
 /** Upstream is asked once for all who ask within a minute. A clear answer ends the minute early. */
 export function sharedCheck(ctx: TenantContext, uid: string): Promise<void> {
-  return ctx.keyChecks.share(uid, () => check(ctx, uid))
+  return ctx.memory.keyChecks.share(uid, () => check(ctx, uid))
 }
 
 /** Asks upstream once. What it does not clearly say changes nothing. */
@@ -53,6 +53,6 @@ export async function check(ctx: TenantContext, uid: string, purpose: Spending['
   if (!granted.ok) return
   const reply = await ctx.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
-  ctx.keyChecks.forget(uid)
+  ctx.memory.keyChecks.forget(uid)
   transition(ctx, visibleKey(ctx, uid), { kind: 'checked', reply: said(reply) })
 }
