@@ -47,3 +47,31 @@ export function audit(sql: SqlStorage, at: number, event: AuditEvent): void {
     event.digest ?? null,
   )
 }
+
+/** The `seq` of the row that `audit` wrote last in this transaction. */
+export const lastAuditSeq = (sql: SqlStorage): number =>
+  sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
+
+/** How many equal events a row stands for. */
+export function setAuditCount(sql: SqlStorage, seq: number, count: number): void {
+  sql.exec('UPDATE audit_events SET count = ? WHERE seq = ?', count, seq)
+}
+
+/**
+ * Deletes the oldest rows, `atMost` of them: those from before a time (milliseconds since 1970), and those beyond a number of
+ * rows. Answers how many were deleted.
+ */
+export function pruneAuditTrail(
+  sql: SqlStorage,
+  { before, keptRows, atMost }: { readonly before: number; readonly keptRows: number; readonly atMost: number },
+): number {
+  const { newest } = sql.exec<{ newest: number | null }>('SELECT max(seq) AS newest FROM audit_events').one()
+  // Sequence and time grow together: the oldest rows are the first ones.
+  const oldest = sql
+    .exec<{ seq: number; at: number }>('SELECT seq, at FROM audit_events ORDER BY seq LIMIT ?', atMost)
+    .toArray()
+  const past = oldest.filter(({ seq, at }) => at < before || seq <= (newest ?? 0) - keptRows)
+  const last = past.at(-1)
+  if (last) sql.exec('DELETE FROM audit_events WHERE seq <= ?', last.seq)
+  return past.length
+}

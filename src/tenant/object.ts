@@ -25,7 +25,7 @@ import { accountCalls } from './core/accountClient.ts'
 import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
 import type { TenantContext } from './core/context.ts'
 import { rootKeysInUse } from './core/rootKeyUse.ts'
-import { tenantRecord } from './core/tenantRow.ts'
+import { skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
 import { refusalJobs } from './issuing/refusalAudit.ts'
 import { pruningJobs } from './ledger/pruning.ts'
 import { revokingJobs } from './ledger/revocation.ts'
@@ -140,7 +140,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     config: parsed.config,
     jobs,
     idempotency: new Idempotency(sql, now),
-    account: () => account,
+    account,
     turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), now),
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
@@ -180,8 +180,7 @@ function reporting(state: DurableObjectState, account: AccountPort): Observer {
 
 /** A put that failed is done again with what is true now. */
 async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done'> {
-  const { id } = tenantRecord(ctx)
-  if (key === snapshotKey(id)) await publishSnapshot(ctx)
+  if (key === snapshotKey(tenantId(ctx))) await publishSnapshot(ctx)
   else await publishKey(ctx, key.slice(key.lastIndexOf(':') + 1))
   return 'done'
 }
@@ -191,7 +190,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
     const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }
-    const known = unwrap(await ctx.account().mirrorTenant(report))
+    const known = unwrap(await ctx.account.mirrorTenant(report))
     if (known > tenantRecord(ctx).version) await catchUp(ctx, known)
     return 'done'
   })
@@ -199,7 +198,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
 /** The Account knows a later version than there is: this object was set back in time, and nobody would hear of it. */
 async function catchUp(ctx: TenantContext, known: number): Promise<void> {
   ctx.transact(() => {
-    ctx.sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', known + 1)
+    skipToVersion(ctx, known + 1)
     ctx.jobs.put(MIRROR_JOB, '', ctx.now())
   })
   await publishSnapshot(ctx)

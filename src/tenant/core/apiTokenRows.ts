@@ -1,4 +1,7 @@
-/** The rows of API tokens. Only digests are kept; which of them opens a token, and until when, is decided here. */
+/**
+ * The table `api_tokens`, which only this file writes. Digests are stored, never a token; which digest opens a token, and
+ * until when, is decided here.
+ */
 import type { TenantSnapshot } from '../../cache/entries.ts'
 import type { ApiTokenView } from '../../contract/resources/apiTokens.ts'
 import { Scope } from '../../contract/scopes.ts'
@@ -23,6 +26,55 @@ export const countApiTokens = (sql: SqlStorage): number =>
 
 export const deleteAllApiTokens = (sql: SqlStorage): void => {
   sql.exec('DELETE FROM api_tokens')
+}
+
+/** Newest first; one more than `limit`, so that the caller sees whether there is a next page. */
+export const apiTokensBefore = (sql: SqlStorage, before: number | null, limit: number): ApiTokenRow[] =>
+  sql
+    .exec<ApiTokenRow>(
+      'SELECT * FROM api_tokens WHERE seq < ? ORDER BY seq DESC LIMIT ?',
+      before ?? Number.MAX_SAFE_INTEGER,
+      limit + 1,
+    )
+    .toArray()
+
+export function insertApiToken(
+  sql: SqlStorage,
+  token: Pick<ApiTokenRow, 'id' | 'name' | 'digest' | 'expires_at' | 'created_at'> & { readonly scopes: Scope[] },
+): void {
+  sql.exec(
+    'INSERT INTO api_tokens (id, name, scopes, digest, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?)',
+    token.id,
+    token.name,
+    JSON.stringify(token.scopes),
+    token.digest,
+    token.expires_at,
+    token.created_at,
+  )
+}
+
+/** A roll: the new digest opens the token from now on, the previous one until `previousUntil` (`null`: no longer). */
+export function replaceDigest(
+  sql: SqlStorage,
+  row: ApiTokenRow,
+  {
+    digest,
+    previousUntil,
+    now,
+  }: { readonly digest: string; readonly previousUntil: number | null; readonly now: number },
+): void {
+  sql.exec(
+    'UPDATE api_tokens SET digest = ?, previous_digest = ?, previous_until = ?, rolled_at = ? WHERE id = ?',
+    digest,
+    previousUntil === null ? null : row.digest,
+    previousUntil,
+    now,
+    row.id,
+  )
+}
+
+export function deleteApiTokenRow(sql: SqlStorage, id: string): void {
+  sql.exec('DELETE FROM api_tokens WHERE id = ?', id)
 }
 
 /** What the edge may know of the tokens. */

@@ -1,11 +1,11 @@
-/** The Tenant's last word on a caller: what a token is worth now, whatever the edge believed. */
+/** What a caller's token allows now, read from the Tenant's own rows. The edge may have believed older ones. */
 import { actorOf, type Caller } from '../../auth/caller.ts'
 import { SCOPES, type Scope } from '../../contract/scopes.ts'
 import { sameDigest } from '../../crypto/digest.ts'
 import { BrokerError } from '../../errors.ts'
 import { digestsOf, findApiToken, scopesOf } from './apiTokenRows.ts'
 import type { TenantContext } from './context.ts'
-import { tenantRecord } from './tenantRow.ts'
+import { tenantId } from './tenantRow.ts'
 
 export interface Authority {
   /** For the audit trail. */
@@ -14,7 +14,7 @@ export interface Authority {
   readonly reveals: boolean
 }
 
-/** The Tenant's last word on a caller. Throws `invalid_token` or `insufficient_scope`. */
+/** Throws `invalid_token` or `insufficient_scope`. */
 export function authorize(ctx: Pick<TenantContext, 'sql' | 'now'>, caller: Caller, scope: Scope): Authority {
   const granted = grantedScopes(ctx, caller)
   if (!granted) throw new BrokerError('invalid_token')
@@ -28,7 +28,7 @@ const OPERATOR_SCOPES: readonly Scope[] = SCOPES.filter((scope) => scope !== 'tu
 function grantedScopes(ctx: Pick<TenantContext, 'sql' | 'now'>, caller: Caller): readonly Scope[] | undefined {
   if (caller.kind === 'operator') return OPERATOR_SCOPES
   const row = findApiToken(ctx.sql, caller.id)
-  if (!row || caller.tenant !== tenantRecord(ctx).id) return
+  if (!row || caller.tenant !== tenantId(ctx)) return
   const now = ctx.now()
   if (row.expires_at !== null && row.expires_at <= now) return
   return digestsOf(row, now).some(({ digest }) => sameDigest(digest, caller.digest)) ? scopesOf(row) : undefined

@@ -1,11 +1,11 @@
-/** What follows every change of a tenant: version, epoch, audit, the edge's snapshot and the Account's mirror. */
+/** What follows every change of a tenant: version, epoch, audit, the edge's snapshot and the report to the Account. */
 import { actorOf } from '../../auth/caller.ts'
 import { FORMAT, snapshotKey, type TenantSnapshot } from '../../cache/entries.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { snapshotTokens } from './apiTokenRows.ts'
 import type { TenantContext } from './context.ts'
-import { tenantRecord } from './tenantRow.ts'
+import { raiseVersion, tenantId, tenantRecord } from './tenantRow.ts'
 
 export const MIRROR_JOB = 'mirror'
 /** A put that KV refused; the job's key is the KV key. */
@@ -13,21 +13,19 @@ export const CACHE_JOB = 'cache'
 const MIRROR_AFTER_MS = 500
 
 /**
- * Inside a transaction that changed what others know of the tenant: version and epoch go up, the change is audited
- * and the Account told. Raising the epoch also where nothing was taken away is harmless: a mint re-reads its grounds.
+ * Inside a transaction that changed what others know of the tenant: raises version and epoch, audits the change, and
+ * orders the report to the Account. A needless rise of the epoch is harmless: a mint checks its eligibility once more.
  */
 export function recordChange(ctx: TenantContext, call: Call | undefined, action: string, target?: string): void {
-  ctx.sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', ctx.now())
+  raiseVersion(ctx, ctx.now())
   const actor = call ? actorOf(call.caller) : 'broker'
   audit(ctx.sql, ctx.now(), { actor, action, target, outcome: 'done', requestId: call?.requestId })
   ctx.jobs.put(MIRROR_JOB, '', ctx.now() + MIRROR_AFTER_MS)
 }
 
-/** After such a transaction: the edge's snapshot is rewritten before the caller is answered; the Account hears of it by job. */
-export const publishSnapshot = (ctx: TenantContext): Promise<void> => {
-  const { id } = tenantRecord(ctx)
-  return ctx.cache.put(snapshotKey(id), snapshot(ctx))
-}
+/** After such a transaction: writes the edge's snapshot to KV before the caller is answered. */
+export const publishSnapshot = (ctx: TenantContext): Promise<void> =>
+  ctx.cache.put(snapshotKey(tenantId(ctx)), snapshot(ctx))
 
 export function snapshot(ctx: TenantContext): TenantSnapshot {
   const { id, version, status, policy } = tenantRecord(ctx)

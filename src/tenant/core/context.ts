@@ -19,7 +19,7 @@ export interface TenantContext {
   readonly config: Config
   readonly jobs: Jobs
   readonly idempotency: Idempotency
-  readonly account: () => AccountPort
+  readonly account: AccountPort
   readonly turnKeys: TurnKeysApi
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter

@@ -1,6 +1,7 @@
 /**
- * Which root keys this tenant's secrets need. A key is noted in the transaction that first stores something it sealed and
- * told to the Account by the job `mirror`; it is forgotten when a reseal has found that nothing needs it any more.
+ * The table `sealed_with`: which root keys this tenant's secrets need. Only this file writes it. A root key is noted in
+ * the transaction that first stores something it sealed, and the job `mirror` reports it to the Account. It is forgotten
+ * when a reseal has found that no secret needs it.
  */
 import { rootKeyOf } from '../../crypto/seal.ts'
 import { MIRROR_JOB } from './changes.ts'
@@ -8,7 +9,7 @@ import type { TenantContext } from './context.ts'
 
 const TOLD_AFTER_MS = 500
 
-/** Inside the transaction that stores a sealed text. Costs a mint nothing: what was noted once is remembered. */
+/** Inside the transaction that stores a sealed text. Costs a mint no row: a root key that was noted is remembered. */
 export function noteRootKey(ctx: TenantContext, sealed: string | null): void {
   const rootKey = sealed === null ? undefined : rootKeyOf(sealed)
   const { sealedWith } = ctx.memory
@@ -20,6 +21,22 @@ export function noteRootKey(ctx: TenantContext, sealed: string | null): void {
   )
   if (isNew.toArray().length > 0) ctx.jobs.put(MIRROR_JOB, '', ctx.now() + TOLD_AFTER_MS)
   sealedWith.add(rootKey)
+}
+
+/** A secret that could not be moved still needs this root key; `reseal`: the number of the order that found it. */
+export function keepRootKey(ctx: Pick<TenantContext, 'sql' | 'now'>, rootKey: string, reseal: number): void {
+  ctx.sql.exec(
+    'INSERT INTO sealed_with (root_key, since, kept_by) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET kept_by = excluded.kept_by',
+    rootKey,
+    ctx.now(),
+    reseal,
+  )
+}
+
+/** At the end of a reseal: every root key but `current` and those that the order itself kept. */
+export function forgetRootKeys(ctx: Pick<TenantContext, 'sql' | 'memory'>, current: string, reseal: number): void {
+  ctx.sql.exec('DELETE FROM sealed_with WHERE root_key <> ? AND kept_by IS NOT ?', current, reseal)
+  ctx.memory.sealedWith.clear()
 }
 
 export const rootKeysInUse = (ctx: Pick<TenantContext, 'sql'>): string[] =>

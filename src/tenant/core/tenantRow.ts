@@ -1,7 +1,11 @@
-/** The tenant's one row: read here by everybody, written by lifecycle.ts and changes.ts. */
+/**
+ * The tenant's one row. Only this file reads and writes the table `tenant`. `version` counts what an operator sees;
+ * `epoch` counts what a mint in flight must look at again before it commits. Writers run inside a transaction.
+ */
 import { effectivePolicy, type Policy, type PolicyPatch } from '../../contract/policy/policy.ts'
 import type { Region, TenantStatus } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
+import type { TenantSetUp } from '../../rpc/tenants.ts'
 import type { TenantContext } from './context.ts'
 
 export interface TenantRecord {
@@ -11,7 +15,7 @@ export interface TenantRecord {
   readonly status: TenantStatus
   /** Grows with every change an operator sees. */
   readonly version: number
-  /** Grows whenever something a mint in flight rests on was taken away. */
+  /** Grows whenever something that a mint in flight rests on was taken away. */
   readonly epoch: number
   readonly chosen: PolicyPatch
   readonly policy: Policy
@@ -31,9 +35,11 @@ interface Row extends Record<string, SqlStorageValue> {
   modified_at: number
 }
 
-export function tenantRecord(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
-  const row = ctx.sql.exec<Row>('SELECT * FROM tenant').one()
-  const chosen = JSON.parse(row.policy) as PolicyPatch // written by initTenant and patchTenant only
+type Sql = Pick<TenantContext, 'sql'>
+
+export function tenantRecord({ sql }: Sql): TenantRecord {
+  const row = sql.exec<Row>('SELECT * FROM tenant').one()
+  const chosen = JSON.parse(row.policy) as PolicyPatch // every writer below takes a PolicyPatch
   const { id, name, region, status, version, epoch } = row
   const policy = policyOf(row.policy, chosen)
   return {
@@ -50,7 +56,10 @@ export function tenantRecord(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
   }
 }
 
-/** Choices rarely change and are asked for several times a mint: the last ones seen are kept, checked and merged. */
+/** The id never changes, and is asked for in many places that need nothing else of the row. */
+export const tenantId = ({ sql }: Sql): string => sql.exec<{ id: string }>('SELECT id FROM tenant').one().id
+
+/** A policy is merged with its defaults and checked once for each text: a mint asks for it several times. */
 const policies = new Map<string, Policy>()
 const MAX_POLICIES = 200
 
@@ -63,16 +72,68 @@ function policyOf(text: string, chosen: PolicyPatch): Policy {
   return policy
 }
 
-/** What is being deleted takes no changes. */
-export function requireNotDeleting(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
+/** The record; throws `conflict` while the tenant is being deleted: it then takes no changes. */
+export function requireNotDeleting(ctx: Sql): TenantRecord {
   const record = tenantRecord(ctx)
   if (record.status === 'deleting') throw new BrokerError('conflict', { detail: 'The tenant is being deleted.' })
   return record
 }
 
-/** What a suspended tenant may not do either: mints, client tokens, creations. */
-export function requireActive(ctx: Pick<TenantContext, 'sql'>): TenantRecord {
+/** The record; throws `tenant_suspended` too: mints, client tokens and creations stop while a tenant is suspended. */
+export function requireActive(ctx: Sql): TenantRecord {
   const record = requireNotDeleting(ctx)
   if (record.status === 'suspended') throw new BrokerError('tenant_suspended')
   return record
+}
+
+/** Writes the row when the object is set up; a repeat changes nothing. */
+export function insertTenant({ sql }: Sql, setUp: TenantSetUp): void {
+  sql.exec(
+    `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
+       VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
+    setUp.id,
+    setUp.name,
+    setUp.region,
+    JSON.stringify(setUp.policy),
+    setUp.createdAt,
+    setUp.createdAt,
+  )
+}
+
+/** What an operator may change. The caller raises the version. */
+export function changeTenant(
+  { sql }: Sql,
+  { name, status, chosen }: Pick<TenantRecord, 'name' | 'status' | 'chosen'>,
+): void {
+  sql.exec('UPDATE tenant SET name = ?, status = ?, policy = ?', name, status, JSON.stringify(chosen))
+}
+
+/** For what the broker changes in a policy by itself: the default key after a rotation or a removal. */
+export function setPolicy({ sql }: Sql, chosen: PolicyPatch): void {
+  sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(chosen))
+}
+
+export function markDeleting({ sql }: Sql): void {
+  sql.exec("UPDATE tenant SET status = 'deleting'")
+}
+
+/** Something was taken away: mints in flight check their eligibility again before they commit. */
+export function raiseEpoch({ sql }: Sql): void {
+  sql.exec('UPDATE tenant SET epoch = epoch + 1')
+}
+
+/** Others know the tenant by its version: it grows with every change that they must hear of. Raises the epoch too. */
+export function raiseVersion({ sql }: Sql, now: number): void {
+  sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', now)
+}
+
+/** After a restore: the Account and the edge know of later versions, and believe only a greater one. */
+export function skipToVersion({ sql }: Sql, version: number): void {
+  sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', version)
+}
+
+/** A restored tenant: at least this version, and suspended until an operator has looked. */
+export function comeBackSuspended({ sql }: Sql, version: number): void {
+  sql.exec('UPDATE tenant SET version = max(version, ?)', version)
+  sql.exec("UPDATE tenant SET status = 'suspended' WHERE status = 'active'")
 }

@@ -10,6 +10,7 @@ import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
+import { isBanned } from '../core/banRows.ts'
 import type { TenantContext } from '../core/context.ts'
 import { requireActive } from '../core/tenantRow.ts'
 import { findSubject } from '../ledger/subjects.ts'
@@ -91,10 +92,6 @@ function refuseBanned(ctx: TenantContext, { asker, subject }: IssueRequest): voi
   if (subjectId !== undefined && isBanned(ctx.sql, 'subject_id', subjectId, now))
     throw new BrokerError('subject_banned')
 }
-
-const isBanned = (sql: SqlStorage, column: 'subject_id' | 'token_id', id: string, now: number): boolean =>
-  sql.exec(`SELECT 1 FROM bans WHERE ${column} = ? AND until > ? AND lifted_at IS NULL LIMIT 1`, id, now).toArray()
-    .length > 0
 
 function chooseKey(ctx: TenantContext, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
   const named = request.keyId ?? policy.defaultKeyId

@@ -5,14 +5,14 @@
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import { newId } from '../../crypto/ids.ts'
 import { keyedDigest } from '../../crypto/mac.ts'
-import { seal } from '../../crypto/seal.ts'
 import { BrokerError, ERRORS, type Failure } from '../../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
-import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { tenantId } from '../core/tenantRow.ts'
+import { countLiveOfSubject, insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { FIRST_SEALED_VERSION, sealPassword } from '../ledger/password.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
 import { revokeUnrecorded, scheduleRevoking } from '../ledger/revocation.ts'
 import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
@@ -151,12 +151,13 @@ async function store(ctx: TenantContext, request: IssueRequest, it: CompletedMin
   const { eligibility, flight, minted, begunAt, ttl } = it
   const { rootKeys } = ctx.config
   const urls = chooseUrls(minted.urls, eligibility.policy.urls)
-  const { id: tenant } = tenantRecord(ctx)
+  const tenant = tenantId(ctx)
   const id = newId('cr')
   const expiresAt = begunAt + ttl * 1_000
-  const place = { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION } as const
   const [sealed, digest] = await Promise.all([
-    eligibility.policy.reuse && flight.subjectId !== null ? seal(rootKeys, place, minted.credential) : null,
+    eligibility.policy.reuse && flight.subjectId !== null
+      ? sealPassword(ctx, { id, version: FIRST_SEALED_VERSION }, minted.credential)
+      : null,
     keyedDigest(rootKeys, tenant, minted.username),
   ])
 

@@ -4,7 +4,7 @@
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { IssueRequest } from '../../rpc/issuing.ts'
-import { audit } from '../../storage/audit.ts'
+import { audit, lastAuditSeq, setAuditCount } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { askerName } from './eligibility.ts'
@@ -42,7 +42,7 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
         origin: request.origin,
       })
       ctx.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
-      return ctx.sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
+      return lastAuditSeq(ctx.sql)
     })
     memory.rows.set(name, { seq, count: 1 })
   } catch {
@@ -62,7 +62,7 @@ function flush(ctx: TenantContext): void {
   if (rows.size === 0) return
   ctx.transact(() => {
     for (const { seq, count } of rows.values()) {
-      if (count > 1) ctx.sql.exec('UPDATE audit_events SET count = ? WHERE seq = ?', count, seq)
+      if (count > 1) setAuditCount(ctx.sql, seq, count)
     }
   })
   rows.clear()

@@ -1,11 +1,10 @@
 /** Answering from the ledger: a credential the subject was given before, while it is as good as a new one. */
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
-import { open } from '../../crypto/seal.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
 import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
+import { openPassword } from '../ledger/password.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { countUsage } from '../ledger/usage.ts'
 import { OF_LINEAGE } from '../turnKeys/lineage.ts'
@@ -101,9 +100,7 @@ export async function reuse(ctx: TenantContext, request: IssueRequest, id: strin
 async function passwordOf(ctx: TenantContext, id: string): Promise<string | undefined> {
   const row = liveRow(ctx, id)
   if (!row?.sealed) return
-  const { id: tenant } = tenantRecord(ctx)
-  const place = { purpose: 'ice-password', tenant, record: id, version: row.sealed_version } as const
-  return open(ctx.config.rootKeys, place, row.sealed)
+  return openPassword(ctx, { id, version: row.sealed_version }, row.sealed)
 }
 
 function liveRow(ctx: TenantContext, id: string): CredentialRow | undefined {

@@ -1,12 +1,12 @@
-/** The ledger: a row for every credential that may be live upstream. Rows go when they have expired; the audit trail stays. */
+/**
+ * The table `credentials`, the ledger: a row for every credential that Cloudflare may still accept. Only files of this
+ * room name it in SQL, and only this one writes it. A row is pruned after its expiry; the audit trail stays.
+ */
 import type { CredentialView } from '../../contract/resources/credentials.ts'
 import { instant } from '../../contract/values.ts'
 
-/** `revoking`: taken back here, not yet confirmed by upstream. */
+/** `revoking`: revoked here, not yet confirmed by Cloudflare. */
 export type CredentialState = 'live' | 'revoking' | 'revoked'
-
-/** What the column `sealed_version` is by default. */
-export const FIRST_SEALED_VERSION = 1
 
 export interface CredentialRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -70,6 +70,91 @@ export const countLiveOfSubject = (sql: SqlStorage, subjectId: string, now: numb
       now,
     )
     .one().n
+
+/** Cloudflare confirmed the revocation. */
+export function markRevoked(sql: SqlStorage, seq: number): void {
+  sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", seq)
+}
+
+/** Cloudflare was asked to revoke and did not confirm: others go first the next time. */
+export function noteRevokeAttempt(sql: SqlStorage, seq: number, now: number): void {
+  sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', now, seq)
+}
+
+export function deleteCredential(sql: SqlStorage, seq: number): void {
+  sql.exec('DELETE FROM credentials WHERE seq = ?', seq)
+}
+
+/** A reseal: replaces the sealed password and raises its version, if both are still the given ones. Whether they were. */
+export const replaceSealedPassword = (
+  sql: SqlStorage,
+  was: { readonly seq: number; readonly sealed: string; readonly version: number },
+  sealed: string,
+): boolean =>
+  sql
+    .exec(
+      `UPDATE credentials SET sealed = ?, sealed_version = sealed_version + 1
+       WHERE seq = ? AND sealed = ? AND sealed_version = ? RETURNING 1`,
+      sealed,
+      was.seq,
+      was.sealed,
+      was.version,
+    )
+    .toArray().length > 0
+
+/** Whether the row still holds this sealed password in this version. */
+export const holdsPassword = (
+  sql: SqlStorage,
+  was: { readonly seq: number; readonly sealed: string; readonly version: number },
+): boolean =>
+  sql
+    .exec(
+      'SELECT 1 FROM credentials WHERE seq = ? AND sealed = ? AND sealed_version = ?',
+      was.seq,
+      was.sealed,
+      was.version,
+    )
+    .toArray().length > 0
+
+/** A row as a reseal walks over them. `live`: 1 while the password may still be handed out. */
+export interface SealedCredentialRow extends Record<string, SqlStorageValue> {
+  seq: number
+  id: string
+  version: number
+  sealed: string | null
+  live: number
+}
+
+export const lastCredentialSeq = (sql: SqlStorage): number =>
+  sql.exec<{ last: number | null }>('SELECT max(seq) AS last FROM credentials').one().last ?? 0
+
+export const sealedCredentialsAfter = (
+  sql: SqlStorage,
+  { after, limit, now }: { readonly after: number; readonly limit: number; readonly now: number },
+): SealedCredentialRow[] =>
+  sql
+    .exec<SealedCredentialRow>(
+      `SELECT seq, id, sealed_version AS version, sealed, expires_at > ? AND state = 'live' AS live FROM credentials
+       WHERE seq > ? ORDER BY seq LIMIT ?`,
+      now,
+      after,
+      limit,
+    )
+    .toArray()
+
+/** When the last of a key's credentials expires that Cloudflare may still accept; `null`: there is none. */
+export function lastExpiryOf(sql: SqlStorage, keyUid: string, now: number): number | null {
+  // From the far end of the ledger: the first row met is the answer.
+  const [row] = sql
+    .exec<{ expires_at: number }>(
+      `SELECT expires_at FROM credentials WHERE expires_at > ? AND key_uid = ? AND state <> 'revoked'
+       ORDER BY expires_at DESC LIMIT 1`,
+      now,
+      keyUid,
+    )
+    .toArray()
+  return row?.expires_at ?? null
+}
 
 /** The id of a list of URLs; the same list is stored once. Inside a transaction. */
 export function keepUrlList(sql: SqlStorage, urls: readonly string[]): number {

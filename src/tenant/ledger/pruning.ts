@@ -1,20 +1,23 @@
 /**
- * Keeping the object small: credentials go when they have expired, audit events by days and by rows, the rest after
- * fixed times. Bounded work a run; the job comes back while there is more.
+ * The job that keeps the object small: it deletes expired credentials, audit events by age and by number, and the rest
+ * after fixed times. A run does a bounded amount of work and comes back while there is more.
  */
 import { REVOCATION_KEPT_DAYS } from '../../contract/resources/revocations.ts'
+import { pruneAuditTrail } from '../../storage/audit.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
+import { forgetBans } from '../core/banRows.ts'
 import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
-import type { CredentialState } from './credentialRows.ts'
-import { settleTargets } from './revocation.ts'
-import { countUsage, dayOf } from './usage.ts'
+import { type CredentialState, deleteCredential } from './credentialRows.ts'
+import { forgetRevocations, settleTargets } from './revocationRows.ts'
+import { forgetSubjects } from './subjects.ts'
+import { countUsage, forgetUsage } from './usage.ts'
 
 const PRUNE_JOB = 'prune'
 const ROWS_A_RUN = 500
 const AT_LEAST_EVERY_MS = 3_600_000
 const NOT_BEFORE_MS = 60_000
-/** How long a row outlives its credential: whatever was minted in the last minute is still there to be counted. */
+/** How long a row outlives its credential: the mints of the last minute are counted from their rows. */
 const KEPT_MS = 60_000
 const DAY_MS = 86_400_000
 const USAGE_KEPT_DAYS = 90
@@ -51,42 +54,29 @@ function pruneCredentials(ctx: TenantContext, now: number): boolean {
     .toArray()
   for (const { seq, state, expires_at } of rows) {
     if (state !== 'revoked') countUsage(ctx.sql, expires_at, 'expired')
-    if (state === 'revoking') settleTargets(ctx, seq, 'expired')
-    ctx.sql.exec('DELETE FROM credentials WHERE seq = ?', seq)
+    if (state === 'revoking') settleTargets(ctx.sql, seq, 'expired')
+    deleteCredential(ctx.sql, seq)
   }
   return rows.length === ROWS_A_RUN
 }
 
-/** By days, and by rows: whichever leaves fewer, so that 10 GB are never reached. */
+/** By age and by number, whichever leaves fewer rows: an object holds 10 GB at most. */
 function pruneAudit(ctx: TenantContext, now: number): boolean {
   const { auditRetentionDays, auditRetentionRows } = tenantRecord(ctx).policy
-  const { newest } = ctx.sql.exec<{ newest: number | null }>('SELECT max(seq) AS newest FROM audit_events').one()
-  // Sequence and time grow together: the oldest rows are the first ones.
-  const oldest = ctx.sql
-    .exec<{ seq: number; at: number }>('SELECT seq, at FROM audit_events ORDER BY seq LIMIT ?', ROWS_A_RUN)
-    .toArray()
-  const past = oldest.filter(
-    ({ seq, at }) => at < now - auditRetentionDays * DAY_MS || seq <= (newest ?? 0) - auditRetentionRows,
-  )
-  const last = past.at(-1)
-  if (last) ctx.sql.exec('DELETE FROM audit_events WHERE seq <= ?', last.seq)
-  return past.length === ROWS_A_RUN
+  const deleted = pruneAuditTrail(ctx.sql, {
+    before: now - auditRetentionDays * DAY_MS,
+    keptRows: auditRetentionRows,
+    atMost: ROWS_A_RUN,
+  })
+  return deleted === ROWS_A_RUN
 }
 
 function pruneResources(ctx: TenantContext, now: number): void {
   const { sql } = ctx
   const kept = now - REVOCATION_KEPT_DAYS * DAY_MS
-  sql.exec('DELETE FROM revocations WHERE created_at < ? AND matched = revoked + expired', kept)
-  sql.exec('DELETE FROM bans WHERE until < ? OR lifted_at < ?', kept, kept)
-  sql.exec('DELETE FROM usage_days WHERE day < ?', dayOf(now - USAGE_KEPT_DAYS * DAY_MS))
+  forgetRevocations(sql, kept)
+  forgetBans(sql, kept)
+  forgetUsage(sql, now - USAGE_KEPT_DAYS * DAY_MS)
   const { auditRetentionDays } = tenantRecord(ctx).policy
-  sql.exec(
-    `DELETE FROM subjects WHERE seq IN (
-       SELECT seq FROM subjects WHERE used_at < ?
-         AND NOT EXISTS (SELECT 1 FROM credentials WHERE subject_id = subjects.id)
-         AND NOT EXISTS (SELECT 1 FROM bans WHERE subject_id = subjects.id)
-       LIMIT ?)`,
-    now - auditRetentionDays * DAY_MS,
-    ROWS_A_RUN,
-  )
+  forgetSubjects(sql, now - auditRetentionDays * DAY_MS, ROWS_A_RUN)
 }

@@ -1,6 +1,6 @@
 /**
- * Taking credentials back. First they stop being live here, durably; then a job tells upstream until it said 204 or the
- * credential has expired. Cloudflare has no list and no bulk revocation: the ledger is the only record there is.
+ * Revoking credentials. First they stop being live here, durably; then a job asks Cloudflare until it answers 204 or the
+ * credential has expired. Cloudflare has neither a list nor a bulk revocation: the ledger is the only record.
  */
 import { failureOf } from '../../cloudflare/failures.ts'
 import { pause } from '../../concurrency/deadline.ts'
@@ -8,10 +8,12 @@ import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
+import { raiseEpoch } from '../core/tenantRow.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
-import { type CredentialRow, credentialById } from './credentialRows.ts'
+import { type CredentialRow, credentialById, markRevoked, noteRevokeAttempt } from './credentialRows.ts'
+import { insertTargets, settleTargets } from './revocationRows.ts'
 import { countUsage } from './usage.ts'
 
 const REVOKE_JOB = 'revoke-credentials'
@@ -22,7 +24,7 @@ const PER_RUN = 50
 const RUN_MS = 15_000
 const LONGEST_PAUSE_MS = 30_000
 const UNRECORDED_ATTEMPTS = 5
-/** How often is looked whether mints in flight have landed. */
+/** How often it is checked whether mints in flight have ended. */
 const LANDING_LOOK_MS = 25
 
 export const scheduleRevoking = (ctx: TenantContext): void => ctx.jobs.put(REVOKE_JOB, '', ctx.now())
@@ -47,7 +49,10 @@ export const ofKey = (uid: string): Selection => ({
 export const ofCredential = (id: string): Selection => ({ where: 'id = ?', bindings: [id], inFlight: () => false })
 export const everything: Selection = { where: 'TRUE', bindings: [], inFlight: () => true }
 
-/** Inside a transaction: what is selected is live no more, and mints in flight will find out. How many were met. */
+/**
+ * Inside a transaction: the selected credentials become `revoking`, and mints in flight that match are marked, so that
+ * none is handed out. Answers how many credentials are being revoked; `revocation` waits for them.
+ */
 export function beginRevoking(ctx: TenantContext, selection: Selection, revocation: number | null): number {
   const now = ctx.now()
   const { where, bindings } = selection
@@ -61,13 +66,13 @@ export function beginRevoking(ctx: TenantContext, selection: Selection, revocati
   )) {
     live.remove(row.expires_at)
   }
-  // A password that nobody may be given again is erased with the same stroke.
+  // The sealed password is erased in the same statement: it is handed out to no caller again.
   ctx.sql.exec(
     `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met}`,
     now,
     ...bindings,
   )
-  ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  raiseEpoch(ctx)
   scheduleRevoking(ctx)
   const { matched } = ctx.sql
     .exec<{ matched: number }>(
@@ -77,17 +82,12 @@ export function beginRevoking(ctx: TenantContext, selection: Selection, revocati
     )
     .one()
   if (revocation !== null && matched > 0) {
-    ctx.sql.exec(
-      `INSERT INTO revocation_targets (credential, revocation) SELECT seq, ? FROM credentials WHERE state = 'revoking' AND ${met}`,
-      revocation,
-      now,
-      ...bindings,
-    )
+    insertTargets(ctx.sql, revocation, { where: met, bindings: [now, ...bindings] })
   }
   return matched
 }
 
-/** How many credentials of a key upstream has not confirmed yet; a mint in flight may become one. */
+/** How many revocations of a key's credentials Cloudflare has not confirmed yet. A mint in flight counts: it may become one. */
 export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
   inFlightOfKey(ctx, uid) +
   ctx.sql
@@ -101,7 +101,7 @@ export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
 const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
   [...ctx.memory.mintsInFlight].filter(({ keyUid }) => keyUid === uid).length
 
-/** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */
+/** Asks Cloudflare to revoke a key's pending credentials until `until` or the first failure, which is the answer. */
 export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {
   while (inFlightOfKey(ctx, uid) > 0 && ctx.now() < until) {
     await pause(LANDING_LOOK_MS)
@@ -122,13 +122,13 @@ export async function revokeOfKey(ctx: TenantContext, uid: string, until: number
   return
 }
 
-/** `why`: upstream refused, nothing here can open the key's secret, or it may work the next time. */
+/** `why`: Cloudflare refused, the key's secret does not open, or it may work the next time. */
 export interface NotRevoked {
   readonly why: 'refused' | 'unreadable' | 'for-now'
   readonly failure: Failure
 }
 
-/** Tells upstream of one credential now. `undefined` when it is gone there. */
+/** Asks Cloudflare to revoke one credential now. `undefined`: Cloudflare confirmed. */
 export const revokeNow = async (ctx: TenantContext, row: CredentialRow): Promise<Failure | undefined> =>
   (await revoke(ctx, row))?.failure
 
@@ -142,7 +142,7 @@ async function revoke(ctx: TenantContext, row: CredentialRow): Promise<NotRevoke
   return failed
 }
 
-/** The job: a bounded share of what is pending, the longest untried first, so that one that fails keeps none waiting. */
+/** The job: a bounded share of the pending ones, longest untried first, so that a failing one does not block the others. */
 async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOutcome> {
   const until = ctx.now() + RUN_MS
   const rows = ctx.sql
@@ -159,7 +159,7 @@ async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOut
     if (ctx.now() >= until) break
     if (!(await revokeNow(ctx, row))) continue
     failed++
-    ctx.transact(() => ctx.sql.exec('UPDATE credentials SET tried_at = ? WHERE seq = ?', ctx.now(), row.seq))
+    ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, ctx.now()))
   }
   const now = ctx.now()
   settleExpired(ctx, now)
@@ -170,13 +170,13 @@ async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOut
     )
     .one()
   if (left === 0) return 'done'
-  // What is left was minted with keys that are gone, and their secrets with them: it ends by itself.
+  // The rest was minted with keys that are deleted, together with their secrets: those credentials end by expiry.
   if (rows.length === 0) return { againAt: last }
   const pauseMs = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
   return { againAt: now + pauseMs }
 }
 
-/** What expired before upstream could be told is over too; its row goes when the ledger is pruned. */
+/** Credentials that expired before Cloudflare confirmed count as expired; their rows go when the ledger is pruned. */
 function settleExpired(ctx: TenantContext, now: number): void {
   const rows = ctx.sql
     .exec<{ seq: number }>(
@@ -187,13 +187,13 @@ function settleExpired(ctx: TenantContext, now: number): void {
     .toArray()
   if (rows.length > 0)
     ctx.transact(() => {
-      for (const { seq } of rows) settleTargets(ctx, seq, 'expired')
+      for (const { seq } of rows) settleTargets(ctx.sql, seq, 'expired')
     })
 }
 
 export const revokingJobs = (ctx: TenantContext) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(ctx, job) })
 
-/** A credential without a row: its record could not be stored. Nobody was told it; it is taken back all the same. */
+/** A credential whose row could not be stored. No caller was given it; Cloudflare is asked to revoke it, up to five times. */
 export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, username: string): Promise<void> {
   for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
     if (!(await askUpstream(ctx, key, username))) return
@@ -201,12 +201,12 @@ export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, usern
   }
 }
 
-/** Inside a transaction: upstream said 204. */
+/** Inside a transaction: Cloudflare answered 204. */
 function confirm(ctx: TenantContext, row: CredentialRow): void {
   if (credentialById(ctx.sql, row.id)?.state !== 'revoking') return
   const now = ctx.now()
-  ctx.sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", row.seq)
-  settleTargets(ctx, row.seq, 'revoked')
+  markRevoked(ctx.sql, row.seq)
+  settleTargets(ctx.sql, row.seq, 'revoked')
   countUsage(ctx.sql, now, 'revoked')
   audit(ctx.sql, now, {
     actor: 'broker',
@@ -215,15 +215,6 @@ function confirm(ctx: TenantContext, row: CredentialRow): void {
     subjectId: row.subject_id,
     outcome: 'done',
   })
-}
-
-/** Tells the revocations that met a credential what became of it. Inside a transaction. */
-export function settleTargets(ctx: Pick<TenantContext, 'sql'>, credential: number, as: 'revoked' | 'expired'): void {
-  ctx.sql.exec(
-    `UPDATE revocations SET ${as} = ${as} + 1 WHERE seq IN (SELECT revocation FROM revocation_targets WHERE credential = ?)`,
-    credential,
-  )
-  ctx.sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
 }
 
 async function askUpstream(ctx: TenantContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {

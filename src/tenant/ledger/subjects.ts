@@ -1,6 +1,6 @@
 /**
- * Subjects: the end users credentials are for. Each has a random id; upstream, logs and the audit trail see only that,
- * so that erasing a person is deleting one row here.
+ * The table `subjects`, which only this file writes: the end users that credentials are for. Each has a random id. Cloudflare,
+ * logs and the audit trail see only that id, so that erasing a person is deleting one row.
  */
 import { newId } from '../../crypto/ids.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
@@ -33,4 +33,22 @@ export function keepSubject(ctx: ReadContext, subject: string, id: string): void
   const stored = findSubject(ctx.sql, subject)
   if (!stored) ctx.sql.exec('INSERT INTO subjects (id, subject, used_at) VALUES (?, ?, ?)', id, subject, now)
   else if (stored.used_at < now - DAY_MS) ctx.sql.exec('UPDATE subjects SET used_at = ? WHERE id = ?', now, stored.id)
+}
+
+/** Erases the name; what refers to the id stays and leads to no person. */
+export function deleteSubject(sql: SqlStorage, id: string): void {
+  sql.exec('DELETE FROM subjects WHERE id = ?', id)
+}
+
+/** Subjects not used since then that have neither a credential nor a ban; `atMost` of them. */
+export function forgetSubjects(sql: SqlStorage, usedBefore: number, atMost: number): void {
+  sql.exec(
+    `DELETE FROM subjects WHERE seq IN (
+       SELECT seq FROM subjects WHERE used_at < ?
+         AND NOT EXISTS (SELECT 1 FROM credentials WHERE subject_id = subjects.id)
+         AND NOT EXISTS (SELECT 1 FROM bans WHERE subject_id = subjects.id)
+       LIMIT ?)`,
+    usedBefore,
+    atMost,
+  )
 }

@@ -1,4 +1,7 @@
-/** How much of what was issued was used: one counter row a day (UTC). Cloudflare asks that more than half be used. */
+/**
+ * The table `usage_days`, which only this file writes: one counter row a day (UTC) of credentials issued, reused, revoked
+ * and expired. Cloudflare asks that more than half of what is issued be used.
+ */
 import type { UsageDay } from '../../contract/resources/tenants.ts'
 
 const SHOWN_DAYS = 7
@@ -25,4 +28,9 @@ export const recentUsage = (sql: SqlStorage): UsageDay[] =>
     )
     .toArray()
 
-export const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)
+/** Days that began before then (milliseconds since 1970). */
+export function forgetUsage(sql: SqlStorage, before: number): void {
+  sql.exec('DELETE FROM usage_days WHERE day < ?', dayOf(before))
+}
+
+const dayOf = (at: number): string => new Date(at).toISOString().slice(0, 10)

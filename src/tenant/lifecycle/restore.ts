@@ -1,6 +1,6 @@
 /**
- * A tenant whose storage is set back to an earlier time (point-in-time recovery of Durable Objects: 30 days), or was lost
- * and is set up anew. What was taken away since is there again, so the tenant comes back suspended: an operator looks first.
+ * Restoring a tenant: its storage is set back to an earlier time (point-in-time recovery of Durable Objects, 30 days), or
+ * was lost and is set up again. Revocations and bans made since are lost, so the tenant comes back suspended.
  */
 import type { TenantView } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
@@ -8,15 +8,16 @@ import type { Bookmarks, RestoreFinish } from '../../rpc/restore.ts'
 import * as log from '../../storage/log.ts'
 import { publishSnapshot, recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
+import { comeBackSuspended } from '../core/tenantRow.ts'
 import { describeTenant } from './tenant.ts'
 
-/** Its row is gone where the storage was really set back, because it is written before that is ordered. */
+/** Marks the storage before the restore is ordered: where the storage was really set back, the mark is gone. */
 export const RESTORE_JOB = 'set-back'
 const MARK_KEPT_MS = 86_400_000
 
 /**
- * Leaves the mark. Throws `storage_failed` where there is no such time: before the object, longer ago than is kept, or not
- * kept at all.
+ * Writes the mark and answers the bookmarks. Throws `storage_failed` where the runtime has no bookmark for that time:
+ * before the object existed, longer ago than 30 days, or in a runtime without point-in-time recovery.
  */
 export async function bookmarksAt(ctx: TenantContext, at: number): Promise<Bookmarks> {
   const { storage } = ctx
@@ -32,20 +33,19 @@ export async function bookmarksAt(ctx: TenantContext, at: number): Promise<Bookm
   }
 }
 
-/** What follows is the object's next start: the caller must end this one. */
+/** The restore happens when the object starts the next time: the caller must abort this one. */
 export async function scheduleRestore({ storage }: TenantContext, to: string): Promise<void> {
   await storage.onNextSessionRestoreBookmark(to)
 }
 
 /**
- * Raises the version above all that others know, so that they hear of the tenant again. `null` where the mark is still
- * there: nothing was set back then, and nothing changes.
+ * Raises the version above what the Account and the edge know, so that they accept the tenant's reports again. `null`
+ * where the mark is still there: the storage was not set back, and nothing changes.
  */
 export async function finishRestore(ctx: TenantContext, { by, version }: RestoreFinish): Promise<TenantView | null> {
   const isBack = ctx.transact(() => {
     if (ctx.jobs.remove(RESTORE_JOB, '')) return false
-    ctx.sql.exec('UPDATE tenant SET version = max(version, ?)', version)
-    ctx.sql.exec("UPDATE tenant SET status = 'suspended' WHERE status = 'active'")
+    comeBackSuspended(ctx, version)
     recordChange(ctx, by, 'tenant.restore')
     return true
   })

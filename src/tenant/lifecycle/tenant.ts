@@ -1,4 +1,4 @@
-/** How a tenant is set up, described and changed. Its deletion is deletion.ts. */
+/** How a tenant is set up, described and changed. */
 import { type IssuerPair, pairOf } from '../../contract/policy/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
 import type { TenantView } from '../../contract/resources/tenants.ts'
@@ -9,31 +9,22 @@ import { migrate } from '../../storage/migrations.ts'
 import { countApiTokens } from '../core/apiTokenRows.ts'
 import { MIRROR_JOB, publishSnapshot, recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
-import { requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
+import { changeTenant, insertTenant, requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
 import { recentUsage } from '../ledger/usage.ts'
 import { MIGRATIONS } from '../schema.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
 import { countVisibleKeys } from '../turnKeys/rows.ts'
 
-/** What `Serial` orders claims of issuers and reports of them by. */
+/** The mutex key under which claims of issuers and reports about them run one after the other. */
 export const ISSUERS = 'issuers'
-/** Claims of a patch that failed are freed after this. */
+/** When the report runs that frees the claims of a patch that failed. */
 const FREE_AFTER_MS = 10_000
 
 /** Sets the object up, once: a repeat changes nothing and describes what is there. */
-export function initTenant(ctx: TenantContext, it: TenantSetUp): TenantView {
+export function initTenant(ctx: TenantContext, setUp: TenantSetUp): TenantView {
   migrate(ctx.storage, MIGRATIONS)
   ctx.transact(() => {
-    ctx.sql.exec(
-      `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
-       VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
-      it.id,
-      it.name,
-      it.region,
-      JSON.stringify(it.policy),
-      it.createdAt,
-      it.createdAt,
-    )
+    insertTenant(ctx, setUp)
   })
   return describeTenant(ctx)
 }
@@ -58,7 +49,7 @@ export function describeTenant(ctx: TenantContext): TenantView {
   }
 }
 
-/** Merge patch of name, status and policy. Suspending raises the epoch: what is in flight sees it before it commits. */
+/** Merge patch (RFC 7396) of name, status and policy. Suspending raises the epoch, which stops mints in flight. */
 export async function patchTenant(ctx: TenantContext, call: TenantPatchCall): Promise<TenantView> {
   const wanted = call.patch.policy?.issuers ?? []
   if (wanted.length === 0) applyPatch(ctx, call)
@@ -79,25 +70,23 @@ function applyPatch(ctx: TenantContext, call: TenantPatchCall): void {
     const before = requireNotDeleting(ctx)
     if (ifMatch !== undefined && ifMatch !== before.version) throw new BrokerError('version_mismatch')
     const chosen = patch.policy === undefined ? before.chosen : mergePolicy(before.chosen, patch.policy)
-    const sound = soundPolicy(ctx, chosen)
-    ctx.sql.exec(
-      'UPDATE tenant SET name = ?, status = ?, policy = ?',
-      patch.name ?? before.name,
-      patch.status ?? before.status,
-      JSON.stringify(sound),
-    )
+    changeTenant(ctx, {
+      name: patch.name ?? before.name,
+      status: patch.status ?? before.status,
+      chosen: soundPolicy(ctx, chosen),
+    })
     recordChange(ctx, call, 'tenant.update')
   })
 }
 
-/** An issuer belongs to one tenant, and the Account knows whose it is. What is claimed and then not chosen is freed by the mirror. */
+/** The Account records which tenant an issuer belongs to. The job `mirror` frees what was claimed and then not stored. */
 async function claimIssuers(ctx: TenantContext, wanted: readonly IssuerPair[]): Promise<void> {
   const { id } = requireNotDeleting(ctx)
   ctx.transact(() => ctx.jobs.put(MIRROR_JOB, '', ctx.now() + FREE_AFTER_MS))
-  unwrap(await ctx.account().claimIssuers(id, wanted.map(pairOf)))
+  unwrap(await ctx.account.claimIssuers(id, wanted.map(pairOf)))
 }
 
-/** The choices, if they hold together; a default key that was replaced since is stored as the one that replaced it. */
+/** The checked policy. A default key that was rotated meanwhile is stored as its successor. */
 function soundPolicy(ctx: TenantContext, chosen: PolicyPatch): PolicyPatch {
   requireSoundPolicy(chosen)
   if (!chosen.defaultKeyId) return chosen

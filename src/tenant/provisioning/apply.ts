@@ -1,4 +1,4 @@
-/** Writes what the machine decides: state, columns, jobs, audit and the answer to repeats, in one transaction. */
+/** Writes what the state machine decides: state, columns, jobs, audit and the answer to repeats, in one transaction. */
 import { actorOf } from '../../auth/caller.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
 import { mergePolicy } from '../../contract/policy/policy.ts'
@@ -7,9 +7,10 @@ import { audit } from '../../storage/audit.ts'
 import { recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
+import { raiseEpoch, setPolicy, tenantRecord } from '../core/tenantRow.ts'
 import { beginRevoking, ofKey } from '../ledger/revocation.ts'
-import { keyBySeq, moveKey, type TurnKeyRow, visibleKeys, writeColumns } from '../turnKeys/rows.ts'
+import { keyBySeq, type TurnKeyRow, visibleKeys } from '../turnKeys/rows.ts'
+import { moveKey, writeColumns } from '../turnKeys/writes.ts'
 import { next } from './machine/next.ts'
 import { type KeyEvent, type KeyFacts, type Said, SETTLE_JOB, type Step } from './machine/vocabulary.ts'
 
@@ -27,7 +28,7 @@ function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
 export const transition = (ctx: TenantContext, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
   ctx.transact(() => transitionInTransaction(ctx, row, event, by))
 
-/** The same inside a transaction. The row is read anew: what was awaited since may have changed it. */
+/** The same inside a transaction. The row is read again, because an await may lie between. */
 export function transitionInTransaction(
   ctx: TenantContext,
   { seq }: Pick<TurnKeyRow, 'seq'>,
@@ -42,8 +43,8 @@ export function transitionInTransaction(
   if (set) writeColumns(ctx.sql, seq, set)
   noteRootKey(ctx, set?.sealed ?? null)
   if (to) moveKey(ctx.sql, row, to, now)
-  // It mints no more: what is in flight with it finds out before it commits.
-  if (to && row.state === 'active') ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
+  // The key left `active`: mints in flight check again before they commit.
+  if (to && row.state === 'active') raiseEpoch(ctx)
   const uid = set?.uid ?? row.uid ?? ''
   if (step.demote) demote(ctx, uid)
   if (step.handOver) for (const mint of ctx.memory.mintsInFlight) if (mint.keyUid === uid) mint.replaced = true
@@ -96,6 +97,5 @@ function demote(ctx: TenantContext, uid: string): void {
   const { chosen } = tenantRecord(ctx)
   if (chosen.defaultKeyId !== uid) return
   const newest = visibleKeys(ctx.sql).find((key) => key.state === 'active')
-  const policy = mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null })
-  ctx.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+  setPolicy(ctx, mergePolicy(chosen, { defaultKeyId: newest?.uid ?? null }))
 }

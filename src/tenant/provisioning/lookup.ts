@@ -3,10 +3,10 @@ import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { LookedUp } from '../../rpc/turnKeys.ts'
+import { askForCall } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import { publishSnapshot } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { turnKeyView, visibleKey, visibleKeys } from '../turnKeys/rows.ts'
 import { said, transition } from './apply.ts'
@@ -46,10 +46,8 @@ export function sharedCheck(ctx: TenantContext, uid: string): Promise<void> {
 
 /** Asks upstream once. What it does not clearly say changes nothing. */
 export async function check(ctx: TenantContext, uid: string, purpose: Spending['purpose'] = 'tenant'): Promise<void> {
-  const { id: tenant, policy } = tenantRecord(ctx)
-  const spending = { tenant, limit: policy.maxApiCallsPer5Min, purpose }
-  // The Account out of reach is no reason to refuse a look-up: the copy must do.
-  const granted = await ctx.account().spend(spending)
+  // While the Account is out of reach, a look-up is answered from the copy.
+  const granted = await askForCall(ctx, purpose)
   if (!granted.ok) return
   const reply = await ctx.turnKeys.get(uid, CHECK_DEADLINE_MS)
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return

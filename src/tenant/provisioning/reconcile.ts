@@ -1,14 +1,13 @@
 /**
- * The Tenant's part of the sweep: what each listed key is by its own rows, and what follows. A key is deleted only on
- * a final row that says it must not be; that a key is not listed is no evidence at all, and is settled by one GET.
- * Evidence and act are both here, and the evidence is read again before the act.
+ * The Tenant's part of the sweep: it compares each listed key with its own rows and acts on the difference. A key is deleted
+ * only where a final row says that it must not exist. A key that is not listed proves nothing: one GET settles that. The
+ * row is read again right before the deletion.
  */
-import { unwrap } from '../../errors.ts'
 import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobHandlers, JobOutcome } from '../../storage/jobs.ts'
+import { spendCall } from '../core/apiCalls.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from '../turnKeys/rows.ts'
 import { check } from './lookup.ts'
@@ -16,17 +15,17 @@ import { SETTLE_JOB } from './machine/vocabulary.ts'
 
 const UNDO_JOB = 'undo-upstream-key'
 const REMOVE_DEADLINE_MS = 8_000
-/** A state younger than this may still meet a list, or an answer, from before it. */
+/** A state younger than this may be compared with a list, or an answer, from before it. */
 const SETTLED_MS = 600_000
 
 export type Verdict =
-  /** As it should be, or being worked on. */
+  /** Consistent, or being worked on. */
   | 'kept'
-  /** A creation in doubt, found: its own job deletes it. */
+  /** A creation whose outcome is unknown made this key: its own job deletes it. */
   | 'doubtful'
-  /** A final row says that this key must not be. */
+  /** A final row says that this key must not exist. */
   | 'orphan'
-  /** Believed missing, and listed. */
+  /** Stored as missing, and listed. */
   | 'found'
   | 'stranger'
 
@@ -99,8 +98,7 @@ function undo(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
   const listed = listedOf(key)
   return ctx.mutex.run(listed.uid, async () => {
     if (judge(ctx, listed) !== 'orphan') return 'done'
-    const { id: tenant, policy } = tenantRecord(ctx)
-    unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose: 'recovery' }))
+    await spendCall(ctx, 'recovery')
     if (judge(ctx, listed) !== 'orphan') return 'done'
     const reply = await ctx.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS)
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'

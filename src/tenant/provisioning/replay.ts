@@ -1,23 +1,23 @@
-/** What a creation is, and how it is answered: the first time, and to a repeat with the same `Idempotency-Key`. */
+/** How a creation is answered: the first time, to a repeat with the same `Idempotency-Key`, and to the SDK's own retry. */
 import { actorOf } from '../../auth/caller.ts'
 import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
-import { open } from '../../crypto/seal.ts'
 import { BrokerError, errorOf, type Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
 import { keyByIntent, type TurnKeyRow, turnKeyView } from '../turnKeys/rows.ts'
+import { openSecret } from '../turnKeys/secret.ts'
 import { isVisible } from '../turnKeys/states.ts'
+import { markRevealed } from '../turnKeys/writes.ts'
 import { transition } from './apply.ts'
 import { IN_DOUBT, SETTLED } from './machine/vocabulary.ts'
 
-/** A repeat with the same `Idempotency-Key` is given the secret again for this long. */
+/** For this long a repeat with the same `Idempotency-Key` gets the secret again. */
 const SECRET_REPEATED_MS = 600_000
 
-/** A repeat with the same `Idempotency-Key`: what became of the first request. */
+/** A repeat with the same `Idempotency-Key`: the answer of the first request, or its failure. */
 export async function replayCreation(
   ctx: TenantContext,
   creation: Call,
@@ -28,24 +28,24 @@ export async function replayCreation(
     throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
   refuseDoubtful(ctx, creation, row)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only
-  return answer(ctx, creation, earlier.target)
+  return answerCreation(ctx, creation, earlier.target)
 }
 
-/** A repeat of the client's own, without a key: the first attempt is over, or its object is. */
+/** The SDK's own retry, without an `Idempotency-Key`: its first attempt has ended, or died with its object. */
 export function replayAttempt(ctx: TenantContext, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(ctx.sql, intent)
   refuseDoubtful(ctx, creation, row)
   if (row?.state === 'failed') throw errorOf(SETTLED)
-  return answer(ctx, creation, intent)
+  return answerCreation(ctx, creation, intent)
 }
 
-/** One that is still being created when nobody here is at it was left behind by an object that died. */
+/** A row that is still `creating` while no request of this object works on it was left behind by a crash. */
 function refuseDoubtful(ctx: TenantContext, creation: Call, row: TurnKeyRow | undefined): void {
   const failure = row?.state === 'creating' ? transition(ctx, row, { kind: 'doubted' }, creation).failure : undefined
   if (failure || row?.state === 'unknown') throw errorOf(failure ?? IN_DOUBT)
 }
 
-export async function answer(ctx: TenantContext, creation: Call, intent: string): Promise<CreatedTurnKey> {
+export async function answerCreation(ctx: TenantContext, creation: Call, intent: string): Promise<CreatedTurnKey> {
   const row = keyByIntent(ctx.sql, intent)
   if (!row || !isVisible(row.state)) {
     throw new BrokerError('conflict', { doNotRepeat: true, detail: 'The TURN key of this creation was deleted since.' })
@@ -54,23 +54,31 @@ export async function answer(ctx: TenantContext, creation: Call, intent: string)
   return { ...turnKeyView(row), ...(key === undefined ? {} : { key }) }
 }
 
-/** The secret as it is stored, for a token that may see it. Whoever has it can mint past the broker: that is marked first. */
+/** The secret, for a token that may see it. Its holder can mint past the broker, so the row is marked first. */
 async function secretOf(ctx: TenantContext, creation: Call, row: TurnKeyRow): Promise<string | undefined> {
   const { reveals } = authorize(ctx, creation.caller, 'turn_keys:write')
   if (!reveals || row.uid === null || row.sealed === null || ctx.now() - row.begun_at > SECRET_REPEATED_MS) return
   if (row.revealed === 0) {
     ctx.transact(() => {
-      ctx.sql.exec('UPDATE turn_keys SET revealed = 1 WHERE seq = ?', row.seq)
-      record(ctx, creation, { target: row.uid ?? '', outcome: 'done' }, 'turn_key.reveal')
+      markRevealed(ctx.sql, row)
+      auditKey(ctx, creation, { target: row.uid ?? '', outcome: 'done' }, 'turn_key.reveal')
     })
   }
-  const { id: tenant } = tenantRecord(ctx)
-  const place = { purpose: 'turn-key-secret', tenant, record: row.uid, version: row.secret_version } as const
-  return open(ctx.config.rootKeys, place, row.sealed)
+  return openSecret(ctx, { ...row, uid: row.uid })
 }
 
-/** One row of the creation on the audit trail. Inside a transaction. */
-export function record(
+/** After the key exists, or while its job continues: any failure tells the client not to repeat the request. */
+export async function withoutRepeat<T>(answer: () => Promise<T>): Promise<T> {
+  try {
+    return await answer()
+  } catch (error) {
+    const failure: Failure = error instanceof BrokerError ? error.failure : { code: 'internal' }
+    throw errorOf({ ...failure, doNotRepeat: true })
+  }
+}
+
+/** One row on the audit trail for a step of a creation. Inside a transaction. */
+export function auditKey(
   ctx: TenantContext,
   creation: Call,
   what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },

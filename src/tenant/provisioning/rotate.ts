@@ -1,42 +1,36 @@
 /**
- * Rotating a TURN key. The new key is created as every key is, stored, and proven by one mint; only then, in one commit,
- * does it stand for the old one. Until that commit the old key mints, from it on the new one does: at no moment none.
+ * Rotating a TURN key. The new key is created like any key, stored, and proven by one mint. Then one commit makes it the
+ * successor of the old one. Until that commit the old key mints, after it the new one: minting never pauses.
  */
 import { newIntent } from '../../cloudflare/markers.ts'
 import type { CreatedTurnKey, RotatedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { instant } from '../../contract/values.ts'
-import { BrokerError, errorOf, type Failure, unwrap } from '../../errors.ts'
+import { BrokerError, errorOf } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyRotation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
-import { requireActive, requireNotDeleting, type TenantRecord, tenantRecord } from '../core/tenantRow.ts'
-import {
-  countRotationPlaces,
-  forgetOldKeys,
-  keyByIntent,
-  keyBySeq,
-  keyByUid,
-  type NamedTurnKeyRow,
-  visibleKey,
-} from '../turnKeys/rows.ts'
+import { requireActive, requireNotDeleting, type TenantRecord } from '../core/tenantRow.ts'
+import { lastExpiryOf } from '../ledger/credentialRows.ts'
+import { countRotationPlaces, isBeingRotated, keyByIntent, keyBySeq, keyByUid, visibleKey } from '../turnKeys/rows.ts'
 import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
+import { forgetOldKeys, insertRotationIntent } from '../turnKeys/writes.ts'
 import { rotateRoute } from './apply.ts'
 import { makeKey } from './create.ts'
 import { NOTHING_TO_REPLACE } from './machine/succession.ts'
 import { SETTLE_JOB } from './machine/vocabulary.ts'
-import { answer, record, replayAttempt, replayCreation } from './replay.ts'
-import { lastExpiryOf } from './retire.ts'
+import { answerCreation, auditKey, replayAttempt, replayCreation, withoutRepeat } from './replay.ts'
 import { dedupeSdkRetry } from './sdkRetries.ts'
-import { carryOnRotation, mayBeReplaced } from './switchOver.ts'
+import { mayBeReplaced, resumeRotation } from './switchOver.ts'
+import { withIntent } from './withIntent.ts'
 
 /** Of the route's 12 s; leaves time for the commit and the way back. */
 const REQUEST_MS = 11_000
 
 /**
- * 1. Refuse or replay. 2. Take a call out of the budget. 3. Store the intent and its job. 4. Make the key and store it. 5. Prove
- * and switch. Doubt in 4 is settled as a creation's: the rotation comes to nothing. From the commit of 4 on its job carries it on.
+ * The steps are those of withIntent.ts, and then: prove the new key and switch over. An unknown outcome of the creation is
+ * settled like any creation's, and the rotation fails. Once the new key is stored, the job `rotate-turn-key` continues.
  */
 export async function rotateTurnKey(ctx: TenantContext, rotation: TurnKeyRotation): Promise<RotatedTurnKey> {
   const intent = newIntent()
@@ -50,10 +44,10 @@ export async function rotateTurnKey(ctx: TenantContext, rotation: TurnKeyRotatio
       route: rotateRoute(rotation.uid),
       intent,
       admit: () => void admit(ctx, rotation),
-      anew: (mine) => rotateOnce(ctx, rotation, mine),
-      again: (first) =>
+      first: (own) => rotateOnce(ctx, rotation, own),
+      replay: (first) =>
         keyByIntent(ctx.sql, first)
-          ? told(ctx, first, () => replayAttempt(ctx, rotation, first))
+          ? answerRotation(ctx, first, () => replayAttempt(ctx, rotation, first))
           : rotateOnce(ctx, rotation, first),
     },
   )
@@ -61,40 +55,31 @@ export async function rotateTurnKey(ctx: TenantContext, rotation: TurnKeyRotatio
 
 async function rotateOnce(ctx: TenantContext, rotation: TurnKeyRotation, intent: string): Promise<RotatedTurnKey> {
   const until = ctx.now() + REQUEST_MS
-  const earlier = admit(ctx, rotation)
-  if (earlier) return told(ctx, earlier.target, () => replayCreation(ctx, rotation, earlier))
-
-  const { id: tenant, policy } = tenantRecord(ctx)
-  const purpose = rotation.caller.kind === 'operator' ? 'operator' : 'tenant'
-  unwrap(await ctx.account().spend({ tenant, limit: policy.maxApiCallsPer5Min, purpose, intent }))
-
-  const meanwhile = ctx.transact(() => admit(ctx, rotation) ?? storeIntent(ctx, rotation, intent))
-  if (meanwhile) return told(ctx, meanwhile.target, () => replayCreation(ctx, rotation, meanwhile))
-  ctx.memory.creations.add(intent)
-  try {
-    await ctx.storage.sync()
-    const failure =
-      (await makeKey(ctx, rotation, { intent, requireGrounds: () => requireGrounds(ctx, rotation) })) ??
-      (await carryOnRotation(ctx, { intent, until, by: rotation }))
-    if (failure) throw errorOf(failure)
-  } finally {
-    ctx.memory.creations.delete(intent)
-  }
-  return told(ctx, intent, () => answer(ctx, rotation, intent))
+  return withIntent(ctx, {
+    caller: rotation.caller,
+    intent,
+    admit: () => admit(ctx, rotation),
+    store: () => storeIntent(ctx, rotation, intent),
+    make: async () =>
+      (await makeKey(ctx, rotation, { intent, recheck: () => recheck(ctx, rotation) })) ??
+      (await resumeRotation(ctx, { intent, until, by: rotation })),
+    replay: (earlier) => answerRotation(ctx, earlier.target, () => replayCreation(ctx, rotation, earlier)),
+    answer: () => answerRotation(ctx, intent, () => answerCreation(ctx, rotation, intent)),
+  })
 }
 
-/** Read again when the new key is there: who asked may have lost the right, or the old key be gone. */
-function requireGrounds(ctx: TenantContext, rotation: TurnKeyRotation): void {
+/** Throws when the caller lost the right, or the old key was removed, while the new one was created. */
+function recheck(ctx: TenantContext, rotation: TurnKeyRotation): void {
   requireTenant(ctx, rotation)
   authorize(ctx, rotation.caller, 'turn_keys:write')
   if (!mayBeReplaced(keyByUid(ctx.sql, rotation.uid))) throw errorOf(NOTHING_TO_REPLACE)
 }
 
-/** A leaked key must be replaceable also while its tenant is suspended: by an operator. */
+/** An operator may rotate a leaked key of a suspended tenant too. */
 const requireTenant = (ctx: TenantContext, { caller }: Call): TenantRecord =>
   caller.kind === 'operator' ? requireNotDeleting(ctx) : requireActive(ctx)
 
-/** Throws a refusal, or gives the earlier request with the same key. */
+/** Throws a refusal, or gives the earlier request with the same `Idempotency-Key`. */
 function admit(ctx: TenantContext, rotation: TurnKeyRotation): EarlierRequest | undefined {
   authorize(ctx, rotation.caller, 'turn_keys:write')
   const earlier = rotation.idempotency && ctx.idempotency.find(rotateRoute(rotation.uid), rotation.idempotency)
@@ -102,8 +87,8 @@ function admit(ctx: TenantContext, rotation: TurnKeyRotation): EarlierRequest | 
   const { policy } = requireTenant(ctx, rotation)
   const old = visibleKey(ctx, rotation.uid)
   if (!mayBeReplaced(old)) throw conflict('This TURN key was rotated before: its successor can be.')
-  if (isUnderWay(ctx, old)) throw conflict('This TURN key is being rotated.')
-  // A tenant has so many keys on their way in and out, beside those it may have.
+  if (isBeingRotated(ctx.sql, old)) throw conflict('This TURN key is being rotated.')
+  // Beside its `maxTurnKeys`, a tenant may have as many keys that a rotation creates or retires.
   if (countRotationPlaces(ctx.sql, ctx.now()) >= Math.max(policy.maxTurnKeys, 1)) {
     throw new BrokerError('turn_key_limit', {
       doNotRepeat: true,
@@ -115,38 +100,22 @@ function admit(ctx: TenantContext, rotation: TurnKeyRotation): EarlierRequest | 
 
 const conflict = (detail: string) => new BrokerError('conflict', { doNotRepeat: true, detail })
 
-const isUnderWay = (ctx: TenantContext, { seq }: NamedTurnKeyRow): boolean =>
-  ctx.sql.exec("SELECT 1 FROM turn_keys WHERE replaces = ? AND state = 'creating' LIMIT 1", seq).toArray().length > 0
-
 function storeIntent(ctx: TenantContext, rotation: TurnKeyRotation, intent: string): undefined {
   const now = ctx.now()
   const old = visibleKey(ctx, rotation.uid)
   forgetOldKeys(ctx.sql, now)
-  ctx.sql.exec(
-    `INSERT INTO turn_keys (intent, state, name, replaces, retire_revokes, begun_at, state_at)
-     VALUES (?, 'creating', ?, ?, ?, ?, ?)`,
-    intent,
-    old.pending_name ?? old.name,
-    old.seq,
-    rotation.revoke ? 1 : 0,
-    now,
-    now,
-  )
+  insertRotationIntent(ctx.sql, { intent, old, revokes: rotation.revoke, now })
   if (rotation.idempotency) ctx.idempotency.begin(rotateRoute(rotation.uid), rotation.idempotency, intent)
-  record(ctx, rotation, { target: rotation.uid, outcome: 'begun' }, 'turn_key.rotate')
+  auditKey(ctx, rotation, { target: rotation.uid, outcome: 'begun' }, 'turn_key.rotate')
   ctx.jobs.put(SETTLE_JOB, intent, now + RECONCILE_AFTER_MS[0])
 }
 
-/** The answer of a rotation, the first time and to its repeats. */
-async function told(ctx: TenantContext, intent: string, key: () => Promise<CreatedTurnKey>): Promise<RotatedTurnKey> {
-  try {
-    return { key: await key(), replaced: replacedBy(ctx, intent) }
-  } catch (error) {
-    // The work is done or goes on: whatever fails now must not have the caller rotate again.
-    const failure: Failure = error instanceof BrokerError ? error.failure : { code: 'internal' }
-    throw errorOf({ ...failure, doNotRepeat: true })
-  }
-}
+/** The answer of a rotation, the first time and to a repeat. */
+const answerRotation = (
+  ctx: TenantContext,
+  intent: string,
+  key: () => Promise<CreatedTurnKey>,
+): Promise<RotatedTurnKey> => withoutRepeat(async () => ({ key: await key(), replaced: replacedBy(ctx, intent) }))
 
 function replacedBy(ctx: TenantContext, intent: string): RotatedTurnKey['replaced'] {
   const seq = keyByIntent(ctx.sql, intent)?.replaces ?? null
@@ -154,5 +123,5 @@ function replacedBy(ctx: TenantContext, intent: string): RotatedTurnKey['replace
   if (!old || old.uid === null) throw new BrokerError('internal')
   const { uid, state } = old
   if (state === 'deleting' || state === 'deleted' || state === 'missing') return { uid, state, retiresAt: null }
-  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(ctx, uid) ?? old.state_at) }
+  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(ctx.sql, uid, ctx.now()) ?? old.state_at) }
 }

@@ -38,28 +38,28 @@ interface Row extends Record<string, SqlStorageValue> {
   matched: number
 }
 
-export interface Attempted<T> {
+export interface RetriedOperation<T> {
   readonly route: string
   readonly intent: string
-  /** Throws what refuses the request here and now: a refusal leaves no row. */
+  /** Throws a refusal that is known without awaiting anything: such a request leaves no row. */
   readonly admit: () => void
-  /** Does it, for the first time. */
-  readonly anew: (intent: string) => Promise<T>
-  /** Tells what became of it. */
-  readonly again: (intent: string) => Promise<T>
+  /** Runs the operation for the first time. */
+  readonly first: (intent: string) => Promise<T>
+  /** Answers for an earlier attempt with this intent. */
+  readonly replay: (intent: string) => Promise<T>
 }
 
-/** Does what is asked, unless it is the repeat of an attempt: then waits for that one and answers as it does. */
+/** Runs the operation, or, if it is the SDK's retry of one still running, waits and answers as that one does. */
 export async function dedupeSdkRetry<T>(
   ctx: TenantContext,
   { requestId, caller, attempt }: Call & { readonly attempt: SdkRetry },
-  how: Attempted<T>,
+  operation: RetriedOperation<T>,
 ): Promise<T> {
-  const asked = { route: how.route, caller: actorOf(caller), requestId, attempt }
+  const asked = { route: operation.route, caller: actorOf(caller), requestId, attempt }
   const earlier = find(ctx, asked)
-  if (!earlier) how.admit()
-  begin(ctx, asked, earlier, how.intent)
-  const work = earlier ? repeat(ctx, requestId, earlier, how) : how.anew(how.intent)
+  if (!earlier) operation.admit()
+  noteAttempt(ctx, asked, earlier, operation.intent)
+  const work = earlier ? retry(ctx, requestId, earlier, operation) : operation.first(operation.intent)
   ctx.memory.sdkRetries.set(requestId, work)
   try {
     return await work
@@ -71,21 +71,26 @@ export async function dedupeSdkRetry<T>(
   }
 }
 
-async function repeat<T>(ctx: TenantContext, requestId: string, earlier: Row, how: Attempted<T>): Promise<T> {
+async function retry<T>(
+  ctx: TenantContext,
+  requestId: string,
+  earlier: Row,
+  operation: RetriedOperation<T>,
+): Promise<T> {
   await ctx.memory.sdkRetries.get(earlier.request_id)?.catch(() => undefined)
-  // Read again: what it waited for may have begun anew, or failed.
-  const [now = earlier] = ctx.sql.exec<Row>('SELECT * FROM attempts WHERE seq = ?', earlier.seq).toArray()
-  const failure = now.failure === null ? undefined : (JSON.parse(now.failure) as Failure) // written by noteAnswered
+  // Read again: the attempt it waited for may have started a new intent, or failed.
+  const [current = earlier] = ctx.sql.exec<Row>('SELECT * FROM attempts WHERE seq = ?', earlier.seq).toArray()
+  const failure = current.failure === null ? undefined : (JSON.parse(current.failure) as Failure) // written by noteAnswered
   if (failure && !failure.doNotRepeat) {
-    const { intent } = how
+    const { intent } = operation
     ctx.transact(() => ctx.sql.exec('UPDATE attempts SET intent = ? WHERE request_id = ?', intent, requestId))
-    return how.anew(intent)
+    return operation.first(intent)
   }
   if (failure && failure.code !== 'outcome_unknown') throw errorOf(failure)
-  return how.again(now.intent)
+  return operation.replay(current.intent)
 }
 
-/** The answer has reached somebody; told by the Worker, which alone can know. */
+/** The answer was handed to the client. Only the Worker knows that, and reports it here. */
 export function noteAnswered(ctx: TenantContext, requestId: string, failure?: Failure): void {
   try {
     ctx.transact(() =>
@@ -97,7 +102,7 @@ export function noteAnswered(ctx: TenantContext, requestId: string, failure?: Fa
       ),
     )
   } catch {
-    // Storage takes nothing: the attempt counts as unanswered.
+    // Storage refuses the write: the attempt counts as unanswered.
   }
 }
 
@@ -130,8 +135,8 @@ function find(ctx: TenantContext, { route, caller, attempt }: Asked): Row | unde
   return matchAttempt(facts, now)?.row
 }
 
-/** Also forgets what is past its time, so that the table stays bounded. */
-function begin(ctx: TenantContext, asked: Asked, earlier: Row | undefined, intent: string): void {
+/** Stores the attempt, and deletes those that are too old to be matched, so that the table stays bounded. */
+function noteAttempt(ctx: TenantContext, asked: Asked, earlier: Row | undefined, intent: string): void {
   const { route, caller, requestId, attempt } = asked
   const now = ctx.now()
   ctx.transact(() => {

@@ -1,41 +1,41 @@
-/** From a new key's stored secret to its place: proven by one mint, then switched in one commit. By the request, or its job. */
+/** The second half of a rotation, by the request or its job: one mint proves the new key, then one commit switches over. */
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
 import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
+import { setPolicy, tenantRecord } from '../core/tenantRow.ts'
+import { lastExpiryOf } from '../ledger/credentialRows.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
-import { setSuccessor } from '../turnKeys/lineage.ts'
 import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from '../turnKeys/rows.ts'
 import { openKey } from '../turnKeys/secret.ts'
+import { setSuccessor } from '../turnKeys/writes.ts'
 import { transitionInTransaction } from './apply.ts'
 import { askForProof, type Proof, recordProof } from './proof.ts'
-import { lastExpiryOf } from './retire.ts'
 
-/** What a job spends on one proof. */
+/** How long a job may take for one proof. */
 const JOB_MS = 6_000
 
-/** A key can be replaced while it is there, and once; one that upstream has lost too: that is its cure. */
+/** A key can be rotated once, while it is active, or missing at Cloudflare: the rotation repairs that. */
 export const mayBeReplaced = (old: TurnKeyRow | undefined): old is TurnKeyRow =>
   old !== undefined && (old.state === 'active' || old.state === 'missing') && old.successor === null
 
 export async function rotationJob(ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> {
   const row = keyByUid(ctx.sql, uid)
-  // The machine says when it is due again.
-  if (row) await carryOnRotation(ctx, { intent: row.intent, until: ctx.now() + JOB_MS, by: undefined })
+  // The state machine schedules the next run.
+  if (row) await resumeRotation(ctx, { intent: row.intent, until: ctx.now() + JOB_MS, by: undefined })
   return 'done'
 }
 
-interface CarryingOn {
+interface Resumption {
   readonly intent: string
   readonly until: number
   readonly by: Call | undefined
 }
 
 /** `undefined` when the new key stands in the old one's place, or somebody else has ended it. */
-export function carryOnRotation(ctx: TenantContext, { intent, until, by }: CarryingOn): Promise<Failure | undefined> {
+export function resumeRotation(ctx: TenantContext, { intent, until, by }: Resumption): Promise<Failure | undefined> {
   return ctx.mutex.run(intent, async () => {
     const row = keyByIntent(ctx.sql, intent)
     if (!isToBeProven(row)) return
@@ -90,10 +90,14 @@ function switchOver(
   setSuccessor(ctx.sql, old, row)
   const { chosen } = tenantRecord(ctx)
   if (chosen.defaultKeyId === old.uid) {
-    const policy = mergePolicy(chosen, { defaultKeyId: row.uid })
-    ctx.sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(policy))
+    setPolicy(ctx, mergePolicy(chosen, { defaultKeyId: row.uid }))
   }
   const revoke = row.retire_revokes === 1
-  transitionInTransaction(ctx, old, { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(ctx, old.uid) }, by)
+  transitionInTransaction(
+    ctx,
+    old,
+    { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(ctx.sql, old.uid, ctx.now()) },
+    by,
+  )
   return
 }

@@ -1,59 +1,42 @@
-/** Bans as resources. */
+/** Bans as resources: created, listed and lifted by callers. */
 import type { BanCreate, BanView } from '../../contract/resources/revocations.ts'
 import { instant } from '../../contract/values.ts'
-import { newId } from '../../crypto/ids.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
+import { type BanRow, banById, bansBefore, insertBanRow, liftBanRow } from '../core/banRows.ts'
 import type { TenantContext } from '../core/context.ts'
+import { raiseEpoch } from '../core/tenantRow.ts'
 import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
-import { record } from './record.ts'
-
-interface BanRow extends Record<string, SqlStorageValue> {
-  seq: number
-  id: string
-  subject_id: string | null
-  token_id: string | null
-  until: number
-  created_at: number
-  lifted_at: number | null
-}
+import { auditDone } from './auditDone.ts'
 
 export function createBan(ctx: TenantContext, call: Call & { readonly input: BanCreate }): BanView {
   return ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
     const row = insertBan(ctx, call.input)
-    record(ctx, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
-    return viewOfBan(row)
+    auditDone(ctx, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
+    return banView(row)
   })
 }
 
 export function listBans(ctx: TenantContext, call: Call & Page): { items: BanView[]; next: number | null } {
   authorize(ctx, call.caller, 'credentials:revoke')
-  const rows = ctx.sql
-    .exec<BanRow>(
-      'SELECT * FROM bans WHERE seq < ? ORDER BY seq DESC LIMIT ?',
-      call.before ?? Number.MAX_SAFE_INTEGER,
-      call.limit + 1,
-    )
-    .toArray()
-  return paged(rows, call.limit, viewOfBan)
+  return paged(bansBefore(ctx.sql, call.before, call.limit), call.limit, banView)
 }
 
 /** Idempotent: a ban that was lifted stays lifted since then. */
 export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }): BanView {
   return ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
-    const find = () => ctx.sql.exec<BanRow>('SELECT * FROM bans WHERE id = ?', call.id).toArray()[0]
-    const row = find()
+    const row = banById(ctx.sql, call.id)
     if (!row) throw new BrokerError('not_found', { detail: 'No such ban.' })
     if (row.lifted_at === null) {
-      ctx.sql.exec('UPDATE bans SET lifted_at = ? WHERE seq = ?', ctx.now(), row.seq)
-      record(ctx, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
+      liftBanRow(ctx.sql, row, ctx.now())
+      auditDone(ctx, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
     }
-    return viewOfBan(find() ?? row)
+    return banView(banById(ctx.sql, call.id) ?? row)
   })
 }
 
@@ -70,20 +53,11 @@ export function insertBan(
   }
   const subjectId = ban.subject === undefined ? null : subjectIdFor(ctx, ban.subject)
   if (ban.subject !== undefined && subjectId !== null) keepSubject(ctx, ban.subject, subjectId)
-  ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
-  return ctx.sql
-    .exec<BanRow>(
-      'INSERT INTO bans (id, subject_id, token_id, until, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *',
-      newId('bn'),
-      subjectId,
-      ban.tokenId ?? null,
-      ban.until,
-      now,
-    )
-    .one()
+  raiseEpoch(ctx)
+  return insertBanRow(ctx.sql, { subjectId, tokenId: ban.tokenId ?? null, until: ban.until }, now)
 }
 
-const viewOfBan = (row: BanRow): BanView => ({
+const banView = (row: BanRow): BanView => ({
   id: row.id,
   subjectId: row.subject_id,
   tokenId: row.token_id,

@@ -1,4 +1,4 @@
-/** Revocations and bans as resources, and what is known of a subject. What revoking does is revoking.ts. */
+/** Revocations as resources. The revoking itself is ledger/revocation.ts. */
 import type { RevocationCreate, RevocationView } from '../../contract/resources/revocations.ts'
 import { instant } from '../../contract/values.ts'
 import { newId } from '../../crypto/ids.ts'
@@ -8,21 +8,12 @@ import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { beginRevoking, everything, ofCredential, ofKey, ofSubject, type Selection } from '../ledger/revocation.ts'
+import { insertRevocation, type RevocationRow, revocationById, setMatched } from '../ledger/revocationRows.ts'
 import { findSubject } from '../ledger/subjects.ts'
+import { auditDone } from './auditDone.ts'
 import { insertBan } from './bans.ts'
-import { record } from './record.ts'
 
 const ROUTE = 'revocations'
-
-interface RevocationRow extends Record<string, SqlStorageValue> {
-  seq: number
-  id: string
-  selector: string
-  matched: number
-  revoked: number
-  expired: number
-  created_at: number
-}
 
 export function createRevocation(
   ctx: TenantContext,
@@ -32,35 +23,27 @@ export function createRevocation(
   return ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
     const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
-    if (earlier) return viewOf(existing(ctx, earlier.target))
+    if (earlier) return revocationView(existing(ctx, earlier.target))
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
       insertBan(ctx, { subject: input.subject, until: input.banUntil }, 'banUntil')
     }
     const { shown, selection } = select(ctx, input)
-    const { seq } = ctx.sql
-      .exec<{ seq: number }>(
-        'INSERT INTO revocations (id, selector, matched, created_at) VALUES (?, ?, 0, ?) RETURNING seq',
-        id,
-        JSON.stringify(shown),
-        ctx.now(),
-      )
-      .one()
-    const matched = selection ? beginRevoking(ctx, selection, seq) : 0
-    ctx.sql.exec('UPDATE revocations SET matched = ? WHERE seq = ?', matched, seq)
+    const seq = insertRevocation(ctx.sql, id, shown, ctx.now())
+    setMatched(ctx.sql, seq, selection ? beginRevoking(ctx, selection, seq) : 0)
     if (idempotency) ctx.idempotency.begin(ROUTE, idempotency, id)
-    record(ctx, call, {
+    auditDone(ctx, call, {
       action: 'revocation.create',
       target: id,
       subjectId: 'subjectId' in shown ? shown.subjectId : null,
     })
-    return viewOf(existing(ctx, id))
+    return revocationView(existing(ctx, id))
   })
 }
 
 export function getRevocation(ctx: TenantContext, call: Call & { readonly id: string }): RevocationView {
   authorize(ctx, call.caller, 'credentials:revoke')
-  return viewOf(existing(ctx, call.id))
+  return revocationView(existing(ctx, call.id))
 }
 
 function select(
@@ -81,12 +64,12 @@ function select(
 }
 
 function existing(ctx: TenantContext, id: string): RevocationRow {
-  const [row] = ctx.sql.exec<RevocationRow>('SELECT * FROM revocations WHERE id = ?', id).toArray()
+  const row = revocationById(ctx.sql, id)
   if (!row) throw new BrokerError('not_found', { detail: 'No such revocation.' })
   return row
 }
 
-function viewOf(row: RevocationRow): RevocationView {
+function revocationView(row: RevocationRow): RevocationView {
   const pending = row.matched - row.revoked - row.expired
   return {
     id: row.id,

@@ -10,23 +10,25 @@ import { BrokerError } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { paged } from '../../storage/paging.ts'
-import { type ApiTokenRow, apiTokenView, countApiTokens, existingApiToken } from '../core/apiTokenRows.ts'
+import {
+  apiTokensBefore,
+  apiTokenView,
+  countApiTokens,
+  deleteApiTokenRow,
+  existingApiToken,
+  insertApiToken,
+  replaceDigest,
+} from '../core/apiTokenRows.ts'
 import { publishSnapshot, recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
-import { requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
+import { requireNotDeleting, tenantId } from '../core/tenantRow.ts'
 
 /** One page, newest first. */
 export function listApiTokens(
   ctx: TenantContext,
   page: { readonly before: number | null; readonly limit: number },
 ): { items: ApiTokenView[]; next: number | null } {
-  const rows = ctx.sql
-    .exec<ApiTokenRow>(
-      'SELECT * FROM api_tokens WHERE seq < ? ORDER BY seq DESC LIMIT ?',
-      page.before ?? Number.MAX_SAFE_INTEGER,
-      page.limit + 1,
-    )
-    .toArray()
+  const rows = apiTokensBefore(ctx.sql, page.before, page.limit)
   return paged(rows, page.limit, (row) => apiTokenView(row, ctx.now()))
 }
 
@@ -37,9 +39,8 @@ export async function createApiToken(
   call: Call & { readonly input: ApiTokenCreate; readonly idempotency: IdempotencyKey | undefined },
 ): Promise<ApiTokenWithSecret> {
   const { input, idempotency } = call
-  const { id: tenant } = tenantRecord(ctx)
   const id = newApiTokenId()
-  const { token, digest } = await newApiToken(tenant, id)
+  const { token, digest } = await newApiToken(tenantId(ctx), id)
   ctx.transact(() => {
     if (idempotency && ctx.idempotency.find(CREATE_ROUTE, idempotency)) throw new BrokerError('secret_not_repeatable')
     requireNotDeleting(ctx)
@@ -49,15 +50,8 @@ export async function createApiToken(
     if (typeof input.expiresAt === 'number' && input.expiresAt <= ctx.now()) {
       throw new BrokerError('invalid_request', { detail: 'expiresAt: must be in the future' })
     }
-    ctx.sql.exec(
-      'INSERT INTO api_tokens (id, name, scopes, digest, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?)',
-      id,
-      input.name,
-      JSON.stringify(input.scopes),
-      digest,
-      input.expiresAt ?? null,
-      ctx.now(),
-    )
+    const { name, scopes, expiresAt } = input
+    insertApiToken(ctx.sql, { id, name, scopes, digest, expires_at: expiresAt ?? null, created_at: ctx.now() })
     if (idempotency) ctx.idempotency.begin(CREATE_ROUTE, idempotency, id)
     recordChange(ctx, call, 'api_token.create', id)
   })
@@ -70,18 +64,13 @@ export async function rollApiToken(
   call: Call & { readonly tokenId: string; readonly overlapSeconds: number },
 ): Promise<ApiTokenWithSecret> {
   const { tokenId, overlapSeconds } = call
-  const { token, digest } = await newApiToken(tenantRecord(ctx).id, tokenId)
+  const { token, digest } = await newApiToken(tenantId(ctx), tokenId)
   ctx.transact(() => {
     requireNotDeleting(ctx)
     const row = existingApiToken(ctx.sql, tokenId)
-    ctx.sql.exec(
-      'UPDATE api_tokens SET digest = ?, previous_digest = ?, previous_until = ?, rolled_at = ? WHERE id = ?',
-      digest,
-      overlapSeconds > 0 ? row.digest : null,
-      overlapSeconds > 0 ? ctx.now() + overlapSeconds * 1_000 : null,
-      ctx.now(),
-      tokenId,
-    )
+    const now = ctx.now()
+    const previousUntil = overlapSeconds > 0 ? now + overlapSeconds * 1_000 : null
+    replaceDigest(ctx.sql, row, { digest, previousUntil, now })
     recordChange(ctx, call, 'api_token.roll', tokenId)
   })
   await publishSnapshot(ctx)
@@ -91,7 +80,7 @@ export async function rollApiToken(
 export async function deleteApiToken(ctx: TenantContext, call: Call & { readonly tokenId: string }): Promise<void> {
   ctx.transact(() => {
     existingApiToken(ctx.sql, call.tokenId)
-    ctx.sql.exec('DELETE FROM api_tokens WHERE id = ?', call.tokenId)
+    deleteApiTokenRow(ctx.sql, call.tokenId)
     recordChange(ctx, call, 'api_token.delete', call.tokenId)
   })
   await publishSnapshot(ctx)

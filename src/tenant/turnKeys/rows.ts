@@ -1,7 +1,7 @@
-/** The rows of TURN keys: reading them, and the one way to change a state. Knows no upstream and no callers. */
+/** Reading the table `turn_keys`. It is written by writes.ts only. Knows neither Cloudflare nor callers. */
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
-import { DOUBT_COUNTS_MS, isVisible, mayMove, type TurnKeyState, VISIBLE } from './states.ts'
+import { DOUBT_COUNTS_MS, isVisible, type TurnKeyState, VISIBLE } from './states.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -18,7 +18,7 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   /** RFC 3339, as upstream gave them. */
   created: string | null
   modified: string | null
-  /** How often a doubtful creation was looked for. */
+  /** How often Cloudflare's list was searched for a creation whose outcome is unknown. */
   looks: number
   begun_at: number
   state_at: number
@@ -26,9 +26,9 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   checked_at: number | null
   /** `seq` of the key that this one was made to replace. */
   replaces: number | null
-  /** `seq` of the newest key that stands for this one since it was replaced. */
+  /** `seq` of the newest key of the lineage, which mints in place of this one since it was replaced. */
   successor: number | null
-  /** Of a key that replaces another: whether what that one minted is revoked with it. */
+  /** Of a key that replaces another: whether the credentials of the other are revoked with it. */
   retire_revokes: number
 }
 
@@ -52,7 +52,7 @@ export const visibleKeys = (sql: SqlStorage): NamedTurnKeyRow[] =>
 export const activeKey = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
   sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE uid = ? AND state = 'active'", uid).toArray()[0]
 
-/** The key that mints when the policy names none. One that replaced another is as old as that. */
+/** The key that mints when the policy names none. A rotated key inherits the age of the first key of its lineage. */
 export const oldestActiveKey = (sql: SqlStorage): NamedTurnKeyRow | undefined =>
   sql
     .exec<NamedTurnKeyRow>(
@@ -64,7 +64,7 @@ export const oldestActiveKey = (sql: SqlStorage): NamedTurnKeyRow | undefined =>
 export const countVisibleKeys = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM turn_keys WHERE state IN (${visible})`).one().n
 
-/** Keys that take a place in `maxTurnKeys`: what is or may be upstream. */
+/** Keys that count against `maxTurnKeys`: what exists at Cloudflare, or may exist there. */
 export const countTakenPlaces = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>(
@@ -75,7 +75,7 @@ export const countTakenPlaces = (sql: SqlStorage, now: number): number =>
     )
     .one().n
 
-/** What rotations have upstream beyond that: keys on their way out, and new ones that have not taken over yet. */
+/** Keys that rotations hold at Cloudflare beyond that: those to be removed, and new ones that have not taken over yet. */
 export const countRotationPlaces = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>(
@@ -86,37 +86,11 @@ export const countRotationPlaces = (sql: SqlStorage, now: number): number =>
     )
     .one().n
 
-/** Every key that is not finally over, for the deletion of the tenant. */
+/** Every key that is neither deleted nor failed; for the deletion of the tenant. */
 export const unfinishedKeys = (sql: SqlStorage): TurnKeyRow[] =>
   sql.exec<TurnKeyRow>("SELECT * FROM turn_keys WHERE state NOT IN ('deleted', 'failed')").toArray()
 
-/** How long a row outlives its key: an answer to "what became of it". */
-const FINAL_ROWS_KEPT_MS = 30 * 86_400_000
-
-/** Keeps the table small: what is finally over goes after 30 days, but for keys that lead to one that is still there. */
-export function forgetOldKeys(sql: SqlStorage, now: number): void {
-  sql.exec(
-    `DELETE FROM turn_keys WHERE state IN ('deleted', 'failed') AND state_at < ?
-       AND (successor IS NULL OR successor NOT IN (SELECT seq FROM turn_keys))`,
-    now - FINAL_ROWS_KEPT_MS,
-  )
-}
-
-/** Changes a state, inside a transaction. A move the table does not allow is a fault of ours and changes nothing. */
-export function moveKey(sql: SqlStorage, row: TurnKeyRow, to: TurnKeyState, now: number): void {
-  const [current] = sql.exec<{ state: TurnKeyState }>('SELECT state FROM turn_keys WHERE seq = ?', row.seq).toArray()
-  if (!current || !mayMove(current.state, to)) throw new Error(`no move from ${current?.state} to ${to}`)
-  sql.exec('UPDATE turn_keys SET state = ?, state_at = ? WHERE seq = ?', to, now, row.seq)
-}
-
-/** Inside a transaction. The names are those of `KeyColumns`, which nobody but this program writes. */
-export function writeColumns(sql: SqlStorage, seq: number, columns: KeyColumns): void {
-  const entries: [string, SqlStorageValue][] = Object.entries(columns)
-  const assignments = entries.map(([name]) => `${name} = ?`).join(', ')
-  sql.exec(`UPDATE turn_keys SET ${assignments} WHERE seq = ?`, ...entries.map(([, value]) => value), seq)
-}
-
-/** A key that the callers may know of. */
+/** The row of a key that callers may see; throws the 404 of an unknown key otherwise. */
 export function visibleKey({ sql }: { readonly sql: SqlStorage }, uid: string): NamedTurnKeyRow {
   const row = keyByUid(sql, uid)
   if (!row || !isVisible(row.state)) throw noSuchTurnKey()
@@ -135,15 +109,26 @@ export function turnKeyView(row: TurnKeyRow): TurnKeyView {
   }
 }
 
-/** Columns of the row that a step writes; `turnKeyRows.ts` says what they are. */
-export interface KeyColumns {
-  readonly uid?: string
-  readonly name?: string
-  readonly pending_name?: string | null
-  readonly sealed?: string | null
-  readonly secret_version?: number
-  readonly created?: string
-  readonly modified?: string
-  readonly looks?: number
-  readonly checked_at?: number
+/** Whether a rotation of this key has not taken over yet. */
+export const isBeingRotated = (sql: SqlStorage, { seq }: TurnKeyRow): boolean =>
+  sql.exec("SELECT 1 FROM turn_keys WHERE replaces = ? AND state = 'creating' LIMIT 1", seq).toArray().length > 0
+
+/** A row as a reseal walks over them. */
+export interface SealedKeyRow extends Record<string, SqlStorageValue> {
+  seq: number
+  uid: string | null
+  version: number
+  sealed: string | null
 }
+
+export const lastKeySeq = (sql: SqlStorage): number =>
+  sql.exec<{ last: number | null }>('SELECT max(seq) AS last FROM turn_keys').one().last ?? 0
+
+export const sealedKeysAfter = (sql: SqlStorage, after: number, limit: number): SealedKeyRow[] =>
+  sql
+    .exec<SealedKeyRow>(
+      'SELECT seq, uid, secret_version AS version, sealed FROM turn_keys WHERE seq > ? ORDER BY seq LIMIT ?',
+      after,
+      limit,
+    )
+    .toArray()

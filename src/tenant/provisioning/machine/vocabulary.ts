@@ -2,8 +2,8 @@
 import type { NoReply } from '../../../cloudflare/reply.ts'
 import { type Failure, noSuchTurnKey } from '../../../errors.ts'
 import type { AuditEvent } from '../../../storage/audit.ts'
-import type { KeyColumns } from '../../turnKeys/rows.ts'
 import type { TurnKeyState } from '../../turnKeys/states.ts'
+import type { KeyColumns } from '../../turnKeys/writes.ts'
 
 export const SETTLE_JOB = 'settle-creation'
 export const REMOVE_JOB = 'remove-turn-key'

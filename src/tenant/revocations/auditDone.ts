@@ -1,10 +1,10 @@
-/** One row of the audit trail for what this folder does. */
+/** One row of the audit trail for a change that a caller of this room made. Inside its transaction. */
 import { actorOf } from '../../auth/caller.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 
-export function record(
+export function auditDone(
   ctx: TenantContext,
   call: Call,
   what: { action: string; target: string; subjectId: string | null },
