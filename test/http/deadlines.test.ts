@@ -49,3 +49,11 @@ describe('a silent object', () => {
     expect(answer?.headers.get('x-should-retry')).toBe(expected.mayRepeat ? null : 'false')
   })
 })
+
+it('a readiness probe that is answered leaves no timer behind', async () => {
+  const broker = newBroker()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const answer = await broker.send('/readyz')
+  expect(answer.status, answer.text).toBe(200)
+  expect(vi.getTimerCount()).toBe(0)
+})
