@@ -32,8 +32,7 @@ import { revokingJobs } from './ledger/revocation.ts'
 import { DELETION_JOB, deletionJob } from './lifecycle/delete.ts'
 import { RESTORE_JOB } from './lifecycle/restore.ts'
 import { ISSUERS } from './lifecycle/tenant.ts'
-import { LiveCounts } from './memory/liveCounts.ts'
-import { RefusalMemory } from './memory/refusalMemory.ts'
+import { ObjectMemory } from './memory/objectMemory.ts'
 import { IMPORT_JOB, importJob } from './provisioning/import.ts'
 import { REMOVE_JOB, RENAME_JOB, RETIRE_JOB, ROTATE_JOB, SETTLE_JOB } from './provisioning/machine/vocabulary.ts'
 import { reconcileJobs } from './provisioning/reconcile.ts'
@@ -130,7 +129,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
-  const memory: TenantContext['memory'] = { pruning: false, live: new LiveCounts(), sealedWith: new Set() }
+  const memory = new ObjectMemory()
   const transact = transaction(state.storage, jobs)
   const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
   return {
@@ -145,31 +144,25 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     credentials: credentialsApi(parsed.config, upstream),
     cache: new CacheWriter(env.CACHE, retryPut),
     serial: new KeyedMutex(),
-    attempts: new Map(),
-    creations: new Set(),
-    checks: new Map(),
+    checks: memory.checks,
     mints: {
       gate: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
       breaker: new CircuitBreaker(),
-      inFlight: new Set(),
-      shared: new Map(),
+      shared: memory.sharedMints,
     },
     revokeGate: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
       memory.live.load(sql, now())
       return memory.live
     },
-    refusals: new RefusalMemory(),
     memory,
     transact(work) {
       try {
         return transact(work)
       } catch (error) {
-        // Rolled back, and with it what is remembered of it. Refusals decided inside have changed nothing.
+        // A refusal is decided before its transaction has written anything; storage that failed has undone writes.
         if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
-        memory.pruning = false
-        memory.live.forget()
-        memory.sealedWith.clear()
+        memory.forget()
         throw error
       }
     },

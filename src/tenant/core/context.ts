@@ -6,13 +6,11 @@ import type { CircuitBreaker } from '../../concurrency/circuitBreaker.ts'
 import type { KeyedMutex } from '../../concurrency/keyedMutex.ts'
 import type { Semaphore } from '../../concurrency/semaphore.ts'
 import type { Config } from '../../env.ts'
-import type { Issued } from '../../rpc/issuing.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
 import type { Idempotency } from '../../storage/idempotency.ts'
 import type { Jobs } from '../../storage/jobs.ts'
 import type { LiveCounts } from '../memory/liveCounts.ts'
-import type { MintInFlight } from '../memory/mintInFlight.ts'
-import type { RefusalMemory } from '../memory/refusalMemory.ts'
+import type { ObjectMemory } from '../memory/objectMemory.ts'
 
 export interface TenantContext {
   readonly sql: SqlStorage
@@ -27,28 +25,24 @@ export interface TenantContext {
   readonly cache: CacheWriter
   /** Operations on one TURN key, or on the issuers, one after the other. */
   readonly serial: KeyedMutex
-  /** Requests that a client may repeat by itself, by request id, while they run. */
-  readonly attempts: Map<string, Promise<unknown>>
-  /** Intents that a request in this object is carrying out. One of another object's has only its job. */
-  readonly creations: Set<string>
-  /** Look-ups of one key share one question upstream. */
-  readonly checks: Map<string, { readonly begunAt: number; readonly done: Promise<void> }>
+  /** The map of `memory`. */
+  readonly checks: ObjectMemory['checks']
   readonly mints: {
     readonly gate: Semaphore
     /** Of the host that mints. */
     readonly breaker: CircuitBreaker
-    readonly inFlight: Set<MintInFlight>
-    /** Mints that parallel calls of one subject wait for together. */
-    readonly shared: Map<string, Promise<Issued>>
+    /** The map of `memory`. */
+    readonly shared: ObjectMemory['sharedMints']
   }
   readonly revokeGate: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
-  readonly refusals: RefusalMemory
-  /** What an object remembers and may forget. */
-  readonly memory: { pruning: boolean; readonly live: LiveCounts; readonly sealedWith: Set<string> }
+  readonly memory: ObjectMemory
   /** One synchronous transaction, and the alarm after it. */
   readonly transact: <T>(work: () => T) => T
   /** Work that goes on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void
 }
+
+/** What a decision on the object's rows needs: the rows, and the time in milliseconds since 1970. */
+export type ReadContext = Pick<TenantContext, 'sql' | 'now'>

@@ -124,13 +124,13 @@ async function mintOnce(ctx: TenantContext, request: IssueRequest, it: PendingMi
   const { eligibility, ttl, subjectId, until } = it
   const keyUid = eligibility.key.uid
   const flight: MintInFlight = { subject: request.subject, subjectId, keyUid, revoked: false, replaced: false }
-  ctx.mints.inFlight.add(flight)
+  ctx.memory.mintsInFlight.add(flight)
   try {
     const key = await openKey(ctx, eligibility.key)
     const asked = await mintUpstream(ctx, key, { ttl, customIdentifier: subjectId ?? undefined, until, flight })
     return asked && (await store(ctx, request, { ...it, ...asked, flight, key }))
   } finally {
-    ctx.mints.inFlight.delete(flight)
+    ctx.memory.mintsInFlight.delete(flight)
   }
 }
 

@@ -18,7 +18,7 @@ const MAX_ROWS_A_MINUTE = 200
 export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: ErrorCode): void {
   // An API token that is none proves no name to put on the trail, and anybody can write as many as he likes.
   if (code === 'invalid_token' && request.asker.kind === 'server') return
-  const memory = ctx.refusals
+  const memory = ctx.memory.refusals
   const minute = Math.floor(ctx.now() / MINUTE_MS)
   try {
     if (memory.minute !== minute) flush(ctx)
@@ -58,7 +58,7 @@ export const refusalJobs = (ctx: TenantContext) => ({
 })
 
 function flush(ctx: TenantContext): void {
-  const { rows } = ctx.refusals
+  const { rows } = ctx.memory.refusals
   if (rows.size === 0) return
   ctx.transact(() => {
     for (const { seq, count } of rows.values()) {

@@ -21,8 +21,8 @@ const USAGE_KEPT_DAYS = 90
 
 /** Inside the transaction of a mint: makes sure that the job exists. */
 export function schedulePruning(ctx: TenantContext, expiresAt: number): void {
-  if (ctx.memory.pruning) return
-  ctx.memory.pruning = true
+  if (ctx.memory.pruningScheduled) return
+  ctx.memory.pruningScheduled = true
   ctx.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, ctx.now() + AT_LEAST_EVERY_MS))
 }
 

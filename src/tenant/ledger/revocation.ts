@@ -50,7 +50,7 @@ export const everything: Selection = { where: 'TRUE', bindings: [], inFlight: ()
 export function beginRevoking(ctx: TenantContext, selection: Selection, revocation: number | null): number {
   const now = ctx.now()
   const { where, bindings } = selection
-  for (const mint of ctx.mints.inFlight) if (selection.inFlight(mint)) mint.revoked = true
+  for (const mint of ctx.memory.mintsInFlight) if (selection.inFlight(mint)) mint.revoked = true
   const met = `expires_at > ? AND (${where})`
   const live = ctx.live()
   for (const row of ctx.sql.exec<{ expires_at: number }>(
@@ -98,7 +98,7 @@ export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
     .one().n
 
 const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
-  [...ctx.mints.inFlight].filter(({ keyUid }) => keyUid === uid).length
+  [...ctx.memory.mintsInFlight].filter(({ keyUid }) => keyUid === uid).length
 
 /** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */
 export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {

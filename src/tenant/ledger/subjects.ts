@@ -3,7 +3,7 @@
  * so that erasing a person is deleting one row here.
  */
 import { newId } from '../../crypto/ids.ts'
-import type { TenantContext } from '../core/context.ts'
+import type { ReadContext, TenantContext } from '../core/context.ts'
 
 const DAY_MS = 86_400_000
 
@@ -20,15 +20,15 @@ export const findSubjectId = (sql: SqlStorage, id: string): SubjectRow | undefin
   sql.exec<SubjectRow>('SELECT id, subject, used_at FROM subjects WHERE id = ?', id).toArray()[0]
 
 /** The subject's id: stored, chosen by a mint still in flight, or new. Writes nothing. */
-export function subjectIdFor(ctx: TenantContext, subject: string): string {
-  const stored = findSubject(ctx.sql, subject)
-  if (stored) return stored.id
-  for (const mint of ctx.mints.inFlight) if (mint.subject === subject && mint.subjectId !== null) return mint.subjectId
-  return newId('su')
-}
+export const subjectIdFor = (ctx: Pick<TenantContext, 'sql' | 'memory'>, subject: string): string =>
+  findSubject(ctx.sql, subject)?.id ?? unstoredSubjectId(ctx.memory, subject)
+
+/** The id of a subject that is not stored: chosen by a mint still in flight, or new. */
+export const unstoredSubjectId = (memory: TenantContext['memory'], subject: string): string =>
+  memory.subjectIdInFlight(subject) ?? newId('su')
 
 /** Stores a subject, inside a transaction; notes once a day that it is in use. */
-export function keepSubject(ctx: TenantContext, subject: string, id: string): void {
+export function keepSubject(ctx: ReadContext, subject: string, id: string): void {
   const now = ctx.now()
   const stored = findSubject(ctx.sql, subject)
   if (!stored) ctx.sql.exec('INSERT INTO subjects (id, subject, used_at) VALUES (?, ?, ?)', id, subject, now)

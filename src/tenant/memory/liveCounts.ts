@@ -1,7 +1,7 @@
 /**
- * How many credentials are live, and how many were minted in the last minute: exact, in memory, without reading the
- * ledger at a mint. Loaded once per object life; every change to the ledger's live rows is told here. Reservations
- * of mints in flight count as live, so that parallel requests cannot pass a limit together.
+ * How many credentials are live, and how many were minted in the last minute: exact, without reading the ledger at a mint.
+ * Loaded once in the life of an object; each change of the ledger's live rows must be reported here. Reservations of mints
+ * in flight count as live, so that parallel requests cannot pass a limit together. Writes nothing.
  */
 const MINUTE_MS = 60_000
 
@@ -27,7 +27,7 @@ export class LiveCounts {
     this.#loaded = true
   }
 
-  /** A transaction was rolled back: what was told of it did not happen. Reservations stay, the rest is counted again. */
+  /** A transaction was rolled back: what it reported did not happen. Reservations stay; `load` counts the rest again. */
   forget(): void {
     this.#loaded = false
   }

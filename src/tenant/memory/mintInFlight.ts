@@ -1,10 +1,10 @@
-/** A mint under way. Memory only. */
-/** A mint that has no row yet. Whoever takes back what it will become marks it here. */
+/** A mint between its reservation and its commit. Only memory knows it: the ledger has no row of it yet. */
 export interface MintInFlight {
   readonly subject: string | null
   readonly subjectId: string | null
   readonly keyUid: string
+  /** Set by a revocation that meets this mint. The commit then stores its credential as `revoking`. */
   revoked: boolean
-  /** Its key was replaced: what it becomes is taken back, and the successor asked in its place. */
+  /** Set when its key is replaced. What it minted is then revoked, and the successor mints in its place. */
   replaced: boolean
 }

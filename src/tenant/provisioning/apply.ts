@@ -46,7 +46,7 @@ export function transitionInTransaction(
   if (to && row.state === 'active') ctx.sql.exec('UPDATE tenant SET epoch = epoch + 1')
   const uid = set?.uid ?? row.uid ?? ''
   if (step.demote) demote(ctx, uid)
-  if (step.handOver) for (const mint of ctx.mints.inFlight) if (mint.keyUid === uid) mint.replaced = true
+  if (step.handOver) for (const mint of ctx.memory.mintsInFlight) if (mint.keyUid === uid) mint.replaced = true
   // What is handed over is not refused as revoked: the successor is asked in its place.
   if (step.takeBack) beginRevoking(ctx, step.handOver ? { ...ofKey(uid), inFlight: () => false } : ofKey(uid), null)
   for (const { kind, at } of jobs) {

@@ -61,13 +61,13 @@ async function createOnce(ctx: TenantContext, creation: TurnKeyCreation, intent:
   // The budget was asked across an await: everything is decided again in the transaction that stores the intent.
   const meanwhile = ctx.transact(() => admit(ctx, creation) ?? storeIntent(ctx, creation, intent))
   if (meanwhile) return replayCreation(ctx, creation, meanwhile)
-  ctx.creations.add(intent)
+  ctx.memory.creations.add(intent)
   try {
     await ctx.storage.sync()
     const failure = await makeKey(ctx, creation, { intent, requireGrounds: () => requireGrounds(ctx, creation) })
     if (failure) throw errorOf(failure)
   } finally {
-    ctx.creations.delete(intent)
+    ctx.memory.creations.delete(intent)
   }
   await publishKey(ctx, keyByIntent(ctx.sql, intent)?.uid ?? '')
   try {

@@ -24,7 +24,7 @@ export async function replayCreation(
   earlier: EarlierRequest,
 ): Promise<CreatedTurnKey> {
   const row = keyByIntent(ctx.sql, earlier.target)
-  if (row?.state === 'creating' && ctx.creations.has(row.intent))
+  if (row?.state === 'creating' && ctx.memory.creations.has(row.intent))
     throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
   refuseDoubtful(ctx, creation, row)
   if (earlier.answer !== null) throw errorOf(JSON.parse(earlier.answer) as Failure) // stored by `finish`, failures only

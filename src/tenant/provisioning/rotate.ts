@@ -70,7 +70,7 @@ async function rotateOnce(ctx: TenantContext, rotation: TurnKeyRotation, intent:
 
   const meanwhile = ctx.transact(() => admit(ctx, rotation) ?? storeIntent(ctx, rotation, intent))
   if (meanwhile) return told(ctx, meanwhile.target, () => replayCreation(ctx, rotation, meanwhile))
-  ctx.creations.add(intent)
+  ctx.memory.creations.add(intent)
   try {
     await ctx.storage.sync()
     const failure =
@@ -78,7 +78,7 @@ async function rotateOnce(ctx: TenantContext, rotation: TurnKeyRotation, intent:
       (await carryOnRotation(ctx, { intent, until, by: rotation }))
     if (failure) throw errorOf(failure)
   } finally {
-    ctx.creations.delete(intent)
+    ctx.memory.creations.delete(intent)
   }
   return told(ctx, intent, () => answer(ctx, rotation, intent))
 }

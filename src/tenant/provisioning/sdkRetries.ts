@@ -60,19 +60,19 @@ export async function dedupeSdkRetry<T>(
   if (!earlier) how.admit()
   begin(ctx, asked, earlier, how.intent)
   const work = earlier ? repeat(ctx, requestId, earlier, how) : how.anew(how.intent)
-  ctx.attempts.set(requestId, work)
+  ctx.memory.sdkRetries.set(requestId, work)
   try {
     return await work
   } catch (error) {
     if (error instanceof BrokerError) noteAnswered(ctx, requestId, error.failure)
     throw error
   } finally {
-    ctx.attempts.delete(requestId)
+    ctx.memory.sdkRetries.delete(requestId)
   }
 }
 
 async function repeat<T>(ctx: TenantContext, requestId: string, earlier: Row, how: Attempted<T>): Promise<T> {
-  await ctx.attempts.get(earlier.request_id)?.catch(() => undefined)
+  await ctx.memory.sdkRetries.get(earlier.request_id)?.catch(() => undefined)
   // Read again: what it waited for may have begun anew, or failed.
   const [now = earlier] = ctx.sql.exec<Row>('SELECT * FROM attempts WHERE seq = ?', earlier.seq).toArray()
   const failure = now.failure === null ? undefined : (JSON.parse(now.failure) as Failure) // written by noteAnswered

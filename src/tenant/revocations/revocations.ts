@@ -73,14 +73,11 @@ function select(
   }
   if (input.subject === undefined) return { shown: { all: true }, selection: everything }
   // Also of a subject whose first mint is still in flight and has no row yet.
-  const known = findSubject(ctx.sql, input.subject) ?? inFlightSubject(ctx, input.subject)
-  return { shown: { subjectId: known?.id ?? null }, selection: known && ofSubject(known.id) }
-}
-
-function inFlightSubject(ctx: TenantContext, subject: string): { id: string } | undefined {
-  for (const mint of ctx.mints.inFlight)
-    if (mint.subject === subject && mint.subjectId !== null) return { id: mint.subjectId }
-  return
+  const subjectId = findSubject(ctx.sql, input.subject)?.id ?? ctx.memory.subjectIdInFlight(input.subject)
+  return {
+    shown: { subjectId: subjectId ?? null },
+    selection: subjectId === undefined ? undefined : ofSubject(subjectId),
+  }
 }
 
 function existing(ctx: TenantContext, id: string): RevocationRow {

@@ -1,0 +1,43 @@
+/**
+ * All that a Tenant's object remembers between requests, and what of it a rolled-back transaction makes wrong. An object
+ * may end at any moment: nothing here is the only record of anything that must survive.
+ */
+import type { Issued } from '../../rpc/issuing.ts'
+import { LiveCounts } from './liveCounts.ts'
+import type { MintInFlight } from './mintInFlight.ts'
+import { RefusalMemory } from './refusalMemory.ts'
+
+export class ObjectMemory {
+  /** SDK retries under way, by request id. */
+  readonly sdkRetries = new Map<string, Promise<unknown>>()
+  /** Intents of creations that a request in this object is carrying out. One of an earlier object has only its job. */
+  readonly creations = new Set<string>()
+  /** Checks of TURN keys upstream, by uid: look-ups of one key share one question. */
+  readonly checks = new Map<string, { readonly begunAt: number; readonly done: Promise<void> }>()
+  readonly mintsInFlight = new Set<MintInFlight>()
+  /** Mints that parallel calls of one subject wait for together. */
+  readonly sharedMints = new Map<string, Promise<Issued>>()
+  readonly refusals = new RefusalMemory()
+  readonly live = new LiveCounts()
+  /** Root keys that are known to be noted in `sealed_with`. */
+  readonly sealedWith = new Set<string>()
+  /** Whether the pruning job is known to exist. */
+  pruningScheduled = false
+
+  /**
+   * A transaction was rolled back: what was remembered of its rows is read again when it is next needed. What is still
+   * under way (retries, creations, checks, mints, reservations) and the refusals counted so far stay.
+   */
+  forget(): void {
+    this.pruningScheduled = false
+    this.live.forget()
+    this.sealedWith.clear()
+  }
+
+  /** The id that a mint in flight has chosen for a subject without a row. */
+  subjectIdInFlight(subject: string): string | undefined {
+    for (const mint of this.mintsInFlight)
+      if (mint.subject === subject && mint.subjectId !== null) return mint.subjectId
+    return
+  }
+}

@@ -1,0 +1,62 @@
+/** What the object's memory forgets after a transaction that was rolled back, and what it keeps. */
+import { runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it } from 'vitest'
+import { ObjectMemory } from '../../src/tenant/memory/objectMemory.ts'
+import { newBroker, newTenant } from '../support/broker/broker.ts'
+
+const NOW = 1_800_000_000_000
+
+describe("an object's memory, after a transaction that was rolled back,", () => {
+  it('forgets the pruning job, the root keys and the counts that were reported by that transaction', async () => {
+    await newTenant(newBroker(), 'acme')
+    const object = env.TENANTS.get(env.TENANTS.idFromName('acme'))
+    const counts = await runInDurableObject(object, (_, { storage }) => {
+      const memory = new ObjectMemory()
+      const load = () => memory.live.load(storage.sql, NOW)
+      load()
+      memory.live.add(NOW + 60_000)
+      memory.live.minted(NOW)
+      memory.sealedWith.add('root-1')
+      memory.pruningScheduled = true
+      load()
+      const reported = [memory.live.liveCredentials(NOW), memory.live.mintsInLastMinute(NOW)]
+      memory.forget()
+      load()
+      const { live, sealedWith, pruningScheduled } = memory
+      return {
+        reported,
+        kept: [live.liveCredentials(NOW), live.mintsInLastMinute(NOW), sealedWith.size],
+        pruningScheduled,
+      }
+    })
+    expect(counts).toEqual({ reported: [1, 1], kept: [0, 0, 0], pruningScheduled: false })
+  })
+
+  it('keeps what is still under way: mints with their reservations, checks, creations, retries; and counted refusals', () => {
+    const memory = new ObjectMemory()
+    const never = new Promise<never>(() => undefined)
+    memory.mintsInFlight.add({ subject: 'alice', subjectId: 'su_1', keyUid: 'k', revoked: false, replaced: false })
+    memory.sharedMints.set('share', never)
+    memory.checks.set('k', { begunAt: NOW, done: never })
+    memory.creations.add('intent')
+    memory.sdkRetries.set('request', never)
+    memory.refusals.rows.set('name', { seq: 1, count: 2 })
+    const release = memory.live.reserve('su_1')
+    memory.forget()
+    const { mintsInFlight, sharedMints, checks, creations, sdkRetries, refusals } = memory
+    for (const kept of [mintsInFlight, sharedMints, checks, creations, sdkRetries, refusals.rows])
+      expect(kept.size).toBe(1)
+    expect(memory.live.reservedFor('su_1')).toBe(1)
+    release()
+    expect(memory.live.reservedFor('su_1')).toBe(0)
+  })
+
+  it('knows the id that a mint in flight has chosen for a subject, and none for another or for a server without one', () => {
+    const memory = new ObjectMemory()
+    const flight = { keyUid: 'k', revoked: false, replaced: false }
+    memory.mintsInFlight.add({ ...flight, subject: null, subjectId: null })
+    memory.mintsInFlight.add({ ...flight, subject: 'alice', subjectId: 'su_1' })
+    expect([memory.subjectIdInFlight('alice'), memory.subjectIdInFlight('bob')]).toEqual(['su_1', undefined])
+  })
+})
