@@ -3,9 +3,8 @@
  * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
  */
 import { bearerOf } from '../../../auth/bearer.ts'
-import { MAX_TTL_SECONDS } from '../../../contract/policy/policy.ts'
 import { type IceServersAnswer, IceServersRequest } from '../../../contract/resources/credentials.ts'
-import { instant, secondsLeft, TenantId } from '../../../contract/values.ts'
+import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { malformed, readBytes, readJson } from '../../body.ts'
@@ -114,8 +113,9 @@ async function readForm(c: Ctx): Promise<Fields> {
   return { accessToken: form.get('access_token') ?? undefined, ttl: ttl === null ? null : ttlOf(ttl) }
 }
 
+/** Decimal digits only: no sign, no leading zero, no exponent. */
 function ttlOf(text: string): number {
-  const ttl = /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : Number.NaN
-  if (!(ttl <= MAX_TTL_SECONDS)) throw malformed(`ttl: must be an integer from 1 to ${MAX_TTL_SECONDS}`)
-  return ttl
+  const ttlSeconds = TtlSeconds.safeParse(/^[1-9][0-9]*$/.test(text) ? Number(text) : undefined)
+  if (!ttlSeconds.success) throw malformed(`ttl: must be an integer from 1 to ${MAX_TTL_SECONDS}`)
+  return ttlSeconds.data
 }
