@@ -2,30 +2,20 @@
  * Issues a credential. `issue` tells the story; who may have one is decided in eligibility.ts, Cloudflare is asked in mint.ts.
  * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
  */
-import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import type { Policy } from '../../contract/policy/policy.ts'
-import { newId } from '../../crypto/ids.ts'
-import { keyedDigest } from '../../crypto/mac.ts'
-import { seal } from '../../crypto/seal.ts'
-import { BrokerError, ERRORS, type Failure } from '../../errors.ts'
+import { BrokerError, ERRORS } from '../../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
-import { audit } from '../../storage/audit.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
-import { noteRootKey } from '../core/rootKeyUse.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
-import { countLiveOfSubject, FIRST_SEALED_VERSION, insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
-import { schedulePruning } from '../ledger/pruning.ts'
-import { revokeUnrecorded, scheduleRevoking } from '../ledger/revocation.ts'
-import { keepSubject, unstoredSubjectId } from '../ledger/subjects.ts'
-import { countUsage } from '../ledger/usage.ts'
+import { countLiveOfSubject } from '../ledger/credentialRows.ts'
+import { unstoredSubjectId } from '../ledger/subjects.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { sharedCheck } from '../provisioning/lookup.ts'
 import { openKey } from '../turnKeys/secret.ts'
-import { KEY_REPLACED, refusalAtCommit, unusableMint } from './commitCheck.ts'
+import { commitMint, RefusedAtCommit } from './commit.ts'
 import { checkEligibility, type Grant, grantTtl, recheckEligibility } from './eligibility.ts'
 import { KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './mint.ts'
 import { outageFallback } from './outageFallback.ts'
-import type { CompletedMint, PendingMint } from './pendingMint.ts'
+import type { PendingMint } from './pendingMint.ts'
 import { recordRefusal } from './refusalAudit.ts'
 import { findReusable, reuse } from './reuse.ts'
 
@@ -46,12 +36,6 @@ export async function issue(ctx: TenantContext, request: IssueRequest): Promise<
     const isAudited = error instanceof RefusedAtCommit
     if (!isAudited) recordRefusal(ctx, request, error instanceof BrokerError ? error.failure.code : 'internal')
     throw error
-  }
-}
-
-class RefusedAtCommit extends BrokerError {
-  constructor({ code, ...rest }: Failure) {
-    super(code, rest)
   }
 }
 
@@ -127,7 +111,7 @@ async function mintOnce(ctx: TenantContext, request: IssueRequest, pending: Pend
     const key = await openKey(ctx, grant.key)
     const input = { ttlSeconds: grant.grantedTtlSeconds, customIdentifier: subjectId ?? undefined, until, flight }
     const upstream = await mintUpstream(ctx, key, input)
-    return upstream && (await store(ctx, request, { ...pending, ...upstream, flight, key }))
+    return upstream && (await commitMint(ctx, request, { ...pending, ...upstream, flight, key }))
   } finally {
     ctx.memory.mintsInFlight.delete(flight)
   }
@@ -150,79 +134,3 @@ function reserve(ctx: ReadContext & Pick<TenantContext, 'live'>, policy: Policy,
 }
 
 const limit = (detail: string) => new BrokerError('tenant_limit', { retryAfterSeconds: 30, detail })
-
-/**
- * All asynchronous work first, then one transaction, in which eligibility is read again. `undefined`: the key was replaced.
- * Throws `RefusedAtCommit` when the credential was stored as `revoking`, `storage_failed` when nothing was stored.
- */
-async function store(ctx: TenantContext, request: IssueRequest, completed: CompletedMint): Promise<Issued | undefined> {
-  const { grant, flight, minted, begunAt } = completed
-  const { rootKeys } = ctx.config
-  const urls = chooseUrls(minted.urls, grant.policy.urls)
-  const { id: tenant } = tenantRecord(ctx)
-  const id = newId('cr')
-  const expiresAt = begunAt + grant.grantedTtlSeconds * 1_000
-  const place = { purpose: 'ice-password', tenant, record: id, version: FIRST_SEALED_VERSION } as const
-  const [sealed, digest] = await Promise.all([
-    grant.policy.reuse && flight.subjectId !== null ? seal(rootKeys, place, minted.credential) : null,
-    keyedDigest(rootKeys, tenant, minted.username),
-  ])
-
-  const live = ctx.live()
-  let refusal: Failure | undefined
-  try {
-    refusal = ctx.transact(() => {
-      const now = ctx.now()
-      const refused = unusableMint(urls, expiresAt, now) ?? refusalAtCommit(ctx, request, completed)
-      if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
-        keepSubject(ctx, request.subject, flight.subjectId)
-      if (!refused) noteRootKey(ctx, sealed)
-      insertCredential(ctx.sql, {
-        id,
-        username: minted.username,
-        state: refused ? 'revoking' : 'live',
-        subjectId: flight.subjectId,
-        keyUid: flight.keyUid,
-        origin: request.origin,
-        sealed: refused ? null : sealed,
-        urlList: keepUrlList(ctx.sql, minted.urls),
-        issuedAt: begunAt,
-        expiresAt,
-      })
-      countUsage(ctx.sql, now, 'issued')
-      if (refused) scheduleRevoking(ctx)
-      schedulePruning(ctx, expiresAt)
-      audit(ctx.sql, now, {
-        actor: grant.actor,
-        action: 'credential.issue',
-        target: id,
-        subjectId: flight.subjectId,
-        outcome: refused ? 'refused' : 'done',
-        code: refused?.code,
-        requestId: request.requestId,
-        origin: request.origin,
-        digest,
-      })
-      return refused
-    })
-  } catch (error) {
-    // The row could not be stored: no caller gets the credential, and it is revoked in the background.
-    ctx.waitUntil(revokeUnrecorded(ctx, completed.key, minted.username))
-    throw error
-  }
-  live.minted(begunAt)
-  // The place under the limits is kept for the successor's credential.
-  if (refusal === KEY_REPLACED) return
-  completed.release()
-  if (refusal) throw new RefusedAtCommit(refusal)
-  live.add(expiresAt)
-  return {
-    source: 'minted',
-    id,
-    username: minted.username,
-    credential: minted.credential,
-    urls,
-    issuedAt: begunAt,
-    expiresAt,
-  }
-}
