@@ -6,7 +6,7 @@ import { failureOf } from '../../cloudflare/failures.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { TenantContext } from '../core/context.ts'
+import type { ReadContext, TenantContext } from '../core/context.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
@@ -24,7 +24,8 @@ const UNRECORDED_ATTEMPTS = 5
 /** How often is looked whether mints in flight have landed. */
 const LANDING_LOOK_MS = 25
 
-export const scheduleRevoking = (ctx: TenantContext): void => ctx.jobs.put(REVOKE_JOB, '', ctx.now())
+export const scheduleRevoking = (ctx: Pick<TenantContext, 'jobs' | 'now'>): void =>
+  ctx.jobs.put(REVOKE_JOB, '', ctx.now())
 
 /** Which credentials: a condition on the ledger's columns, and the same of mints that have no row yet. */
 export interface Selection {
@@ -87,7 +88,7 @@ export function beginRevoking(ctx: TenantContext, selection: Selection, revocati
 }
 
 /** How many credentials of a key upstream has not confirmed yet; a mint in flight may become one. */
-export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
+export const pendingOfKey = (ctx: ReadContext & Pick<TenantContext, 'memory'>, uid: string): number =>
   inFlightOfKey(ctx, uid) +
   ctx.sql
     .exec<{ n: number }>(
@@ -97,7 +98,7 @@ export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
     )
     .one().n
 
-const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
+const inFlightOfKey = (ctx: Pick<TenantContext, 'memory'>, uid: string): number =>
   [...ctx.memory.mintsInFlight].filter(({ keyUid }) => keyUid === uid).length
 
 /** Tells upstream of a key's pending credentials until the time is over or one fails; answers why that one did. */

@@ -12,7 +12,7 @@ export interface OpenedKey {
   readonly secret: string
 }
 
-export async function openKey(ctx: TenantContext, key: NamedTurnKeyRow): Promise<OpenedKey> {
+export async function openKey(ctx: Pick<TenantContext, 'sql' | 'config'>, key: NamedTurnKeyRow): Promise<OpenedKey> {
   const { id: tenant } = tenantRecord(ctx)
   const place = { purpose: 'turn-key-secret', tenant, record: key.uid, version: key.secret_version } as const
   const secret = key.sealed === null ? undefined : await open(ctx.config.rootKeys, place, key.sealed)
