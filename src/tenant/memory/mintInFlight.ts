@@ -1,4 +1,4 @@
-/** A mint between its reservation and its commit. Only memory knows it: the ledger has no row of it yet. */
+/** A mint between its reservation and its commit. It has no row in the ledger yet, so only memory holds it. */
 export interface MintInFlight {
   readonly subject: string | null
   readonly subjectId: string | null
