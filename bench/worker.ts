@@ -67,7 +67,7 @@ export default {
           requestId: 'bench',
           asker: { kind: 'server', caller: { kind: 'operator', name: 'bench' } },
           subject: `subject-${subject++ % 5_000}`,
-          ttl: 3_600,
+          requestedTtlSeconds: 3_600,
           keyId: null,
           origin: null,
           reuse: 'never',

@@ -6,8 +6,8 @@ import { jwtVerify, SignJWT } from 'jose'
 import * as z from 'zod'
 import { WebOrigin } from '../contract/policy/policy.ts'
 import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/resources/clientTokens.ts'
-import { Subject, Ttl } from '../contract/resources/credentials.ts'
-import { ApiTokenId, TurnKeyUid } from '../contract/values.ts'
+import { Subject } from '../contract/resources/credentials.ts'
+import { ApiTokenId, TtlSeconds, TurnKeyUid } from '../contract/values.ts'
 import { base64url, randomBytes } from '../crypto/encoding.ts'
 import { macKey } from '../crypto/mac.ts'
 import type { RootKeys } from '../crypto/rootKeys.ts'
@@ -33,7 +33,7 @@ const Claims = z.strictObject({
   jti: z.string().min(1).max(64),
   origin: WebOrigin.optional(),
   /** Life of the credentials it is good for, in seconds: default and ceiling. */
-  cttl: Ttl.optional(),
+  cttl: TtlSeconds.optional(),
   keyId: TurnKeyUid.optional(),
 })
 

@@ -28,7 +28,7 @@ const Answer = z.object({
 export interface CredentialsApi {
   mint(
     key: { readonly uid: string; readonly secret: string },
-    input: { readonly ttl: number; readonly customIdentifier: string | undefined },
+    input: { readonly ttlSeconds: number; readonly customIdentifier: string | undefined },
     deadlineMs: number,
   ): Promise<Reply<Minted>>
   revoke(
@@ -44,8 +44,8 @@ export function credentialsApi(config: { readonly rtcUrl: string }, upstream: Up
     exchange(upstream, { method: 'POST', url, bearer: secret, body, deadlineMs, maxBytes: MAX_ANSWER_BYTES })
 
   return {
-    async mint(key, { ttl, customIdentifier }, deadlineMs) {
-      const body = customIdentifier === undefined ? { ttl } : { ttl, customIdentifier }
+    async mint(key, { ttlSeconds, customIdentifier }, deadlineMs) {
+      const body = customIdentifier === undefined ? { ttl: ttlSeconds } : { ttl: ttlSeconds, customIdentifier }
       return readMinted(await post(`${at(key.uid)}/generate-ice-servers`, key.secret, body, deadlineMs))
     },
     async revoke(key, username, deadlineMs) {

@@ -46,5 +46,10 @@ export const instant = (ms: number): string => new Date(ms).toISOString()
 export const secondsLeft = (expiresAt: number, now: number): number =>
   Math.max(0, Math.floor((expiresAt - now) / 1_000))
 
+/** Cloudflare's own ceiling for a credential, 48 h. */
+export const MAX_TTL_SECONDS = 172_800
+/** The life of a credential in whole seconds, within Cloudflare's own bounds; a policy may allow less. Never coerced. */
+export const TtlSeconds = z.int().min(1).max(MAX_TTL_SECONDS)
+
 /** `Idempotency-Key`: 1-255 visible ASCII characters. */
 export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/)

@@ -1,24 +1,31 @@
-/** Asking the Tenant for a credential, and what it answers. */
+/** The request for a credential that the Worker sends to a Tenant, and the answer. Each fact is said once. */
 import type { Caller } from '../auth/caller.ts'
-import type { ClientToken } from '../auth/clientTokens.ts'
-import type { TenantJwt } from '../auth/tenantJwts.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 
-/** Who asks for a credential. */
+/** Who asks for a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
-  | { readonly kind: 'client-token'; readonly token: ClientToken }
-  | { readonly kind: 'tenant-jwt'; readonly jwt: TenantJwt }
+  | {
+      readonly kind: 'client-token'
+      /** The API token that made the client token, or `operator`. */
+      readonly tokenId: string
+      /** The only origin it may be used from; `null`: any of the policy. */
+      readonly boundOrigin: string | null
+      /** Life of its credentials: default and ceiling. `null`: the policy's. */
+      readonly credentialTtlSeconds: number | null
+    }
+  | { readonly kind: 'tenant-jwt'; readonly issuer: string; readonly audience: string }
   | { readonly kind: 'server'; readonly caller: Caller }
 
 export interface IssueRequest {
   readonly requestId: string
   readonly asker: Asker
-  /** `null`: a server did not say whom it is for. */
+  /** The end user, as the tenant names them; `null`: a server named none. */
   readonly subject: string | null
-  /** Seconds; `null`: not asked. */
-  readonly ttl: number | null
+  /** `null`: not asked. */
+  readonly requestedTtlSeconds: number | null
   /** The TURN key that must be used; `null`: the policy's choice. */
   readonly keyId: string | null
+  /** Of the page, as its browser sent it; `null`: none was sent. */
   readonly origin: string | null
   /** A browser is as well served by a credential it was given before; a server wants its own. */
   readonly reuse: 'allowed' | 'never'

@@ -1,5 +1,6 @@
 /** The browser library when things go wrong: what it gives, whom it tells, and how long it waits. */
 import { describe, expect, it, vi } from 'vitest'
+import { MAX_TTL_SECONDS } from '../../src/contract/values.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../support/broker/clock.ts'
 import { playPage } from '../support/client/page.ts'
 import { listAnswer, type Play, playedWorld, problem, type World } from '../support/client/world.ts'
@@ -21,6 +22,7 @@ const FAILURES: [name: string, code: string, play: Play][] = [
   ['no ttl', 'bad_answer', () => listAnswer({ ttl: undefined })],
   ['a ttl below zero', 'bad_answer', () => listAnswer({ ttl: -1 })],
   ['a ttl for ever', 'bad_answer', () => new Response('{"iceServers":[],"ttl":1e999,"refreshAfter":1,"source":"x"}')],
+  ['a ttl of more than the broker can grant', 'bad_answer', () => listAnswer({ ttl: MAX_TTL_SECONDS + 1 })],
   ['no time to refresh', 'bad_answer', () => listAnswer({ refreshAfter: 0 })],
 ]
 

@@ -1,5 +1,6 @@
 /** The browser library over days: when it asks, how it asks, and that what it gives has not ended. */
 import { describe, expect, it, vi } from 'vitest'
+import { MAX_TTL_SECONDS } from '../../src/contract/values.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../support/broker/clock.ts'
 import { newPeer } from '../support/client/peer.ts'
 import { listAnswer, newWorld, playedWorld, problem, STUN_ONLY, usernameOf } from '../support/client/world.ts'
@@ -43,6 +44,12 @@ describe('a list of ICE servers', () => {
     })
     const { expiresAt } = await world.done(world.client.get())
     expect(expiresAt).toBe((world.sent[0]?.at ?? 0) + 100 * SECOND_MS)
+  })
+
+  it('may live as long as the broker can grant at most', async () => {
+    const world = playedWorld(() => listAnswer({ ttl: MAX_TTL_SECONDS, refreshAfter: 300 }))
+    const { expiresAt } = await world.done(world.client.get())
+    expect(expiresAt).toBe((world.sent[0]?.at ?? 0) + MAX_TTL_SECONDS * SECOND_MS)
   })
 
   it.each([

@@ -28,7 +28,7 @@ const OPERATIONS: Record<Asked, (it: World, deadlineMs: number) => Promise<{ kin
   update: ({ keys, key }, deadlineMs) => keys.update(key.uid, 'name', deadlineMs),
   delete: ({ keys, key }, deadlineMs) => keys.remove(key.uid, deadlineMs),
   'generate-ice-servers': ({ credentials, key }, deadlineMs) =>
-    credentials.mint(key, { ttl: 60, customIdentifier: undefined }, deadlineMs),
+    credentials.mint(key, { ttlSeconds: 60, customIdentifier: undefined }, deadlineMs),
   revoke: ({ credentials, key, username }, deadlineMs) => credentials.revoke(key, username, deadlineMs),
 }
 const operations = Object.entries(OPERATIONS) as [Asked, (typeof OPERATIONS)[Asked]][] // Object.entries forgets the names
@@ -46,7 +46,7 @@ async function world(upstream: Partial<Upstream> = {}): Promise<World> {
   const { uid, key: secret } = await emulator.plantKey({ account: ACCOUNT })
   const key = { uid, secret }
   const real = credentialsApi(config, { fetch: (url, init) => fetch(url, init), now: () => Date.now() })
-  const minted = await real.mint(key, { ttl: 60, customIdentifier: undefined }, 2_000)
+  const minted = await real.mint(key, { ttlSeconds: 60, customIdentifier: undefined }, 2_000)
   if (minted.kind !== 'ok') throw new Error(`the emulator mints: ${minted.kind}`)
   const { username } = minted.value
   return {

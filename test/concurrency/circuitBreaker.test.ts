@@ -79,7 +79,7 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
   }
   const mint = () =>
     mintUpstream(parts, KEY, {
-      ttl: 60,
+      ttlSeconds: 60,
       customIdentifier: undefined,
       until: Date.now() + MINT_DEADLINE_MS,
       flight: { replaced: false },

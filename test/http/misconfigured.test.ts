@@ -114,7 +114,14 @@ describe('a misconfigured broker', () => {
     await emulator.clearLog()
     const caller = { kind: 'operator', name: 'token' } as const
     const call = { caller, requestId: 'r', uid: 'k'.repeat(32) }
-    const mint = { requestId: 'r', subject: null, ttl: null, keyId: null, origin: null, reuse: 'never' } as const
+    const mint = {
+      requestId: 'r',
+      subject: null,
+      requestedTtlSeconds: null,
+      keyId: null,
+      origin: null,
+      reuse: 'never',
+    } as const
     for (const { name, value } of rows) {
       const broken = { ...env, [name]: value } as Env // broken on purpose
       const refused = { ok: false, failure: { code: 'misconfigured', detail: `${name} is missing or malformed.` } }

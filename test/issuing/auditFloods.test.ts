@@ -30,13 +30,13 @@ const countRows = async () => Number((await tenantSql('acme', 'SELECT count(*) A
 /** As many requests of alice for too long a ttl, at the object itself, without the doors in front of it. */
 const refuseInside = (tokenId: string, times: number) =>
   runInDurableObject(tenantStub('acme'), async (object: Tenant) => {
-    const token = { tokenId, subject: 'alice', origin: null, credentialTtl: null, keyId: null }
+    const asker = { kind: 'client-token', tokenId, boundOrigin: null, credentialTtlSeconds: null } as const
     for (let n = 0; n < times; n++) {
       await object.issue({
         requestId: `r${n}`,
-        asker: { kind: 'client-token', token },
+        asker,
         subject: 'alice',
-        ttl: 100_000,
+        requestedTtlSeconds: 100_000,
         keyId: null,
         origin: null,
         reuse: 'allowed',

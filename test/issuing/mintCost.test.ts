@@ -11,7 +11,7 @@ const SMALL = 1_000
 const LARGE = 100_000
 /** The ledger row with its four indexes, the audit row, the day's counter, and SQLite's two sequence rows. */
 const MOST_ROWS_WRITTEN = 9
-const MOST_STATEMENTS = 19
+const MOST_STATEMENTS = 15
 
 it('reads and writes the same number of rows for a mint on a ledger of 10^3 and of 10^5 credentials', async () => {
   const broker = newBroker()

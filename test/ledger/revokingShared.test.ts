@@ -14,6 +14,7 @@ import {
   expectOutcome,
   expectTakenBack,
   type Issuer,
+  mintsAsked,
   newIssuer,
   upstreamCredentials,
   usernameIn,
@@ -90,6 +91,30 @@ describe('G6: while a mint is open upstream,', () => {
     expectOutcome(answer, '401 invalid_token')
     expectOutcome(served, '201')
     await expectTakenBack(answer, [String(usernameIn(served))])
+  })
+
+  it('the token of a caller who waits for the shared mint is deleted: only the other is served', async () => {
+    const acme = await newIssuer()
+    const second = await newToken(acme.broker, 'acme', ['client_tokens:create'])
+    const [good, doomed] = [await acme.clientToken('ann', {}, second.token), await acme.clientToken('ann')]
+    const answers = await alsoWaiting(acme, [good, doomed], async () =>
+      expectStatus(await acme.broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`), 204),
+    )
+    const [served, refused] = answers as [Answer, Answer]
+    expectOutcome(served, '201')
+    expectOutcome(refused, '401 invalid_token')
+    expect(usernameIn(refused)).toBeUndefined()
+    expect(await credentialRows()).toMatchObject([{ state: 'live' }])
+  })
+
+  it('the token of all callers that share it is deleted: none of those who waited mints for itself', async () => {
+    const acme = await newIssuer()
+    const token = await acme.clientToken()
+    const answers = await alsoWaiting(acme, [token, token, token], async () =>
+      expectStatus(await acme.broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`), 204),
+    )
+    for (const answer of answers) expectOutcome(answer, '401 invalid_token')
+    expect(await mintsAsked()).toHaveLength(1)
   })
 
   it('the subject is revoked: parallel callers are all refused', async () => {

@@ -5,14 +5,10 @@
 import * as z from 'zod'
 import { BrokerError } from '../../errors.ts'
 import { isLoopbackHost } from '../hosts.ts'
-import { TurnKeyUid } from '../values.ts'
+import { TtlSeconds, TurnKeyUid } from '../values.ts'
 import { TenantIssuers } from './issuers.ts'
 
-/** Cloudflare's own ceiling for a credential, 48 h. */
-export const MAX_TTL_SECONDS = 172_800
-
 const count = (min: number, max: number) => z.int().min(min).max(max)
-const Ttl = count(1, MAX_TTL_SECONDS)
 
 /** A web origin exactly as a browser sends it: https, http on loopback, or an app's own scheme. */
 export const WebOrigin = z
@@ -37,8 +33,8 @@ const fields = {
     .max(100)
     .refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
   requireOrigin: z.boolean(),
-  defaultTtl: Ttl,
-  maxTtl: Ttl,
+  defaultTtl: TtlSeconds,
+  maxTtl: TtlSeconds,
   maxLiveCredentialsPerSubject: count(1, 1_000),
   maxLiveCredentials: count(1, 1_000_000),
   maxMintsPerMinute: count(1, 100_000),

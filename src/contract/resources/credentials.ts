@@ -1,6 +1,6 @@
 /** Credentials as callers ask for and get them, at every door that hands some out. */
 import * as z from 'zod'
-import { MAX_TTL_SECONDS } from '../policy/policy.ts'
+import { TtlSeconds } from '../values.ts'
 
 const MAX_SUBJECT_CHARACTERS = 128
 
@@ -15,19 +15,16 @@ export const Subject = z
   .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not contain control characters')
 export type Subject = z.infer<typeof Subject>
 
-/** Seconds, an integer JSON number in Cloudflare's own bounds; the tenant's ceiling comes on top. Never coerced. */
-export const Ttl = z.int().min(1).max(MAX_TTL_SECONDS)
-
 /** Our id of a credential. */
 export const CredentialId = z.string().regex(/^cr_[0-9A-Za-z]{22}$/)
 export const SubjectId = z.string().regex(/^su_[0-9A-Za-z]{22}$/)
 
 /** The browser door's JSON body; all of it may be left out. */
-export const IceServersRequest = z.strictObject({ ttl: Ttl.exactOptional() })
+export const IceServersRequest = z.strictObject({ ttl: TtlSeconds.exactOptional() })
 export type IceServersRequest = z.infer<typeof IceServersRequest>
 
 /** The body of Cloudflare's own credential calls; unknown fields are ignored there. */
-export const GenerateRequest = z.object({ ttl: Ttl.optional(), customIdentifier: Subject.optional() })
+export const GenerateRequest = z.object({ ttl: TtlSeconds.optional(), customIdentifier: Subject.optional() })
 
 /** As `username` stands in the path of a revocation. */
 export const Username = z.string().regex(/^[\x21-\x7e]{1,1024}$/)

@@ -1,4 +1,7 @@
-/** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
+/**
+ * Who calls at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider.
+ * Turns a token into a subject, a key and what binds the caller; what these are worth is the Tenant's decision.
+ */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
 import { isTenantJwt, readTenantJwt, type Trust } from '../../auth/tenantJwts.ts'
 import { BrokerError } from '../../errors.ts'
@@ -18,8 +21,8 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   if (isClientToken(token)) {
     const clientToken = await readClientToken({ rootKeys, deployment, tenant }, token, Date.now())
     if (!clientToken) throw new BrokerError('invalid_token')
-    const { subject, keyId } = clientToken
-    return { asker: { kind: 'client-token', token: clientToken }, subject, keyId }
+    const { tokenId, origin: boundOrigin, credentialTtl: credentialTtlSeconds, subject, keyId } = clientToken
+    return { asker: { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds }, subject, keyId }
   }
   if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
   const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
@@ -28,5 +31,6 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   const keysAt: Trust['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
   const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())
   if (!jwt) throw new BrokerError('invalid_token')
-  return { asker: { kind: 'tenant-jwt', jwt }, subject: jwt.subject, keyId: null }
+  const { issuer, audience } = jwt.issuer
+  return { asker: { kind: 'tenant-jwt', issuer, audience }, subject: jwt.subject, keyId: null }
 }

@@ -12,11 +12,15 @@ export function turnRestRoutes(app: App): void {
     if (c.req.query('key') !== undefined || c.req.query('api') !== undefined) {
       throw malformed('the API token goes into the Authorization header, never into a URL')
     }
-    const request = serverRequest(c, { subject: subjectOf(c.req.query('username')), ttl: null, keyId: null })
+    const request = serverRequest(c, {
+      subject: subjectOf(c.req.query('username')),
+      requestedTtlSeconds: null,
+      keyId: null,
+    })
     return async () => {
       const { username, credential: password, urls, expiresAt } = await issueToServer(c, request)
-      const ttl = secondsLeft(expiresAt, Date.now())
-      return c.json({ username, password, ttl, uris: urls.turn } satisfies TurnRestAnswer)
+      const remainingSeconds = secondsLeft(expiresAt, Date.now())
+      return c.json({ username, password, ttl: remainingSeconds, uris: urls.turn } satisfies TurnRestAnswer)
     }
   })
 }

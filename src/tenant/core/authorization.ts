@@ -4,7 +4,7 @@ import { SCOPES, type Scope } from '../../contract/scopes.ts'
 import { sameDigest } from '../../crypto/digest.ts'
 import { BrokerError } from '../../errors.ts'
 import { digestsOf, findApiToken, scopesOf } from './apiTokenRows.ts'
-import type { TenantContext } from './context.ts'
+import type { ReadContext } from './context.ts'
 import { tenantId } from './tenantRow.ts'
 
 export interface Authority {
@@ -15,7 +15,7 @@ export interface Authority {
 }
 
 /** Throws `invalid_token` or `insufficient_scope`. */
-export function authorize(ctx: Pick<TenantContext, 'sql' | 'now'>, caller: Caller, scope: Scope): Authority {
+export function authorize(ctx: ReadContext, caller: Caller, scope: Scope): Authority {
   const granted = grantedScopes(ctx, caller)
   if (!granted) throw new BrokerError('invalid_token')
   if (!granted.includes(scope)) throw new BrokerError('insufficient_scope')
@@ -25,7 +25,7 @@ export function authorize(ctx: Pick<TenantContext, 'sql' | 'now'>, caller: Calle
 /** An operator may do whatever a tenant's token may, except see a secret. */
 const OPERATOR_SCOPES: readonly Scope[] = SCOPES.filter((scope) => scope !== 'turn_keys:reveal')
 
-function grantedScopes(ctx: Pick<TenantContext, 'sql' | 'now'>, caller: Caller): readonly Scope[] | undefined {
+function grantedScopes(ctx: ReadContext, caller: Caller): readonly Scope[] | undefined {
   if (caller.kind === 'operator') return OPERATOR_SCOPES
   const row = findApiToken(ctx.sql, caller.id)
   if (!row || caller.tenant !== tenantId(ctx)) return

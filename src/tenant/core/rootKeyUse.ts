@@ -5,12 +5,12 @@
  */
 import { rootKeyOf } from '../../crypto/seal.ts'
 import { MIRROR_JOB } from './changes.ts'
-import type { TenantContext } from './context.ts'
+import type { ReadContext, TenantContext } from './context.ts'
 
 const TOLD_AFTER_MS = 500
 
 /** Inside the transaction that stores a sealed text. Costs a mint no row: a root key that was noted is remembered. */
-export function noteRootKey(ctx: TenantContext, sealed: string | null): void {
+export function noteRootKey(ctx: ReadContext & Pick<TenantContext, 'memory' | 'jobs'>, sealed: string | null): void {
   const rootKey = sealed === null ? undefined : rootKeyOf(sealed)
   const { sealedWith } = ctx.memory
   if (rootKey === undefined || sealedWith.has(rootKey)) return

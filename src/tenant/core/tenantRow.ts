@@ -56,8 +56,17 @@ export function tenantRecord({ sql }: Sql): TenantRecord {
   }
 }
 
-/** The id never changes, and is asked for in many places that need nothing else of the row. */
-export const tenantId = ({ sql }: Sql): string => sql.exec<{ id: string }>('SELECT id FROM tenant').one().id
+/** Of each object's database: the id never changes, and most operations need nothing else of the row. */
+const ids = new WeakMap<SqlStorage, string>()
+
+/** The tenant's id, read once in the life of the object. Throws before the object is set up. */
+export function tenantId({ sql }: Sql): string {
+  const known = ids.get(sql)
+  if (known !== undefined) return known
+  const { id } = sql.exec<{ id: string }>('SELECT id FROM tenant').one()
+  ids.set(sql, id)
+  return id
+}
 
 /** A policy is merged with its defaults and checked once for each text: a mint asks for it several times. */
 const policies = new Map<string, Policy>()

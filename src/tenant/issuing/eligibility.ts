@@ -1,17 +1,15 @@
 /**
- * What a mint rests on, read from the Tenant's own rows: asked before anything is done, and again at the commit when
- * the epoch says that something was taken away meanwhile. Writes nothing.
+ * Whether a caller may have a credential, which key mints it and how long it may live: read from the Tenant's own rows.
+ * The answer holds in the tick in which it was read; behind an `await` it is read again. Writes nothing.
  */
 import { actorOf } from '../../auth/caller.ts'
-import type { ClientToken } from '../../auth/clientTokens.ts'
-import type { TenantJwt } from '../../auth/tenantJwts.ts'
 import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
 import { isBanned } from '../core/banRows.ts'
-import type { TenantContext } from '../core/context.ts'
+import type { ReadContext } from '../core/context.ts'
 import { requireActive } from '../core/tenantRow.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
@@ -23,41 +21,70 @@ export interface Eligibility {
   readonly key: NamedTurnKeyRow
   /** For the audit trail. */
   readonly actor: string
+  /** Of the stored subject; `null`: the request names none, or one that is not stored. */
+  readonly subjectId: string | null
+  /** The longest life that this asker's credentials may have, and may have left. */
+  readonly ttlCeilingSeconds: number
 }
 
-/** Throws the refusal, or answers what the mint may rest on. */
-export function checkEligibility(ctx: TenantContext, request: IssueRequest): Eligibility {
-  // First who asks: how the tenant stands is told to nobody without a token of it.
+/** An eligibility with the life it grants: what a mint starts from. */
+export interface Grant extends Eligibility {
+  readonly grantedTtlSeconds: number
+}
+
+/** Throws the refusal of the token, tenant, issuer, origin, ban or key. */
+export function checkEligibility(ctx: ReadContext, request: IssueRequest): Eligibility {
+  // The token first: without a good one a caller does not learn in which state the tenant is.
   const actor = actorOfAsker(ctx, request.asker)
   const { policy, epoch } = requireActive(ctx)
-  if (request.asker.kind === 'tenant-jwt') requireIssuer(policy, request.asker.jwt)
-  if (request.asker.kind !== 'server') checkOrigin(policy, request)
-  refuseBanned(ctx, request)
-  return { policy, epoch, actor, key: chooseKey(ctx, policy, request) }
+  requireIssuer(policy, request.asker)
+  checkOrigin(policy, request)
+  const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
+  refuseBanned(ctx, request.asker, subjectId)
+  const ttlCeilingSeconds = Math.min(policy.maxTtl, bindingOf(request.asker).credentialTtlSeconds ?? policy.maxTtl)
+  return { policy, epoch, actor, subjectId, ttlCeilingSeconds, key: chooseKey(ctx.sql, policy, request) }
+}
+
+/**
+ * The same check behind an `await`, before anything is handed out or minted: token, tenant, issuer, origin, subject or key
+ * may be gone since the last one (G6). Throws the refusal.
+ */
+export const recheckEligibility = (ctx: ReadContext, request: IssueRequest): Eligibility =>
+  checkEligibility(ctx, request)
+
+/** A requested ttl is granted or refused with `ttl_too_long`, never changed. */
+export function grantTtl(eligibility: Eligibility, { asker, requestedTtlSeconds }: IssueRequest): Grant {
+  const { policy, ttlCeilingSeconds } = eligibility
+  if (requestedTtlSeconds !== null && requestedTtlSeconds > ttlCeilingSeconds)
+    throw new BrokerError('ttl_too_long', { detail: `ttl: must be at most ${ttlCeilingSeconds} seconds` })
+  const defaultTtlSeconds = bindingOf(asker).credentialTtlSeconds ?? policy.defaultTtl
+  return { ...eligibility, grantedTtlSeconds: requestedTtlSeconds ?? Math.min(defaultTtlSeconds, ttlCeilingSeconds) }
 }
 
 export const askerName = (asker: Asker): string => {
   switch (asker.kind) {
     case 'client-token':
-      return `client-token:${asker.token.tokenId}`
+      return `client-token:${asker.tokenId}`
     case 'tenant-jwt':
-      return `tenant-jwt:${asker.jwt.issuer.issuer}`
+      return `tenant-jwt:${asker.issuer}`
     case 'server':
       return actorOf(asker.caller)
   }
 }
 
-/** The API token an asker stands on, if it does on one. */
+/** The API token behind an asker: presented by a server, or the one that made a client token. */
 function apiTokenOf(asker: Asker): string | null {
-  if (asker.kind === 'client-token') return asker.token.tokenId
+  if (asker.kind === 'client-token') return asker.tokenId
   return asker.kind === 'server' && asker.caller.kind === 'api-token' ? asker.caller.id : null
 }
 
-/** What a client token binds its holder to. */
-const bindingOf = (asker: Asker): Pick<ClientToken, 'origin' | 'credentialTtl'> =>
-  asker.kind === 'client-token' ? asker.token : { origin: null, credentialTtl: null }
+/** What a client token binds its holder to; nothing binds the others. */
+const bindingOf = (
+  asker: Asker,
+): { readonly boundOrigin: string | null; readonly credentialTtlSeconds: number | null } =>
+  asker.kind === 'client-token' ? asker : { boundOrigin: null, credentialTtlSeconds: null }
 
-function actorOfAsker(ctx: TenantContext, asker: Asker): string {
+function actorOfAsker(ctx: ReadContext, asker: Asker): string {
   if (asker.kind === 'server') return authorize(ctx, asker.caller, 'credentials:issue').actor
   // A client token lives no longer than the API token that made it.
   const tokenId = apiTokenOf(asker)
@@ -68,50 +95,36 @@ function actorOfAsker(ctx: TenantContext, asker: Asker): string {
   return askerName(asker)
 }
 
-/** The edge may have believed an older policy: an issuer that was removed stands behind nobody any more. */
-function requireIssuer(policy: Policy, { issuer }: TenantJwt): void {
-  const known = policy.issuers.some((it) => it.issuer === issuer.issuer && it.audience === issuer.audience)
+/** The Worker may have verified the JWT by an older policy, which still had its issuer. */
+function requireIssuer(policy: Policy, asker: Asker): void {
+  if (asker.kind !== 'tenant-jwt') return
+  const known = policy.issuers.some(({ issuer, audience }) => issuer === asker.issuer && audience === asker.audience)
   if (!known) throw new BrokerError('invalid_token')
 }
 
 function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {
-  const { origin: bound } = bindingOf(asker)
-  const missing = origin === null && (policy.requireOrigin || bound !== null)
+  if (asker.kind === 'server') return
+  const { boundOrigin } = bindingOf(asker)
+  const missing = origin === null && (policy.requireOrigin || boundOrigin !== null)
   const foreign = origin !== null && !policy.allowedOrigins.includes(origin)
-  const unbound = origin !== null && bound !== null && bound !== origin
+  const unbound = origin !== null && boundOrigin !== null && boundOrigin !== origin
   if (missing || foreign || unbound) throw new BrokerError('origin_not_allowed')
 }
 
-function refuseBanned(ctx: TenantContext, { asker, subject }: IssueRequest): void {
+function refuseBanned(ctx: ReadContext, asker: Asker, subjectId: string | null): void {
   const now = ctx.now()
   const tokenId = apiTokenOf(asker)
   if (tokenId !== null && isBanned(ctx.sql, 'token_id', tokenId, now)) {
     throw new BrokerError('subject_banned', { detail: 'The API token behind this request is banned.' })
   }
-  const subjectId = subject === null ? undefined : findSubject(ctx.sql, subject)?.id
-  if (subjectId !== undefined && isBanned(ctx.sql, 'subject_id', subjectId, now))
-    throw new BrokerError('subject_banned')
+  if (subjectId !== null && isBanned(ctx.sql, 'subject_id', subjectId, now)) throw new BrokerError('subject_banned')
 }
 
-function chooseKey(ctx: TenantContext, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
-  const named = request.keyId ?? policy.defaultKeyId
-  const key = named === null ? oldestActiveKey(ctx.sql) : mintingKey(ctx.sql, named)
+function chooseKey(sql: SqlStorage, policy: Policy, request: IssueRequest): NamedTurnKeyRow {
+  const chosenUid = request.keyId ?? policy.defaultKeyId
+  const key = chosenUid === null ? oldestActiveKey(sql) : mintingKey(sql, chosenUid)
   if (key) return key
-  // A server that names a key in the path is told, as Cloudflare would, that there is none.
+  // A server that names a key in the path gets the 404 that Cloudflare would answer.
   if (request.keyId !== null && request.asker.kind === 'server') throw noSuchTurnKey()
   throw new BrokerError('no_turn_key')
-}
-
-/** The most seconds this asker may have at once. */
-export const ttlCeilingSeconds = (policy: Policy, { asker }: IssueRequest): number =>
-  Math.min(policy.maxTtl, bindingOf(asker).credentialTtl ?? policy.maxTtl)
-
-/** Seconds to mint for. A ttl that was asked is given or refused, never changed. */
-export function grantedTtlSeconds({ policy }: Eligibility, request: IssueRequest): number {
-  const ceiling = ttlCeilingSeconds(policy, request)
-  const own = bindingOf(request.asker).credentialTtl
-  if (request.ttl === null) return Math.min(own ?? policy.defaultTtl, ceiling)
-  if (request.ttl > ceiling)
-    throw new BrokerError('ttl_too_long', { detail: `ttl: must be at most ${ceiling} seconds` })
-  return request.ttl
 }

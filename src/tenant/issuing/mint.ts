@@ -1,4 +1,7 @@
-/** Asking upstream for a credential: through the semaphore, again while it makes sense, within one deadline. Stores nothing. */
+/**
+ * Asks Cloudflare for a credential: in its turn at the semaphore, again after a fault that may pass, within one deadline.
+ * Stores nothing and counts nothing.
+ */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
@@ -14,15 +17,15 @@ export const MINT_DEADLINE_MS = 4_500
 const ATTEMPT_MS = 1_800
 const MAX_RETRIES = 3
 const FIRST_PAUSE_MS = 80
-/** What upstream answers to a secret it does not know, or any more. */
+/** Statuses of Cloudflare for a secret that it does not accept. */
 const KEY_REFUSED = [401, 403, 404]
 
 /** What asking for a credential needs of the Tenant. */
-type Minting = Pick<TenantContext, 'now' | 'credentials'> & {
+type MintContext = Pick<TenantContext, 'now' | 'credentials'> & {
   readonly mints: Pick<TenantContext['mints'], 'semaphore' | 'circuitBreaker'>
 }
 
-/** Upstream does not take this key's secret: perhaps it has no such key any more. */
+/** Cloudflare does not accept this key's secret: perhaps it has no such key any more. */
 export class KeyRefused extends BrokerError {
   readonly uid: string
   constructor(uid: string) {
@@ -32,16 +35,19 @@ export class KeyRefused extends BrokerError {
 }
 
 interface MintInput {
-  readonly ttl: number
+  readonly ttlSeconds: number
   readonly customIdentifier: string | undefined
-  /** When the caller must have been answered. */
+  /** When the caller must have been answered, in milliseconds since 1970. */
   readonly until: number
   readonly flight: Pick<MintInFlight, 'replaced'>
 }
 
-/** A mint may be repeated: a credential whose answer was lost is known to nobody. `undefined`: its key was replaced. */
+/**
+ * A mint may be repeated, because a credential whose answer was lost was handed to no caller. `undefined`: the key was
+ * replaced. Throws `KeyRefused` or upstream's failure; `begunAt` in milliseconds since 1970, just before the last attempt.
+ */
 export async function mintUpstream(
-  ctx: Minting,
+  ctx: MintContext,
   key: OpenedKey,
   input: MintInput,
 ): Promise<{ minted: Minted; begunAt: number } | undefined> {
@@ -55,16 +61,16 @@ export async function mintUpstream(
     const pauseMs = FIRST_PAUSE_MS * 2 ** retry * (0.5 + Math.random())
     if (!isPassing(reply) || retry >= MAX_RETRIES || ctx.now() + pauseMs >= until) throw errorOf(failureOf(reply))
     await pause(pauseMs)
-    // Enough have failed meanwhile: this mint fails with what it was told itself.
+    // The breaker opened during the pause: this mint fails with the failure of its own attempt.
     if (ctx.mints.circuitBreaker.refuses(ctx.now())) throw errorOf(failureOf(reply))
   }
 }
 
-/** One attempt, in its turn and with a deadline of its own. No reply: the key was replaced before its turn came. */
+/** One attempt, with its own deadline. No reply: the key was replaced before the turn of this mint came. */
 function attempt(
-  ctx: Minting,
+  ctx: MintContext,
   key: OpenedKey,
-  { ttl, customIdentifier, until, flight }: MintInput,
+  { ttlSeconds, customIdentifier, until, flight }: MintInput,
 ): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
   const { semaphore, circuitBreaker } = ctx.mints
   return semaphore.run(until - ctx.now(), async () => {
@@ -75,7 +81,7 @@ function attempt(
     let failed = true
     try {
       const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
-      const reply = await ctx.credentials.mint(key, { ttl, customIdentifier }, deadlineMs)
+      const reply = await ctx.credentials.mint(key, { ttlSeconds, customIdentifier }, deadlineMs)
       failed = isPassing(reply)
       return { reply, begunAt }
     } finally {
@@ -84,10 +90,10 @@ function attempt(
   })
 }
 
-/** Nobody waits for a host that is gone: what helps in an outage helps at once. */
-function refuseWhileOpen({ mints, now }: Minting): void {
+/** Fail fast while the breaker is open, so that the outage fallback answers now. */
+function refuseWhileOpen({ mints, now }: MintContext): void {
   if (mints.circuitBreaker.refuses(now())) throw new BrokerError('upstream_unavailable', { retryAfterSeconds: 1 })
 }
 
-/** A fault that may be over in a moment: not a refusal, and not an answer that was understood to be wrong. */
+/** Faults that may be over in a moment. A refusal is none, nor is an answer that could be read and is wrong. */
 const isPassing = (reply: Reply<Minted>): boolean => reply.kind === 'doubtful' && reply.reason !== 'malformed'

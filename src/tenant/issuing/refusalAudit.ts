@@ -1,6 +1,7 @@
 /**
  * Refusals in the audit trail: one row for each asker, subject and code a minute, however many there were. A flood must
- * not write rows, so the rest is counted in memory and added when the minute is over; an object that dies loses that count.
+ * not write rows: repeats are counted in memory, and a job adds the count when the minute is over. An object that ends
+ * before that loses the count.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { IssueRequest } from '../../rpc/issuing.ts'
@@ -11,12 +12,12 @@ import { askerName } from './eligibility.ts'
 
 const FLUSH_JOB = 'count-refusals'
 const MINUTE_MS = 60_000
-/** Different refusals in one minute that get a row of their own; what comes on top is counted with the last. */
+/** Different refusals that get their own row in one minute; any other is counted with the last of these. */
 const MAX_ROWS_A_MINUTE = 200
 
-/** Never throws: what could not be recorded does not change what the caller is told. */
+/** Never throws: the caller gets the refusal also when it could not be recorded. */
 export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: ErrorCode): void {
-  // An API token that is none proves no name to put on the trail, and anybody can write as many as he likes.
+  // A wrong API token proves no name for the trail, and any stranger can send as many as they like.
   if (code === 'invalid_token' && request.asker.kind === 'server') return
   const memory = ctx.memory.refusals
   const minute = Math.floor(ctx.now() / MINUTE_MS)
@@ -25,10 +26,10 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
     memory.minute = minute
     const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
     const name = `${askerName(request.asker)} ${subjectId} ${code}`
-    const known =
-      memory.rows.get(name) ?? (memory.rows.size >= MAX_ROWS_A_MINUTE ? [...memory.rows.values()].at(-1) : undefined)
-    if (known) {
-      known.count++
+    const { rows } = memory
+    const counted = rows.get(name) ?? (rows.size >= MAX_ROWS_A_MINUTE ? [...rows.values()].at(-1) : undefined)
+    if (counted) {
+      counted.count++
       return
     }
     const seq = ctx.transact(() => {
@@ -44,9 +45,9 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
       ctx.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
       return lastAuditSeq(ctx.sql)
     })
-    memory.rows.set(name, { seq, count: 1 })
+    rows.set(name, { seq, count: 1 })
   } catch {
-    // Logged where it happened.
+    // `transact` has logged why.
   }
 }
 
@@ -57,7 +58,7 @@ export const refusalJobs = (ctx: TenantContext) => ({
   },
 })
 
-function flush(ctx: TenantContext): void {
+function flush(ctx: Pick<TenantContext, 'sql' | 'memory' | 'transact'>): void {
   const { rows } = ctx.memory.refusals
   if (rows.size === 0) return
   ctx.transact(() => {

@@ -1,30 +1,33 @@
-/** Answering from the ledger: a credential the subject was given before, while it is as good as a new one. */
+/**
+ * Answers from the ledger: finds a credential that the subject was given before and is as good as a new one, and hands
+ * it out again. Mints nothing.
+ */
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
-import type { TenantContext } from '../core/context.ts'
+import type { ReadContext, TenantContext } from '../core/context.ts'
 import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
 import { openPassword } from '../ledger/password.ts'
-import { findSubject } from '../ledger/subjects.ts'
 import { countUsage } from '../ledger/usage.ts'
 import { OF_LINEAGE } from '../turnKeys/lineage.ts'
-import { checkEligibility, type Eligibility, ttlCeilingSeconds } from './eligibility.ts'
+import { type Eligibility, type Grant, recheckEligibility } from './eligibility.ts'
+
+/** What handing a credential out again needs of the Tenant. */
+export type ReuseContext = ReadContext & Pick<TenantContext, 'config' | 'transact'>
 
 /** A credential with less left than this is no help in an outage. */
 const LEAST_LEFT_MS = 5_000
 
 /**
- * The id of a live credential of the same subject, key and origin, with no more left than is asked, and at least half of
- * both what is asked and its own life.
+ * The id of a live credential of the same subject, key and origin. It has no more left than is granted, and at least half
+ * of that and half of its own life.
  */
 export function findReusable(
-  ctx: TenantContext,
-  request: IssueRequest,
-  eligibility: Eligibility,
-  ttl: number,
+  ctx: ReadContext,
+  { origin }: IssueRequest,
+  { subjectId, key, grantedTtlSeconds }: Grant,
 ): string | undefined {
-  const subjectId = subjectIdOf(ctx, request)
-  if (subjectId === undefined) return
+  if (subjectId === null) return
   const now = ctx.now()
   const [row] = ctx.sql
     .exec<{ id: string }>(
@@ -33,22 +36,24 @@ export function findReusable(
          AND sealed IS NOT NULL AND (expires_at - ?) * 2 >= expires_at - issued_at
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
-      now + ttl * 500,
-      now + ttl * 1_000,
-      eligibility.key.uid,
-      request.origin,
+      now + grantedTtlSeconds * 500,
+      now + grantedTtlSeconds * 1_000,
+      key.uid,
+      origin,
       now,
     )
     .toArray()
   return row?.id
 }
 
-/** In an outage: the subject's credential with the most left, within what the asker may have at all. */
-export function findOutageCredential(ctx: TenantContext, request: IssueRequest): string | undefined {
-  const subjectId = subjectIdOf(ctx, request)
-  if (subjectId === undefined) return
+/** In an outage: the id of the subject's credential with the most left, within the ceiling of the asker. */
+export function findOutageCredential(
+  ctx: ReadContext,
+  request: IssueRequest,
+  { subjectId, ttlCeilingSeconds }: Eligibility,
+): string | undefined {
+  if (subjectId === null) return
   const now = ctx.now()
-  const ceiling = ttlCeilingSeconds(checkEligibility(ctx, request).policy, request)
   const [row] = ctx.sql
     .exec<{ id: string }>(
       `SELECT id FROM credentials
@@ -57,7 +62,7 @@ export function findOutageCredential(ctx: TenantContext, request: IssueRequest):
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
       now + LEAST_LEFT_MS,
-      now + ceiling * 1_000,
+      now + ttlCeilingSeconds * 1_000,
       request.origin,
       request.keyId,
       request.keyId,
@@ -66,18 +71,21 @@ export function findOutageCredential(ctx: TenantContext, request: IssueRequest):
   return row?.id
 }
 
-/** Hands a ledger credential out again; `undefined` when it cannot be any more. Throws if the asker may not have it now. */
-export async function reuse(ctx: TenantContext, request: IssueRequest, id: string): Promise<Issued | undefined> {
+/**
+ * Hands a ledger credential out again. `undefined`: it is not live any more, does not open, or has more left than the asker
+ * may have. Throws the refusal if the asker may have none by now.
+ */
+export async function reuse(ctx: ReuseContext, request: IssueRequest, id: string): Promise<Issued | undefined> {
   const password = await passwordOf(ctx, id)
   const row = liveRow(ctx, id)
   if (password === undefined || !row) return
-  const { policy, actor } = checkEligibility(ctx, request)
-  if (row.expires_at > ctx.now() + ttlCeilingSeconds(policy, request) * 1_000) return
+  const rechecked = recheckEligibility(ctx, request)
+  if (row.expires_at > ctx.now() + rechecked.ttlCeilingSeconds * 1_000) return
   ctx.transact(() => {
     const now = ctx.now()
     countUsage(ctx.sql, now, 'reused')
     audit(ctx.sql, now, {
-      actor,
+      actor: rechecked.actor,
       action: 'credential.reuse',
       target: id,
       subjectId: row.subject_id,
@@ -91,22 +99,19 @@ export async function reuse(ctx: TenantContext, request: IssueRequest, id: strin
     id,
     username: row.username,
     credential: password,
-    urls: chooseUrls(urlList(ctx.sql, row.url_list), policy.urls),
+    urls: chooseUrls(urlList(ctx.sql, row.url_list), rechecked.policy.urls),
     issuedAt: row.issued_at,
     expiresAt: row.expires_at,
   }
 }
 
-async function passwordOf(ctx: TenantContext, id: string): Promise<string | undefined> {
+async function passwordOf(ctx: ReuseContext, id: string): Promise<string | undefined> {
   const row = liveRow(ctx, id)
   if (!row?.sealed) return
   return openPassword(ctx, { id, version: row.sealed_version }, row.sealed)
 }
 
-function liveRow(ctx: TenantContext, id: string): CredentialRow | undefined {
+function liveRow(ctx: ReadContext, id: string): CredentialRow | undefined {
   const row = credentialById(ctx.sql, id)
   return row?.state === 'live' && row.expires_at > ctx.now() ? row : undefined
 }
-
-const subjectIdOf = (ctx: TenantContext, { subject }: IssueRequest): string | undefined =>
-  subject === null ? undefined : findSubject(ctx.sql, subject)?.id

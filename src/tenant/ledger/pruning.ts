@@ -23,7 +23,7 @@ const DAY_MS = 86_400_000
 const USAGE_KEPT_DAYS = 90
 
 /** Inside the transaction of a mint: makes sure that the job exists. */
-export function schedulePruning(ctx: TenantContext, expiresAt: number): void {
+export function schedulePruning(ctx: Pick<TenantContext, 'memory' | 'jobs' | 'now'>, expiresAt: number): void {
   if (ctx.memory.pruningScheduled) return
   ctx.memory.pruningScheduled = true
   ctx.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, ctx.now() + AT_LEAST_EVERY_MS))

@@ -7,7 +7,7 @@ import { pause } from '../../concurrency/deadline.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { TenantContext } from '../core/context.ts'
+import type { ReadContext, TenantContext } from '../core/context.ts'
 import { raiseEpoch } from '../core/tenantRow.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
@@ -27,7 +27,8 @@ const UNRECORDED_ATTEMPTS = 5
 /** How often it is checked whether mints in flight have ended. */
 const LANDING_LOOK_MS = 25
 
-export const scheduleRevoking = (ctx: TenantContext): void => ctx.jobs.put(REVOKE_JOB, '', ctx.now())
+export const scheduleRevoking = (ctx: Pick<TenantContext, 'jobs' | 'now'>): void =>
+  ctx.jobs.put(REVOKE_JOB, '', ctx.now())
 
 /** Which credentials: a condition on the ledger's columns, and the same of mints that have no row yet. */
 export interface Selection {
@@ -88,7 +89,7 @@ export function beginRevoking(ctx: TenantContext, selection: Selection, revocati
 }
 
 /** How many revocations of a key's credentials Cloudflare has not confirmed yet. A mint in flight counts: it may become one. */
-export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
+export const pendingOfKey = (ctx: ReadContext & Pick<TenantContext, 'memory'>, uid: string): number =>
   inFlightOfKey(ctx, uid) +
   ctx.sql
     .exec<{ n: number }>(
@@ -98,7 +99,7 @@ export const pendingOfKey = (ctx: TenantContext, uid: string): number =>
     )
     .one().n
 
-const inFlightOfKey = (ctx: TenantContext, uid: string): number =>
+const inFlightOfKey = (ctx: Pick<TenantContext, 'memory'>, uid: string): number =>
   [...ctx.memory.mintsInFlight].filter(({ keyUid }) => keyUid === uid).length
 
 /** Asks Cloudflare to revoke a key's pending credentials until `until` or the first failure, which is the answer. */

@@ -43,50 +43,52 @@ export class LiveCounts {
   /** A live row was revoked, or is being revoked. */
   remove(expiresAt: number): void {
     const second = Math.ceil(expiresAt / 1_000)
-    const there = this.#ending.get(second) ?? 0
-    if (there === 0) return
-    if (there === 1) this.#ending.delete(second)
-    else this.#ending.set(second, there - 1)
+    const count = this.#ending.get(second) ?? 0
+    if (count === 0) return
+    if (count === 1) this.#ending.delete(second)
+    else this.#ending.set(second, count - 1)
     this.#live--
   }
 
-  minted(at: number): void {
-    this.#minted.push(at)
+  /** A mint was committed. `begunAt` in milliseconds. */
+  minted(begunAt: number): void {
+    this.#minted.push(begunAt)
   }
 
+  /** Live rows and reservations. */
   liveCredentials(now: number): number {
     this.#sweep(Math.floor(now / 1_000))
     return this.#live + this.#reserved
   }
 
-  /** Mints begun or done within the last 60 s. */
+  /** Mints of the last 60 s, and reservations. */
   mintsInLastMinute(now: number): number {
     while (this.#minted.length > 0 && (this.#minted[0] ?? 0) <= now - MINUTE_MS) this.#minted.shift()
     return this.#minted.length + this.#reserved
   }
 
-  reservedFor(subject: string): number {
-    return this.#reservedBySubject.get(subject) ?? 0
+  reservedFor(subjectId: string): number {
+    return this.#reservedBySubject.get(subjectId) ?? 0
   }
 
-  /** Takes a place until the mint has its row or has failed; the returned function gives it back, once. */
-  reserve(subject: string): () => void {
+  /** Reserves a place until the mint has its row or has failed. The returned function gives it back; only its first call counts. */
+  reserve(subjectId: string): () => void {
     this.#reserved++
-    this.#reservedBySubject.set(subject, this.reservedFor(subject) + 1)
+    this.#reservedBySubject.set(subjectId, this.reservedFor(subjectId) + 1)
     let held = true
     return () => {
       if (!held) return
       held = false
       this.#reserved--
-      const left = this.reservedFor(subject) - 1
-      if (left > 0) this.#reservedBySubject.set(subject, left)
-      else this.#reservedBySubject.delete(subject)
+      const others = this.reservedFor(subjectId) - 1
+      if (others > 0) this.#reservedBySubject.set(subjectId, others)
+      else this.#reservedBySubject.delete(subjectId)
     }
   }
 
   #sweep(second: number): void {
     if (second <= this.#sweptUntil) return
-    // Either walk the seconds that passed, or the entries there are: whichever is fewer.
+    // Walk the seconds that passed or the entries, whichever are fewer.
     if (second - this.#sweptUntil < this.#ending.size) {
       for (let s = this.#sweptUntil + 1; s <= second; s++) this.#end(s)
     } else {
@@ -107,7 +109,7 @@ const liveByExpiry = (sql: SqlStorage, now: number) =>
     now,
   )
 
-/** Rows are in the order of their commits, and a mint may have begun this long before its own. */
+/** Rows are in the order of their commits; a mint may have begun this long before its commit. */
 const LONGEST_MINT_MS = 10_000
 
 /** When the mints of the last minute began. The newest rows first: bounded by the mint rate, not by the ledger. */

@@ -32,7 +32,7 @@ export async function askForProof(
   for (let attempt = 1; ; attempt++) {
     const begunAt = ctx.now()
     const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
-    const input = { ttl: PROOF_TTL_SECONDS, customIdentifier: undefined }
+    const input = { ttlSeconds: PROOF_TTL_SECONDS, customIdentifier: undefined }
     const reply = await ctx.credentials.mint(key, input, deadlineMs)
     if (reply.kind === 'ok') return { kind: 'ok', value: { minted: reply.value, begunAt } }
     const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1)

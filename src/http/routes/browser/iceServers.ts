@@ -1,11 +1,11 @@
 /**
- * The browser door: a client token, or a JWT of the tenant's own identity provider, in; ICE servers out. The token comes as `Authorization: Bearer`, or as form field
- * `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no preflight, one round trip.
+ * The browser door: a client token, or a JWT of the tenant's own identity provider, in; ICE servers out. The token comes
+ * as `Authorization: Bearer`, or as form field `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no
+ * preflight, one round trip.
  */
 import { bearerOf } from '../../../auth/bearer.ts'
-import { MAX_TTL_SECONDS } from '../../../contract/policy/policy.ts'
 import { type IceServersAnswer, IceServersRequest } from '../../../contract/resources/credentials.ts'
-import { instant, secondsLeft, TenantId } from '../../../contract/values.ts'
+import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { malformed, readBytes, readJson } from '../../body.ts'
@@ -31,7 +31,7 @@ export function iceServersRoutes(app: App): void {
     const tenant = TenantId.safeParse(c.req.param('tenant'))
     if (!tenant.success) throw new BrokerError('not_found')
     const origin = await readOrigin(c, tenant.data)
-    const { token, ttl } = await readRequest(c)
+    const { token, requestedTtlSeconds } = await readRequest(c)
     return async () => {
       // Within the deadline: a tenant's identity provider may have to be asked.
       const { asker, subject, keyId } = await identify(c, tenant.data, token)
@@ -44,7 +44,7 @@ export function iceServersRoutes(app: App): void {
           requestId: c.get('requestId'),
           asker,
           subject,
-          ttl,
+          requestedTtlSeconds,
           keyId,
           origin,
           reuse: 'allowed',
@@ -73,28 +73,30 @@ export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnsw
   }
 }
 
-/** The token and the ttl, from whichever place they may be in; from two places is an error. */
-async function readRequest(c: Ctx): Promise<{ token: string; ttl: number | null }> {
+/** The token, from the header or the form, and the requested ttl. A token in both places is an error. */
+async function readRequest(c: Ctx): Promise<{ token: string; requestedTtlSeconds: number | null }> {
   const header = c.req.header('Authorization')
   const bearer = bearerOf(header)
   if (header !== undefined && bearer === undefined) throw new BrokerError('invalid_token')
   const type = c.req.header('Content-Type')
-  const { accessToken, ttl } = type !== undefined && FORM.test(type) ? await readForm(c) : await readJsonRequest(c)
+  const isForm = type !== undefined && FORM.test(type)
+  const { accessToken, requestedTtlSeconds } = isForm ? await readForm(c) : await readJsonRequest(c)
   if (bearer !== undefined && accessToken !== undefined) throw malformed('the token must come in one place only')
   const token = bearer ?? accessToken
   if (token === undefined) throw new BrokerError('invalid_token')
-  return { token, ttl }
+  return { token, requestedTtlSeconds }
 }
 
 interface Fields {
   readonly accessToken: string | undefined
-  readonly ttl: number | null
+  /** `null`: not asked. */
+  readonly requestedTtlSeconds: number | null
 }
 
 async function readJsonRequest(c: Ctx): Promise<Fields> {
   const empty = c.req.header('Content-Type') === undefined && !(await hasBody(c))
-  const ttl = empty ? null : ((await readJson(c, IceServersRequest)).value.ttl ?? null)
-  return { accessToken: undefined, ttl }
+  const requestedTtlSeconds = empty ? null : ((await readJson(c, IceServersRequest)).value.ttl ?? null)
+  return { accessToken: undefined, requestedTtlSeconds }
 }
 
 /** A body without a content type is looked at only to tell it from none. */
@@ -110,12 +112,16 @@ async function readForm(c: Ctx): Promise<Fields> {
     if (name !== 'access_token' && name !== 'ttl') throw malformed('the form has an unknown field')
     if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
   }
-  const ttl = form.get('ttl')
-  return { accessToken: form.get('access_token') ?? undefined, ttl: ttl === null ? null : ttlOf(ttl) }
+  const ttlText = form.get('ttl')
+  return {
+    accessToken: form.get('access_token') ?? undefined,
+    requestedTtlSeconds: ttlText === null ? null : ttlSecondsIn(ttlText),
+  }
 }
 
-function ttlOf(text: string): number {
-  const ttl = /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : Number.NaN
-  if (!(ttl <= MAX_TTL_SECONDS)) throw malformed(`ttl: must be an integer from 1 to ${MAX_TTL_SECONDS}`)
-  return ttl
+/** Decimal digits only: no sign, no leading zero, no exponent. */
+function ttlSecondsIn(text: string): number {
+  const ttlSeconds = TtlSeconds.safeParse(/^[1-9][0-9]*$/.test(text) ? Number(text) : undefined)
+  if (!ttlSeconds.success) throw malformed(`ttl: must be an integer from 1 to ${MAX_TTL_SECONDS}`)
+  return ttlSeconds.data
 }

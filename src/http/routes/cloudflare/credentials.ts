@@ -44,7 +44,8 @@ export function cloudflareCredentialRoutes(app: App): void {
 
 async function generateRequest(c: Ctx): Promise<IssueRequest> {
   const { value } = await readJson(c, GenerateRequest)
-  return serverRequest(c, { subject: value.customIdentifier ?? null, ttl: value.ttl ?? null, keyId: uidOf(c) })
+  const { customIdentifier: subject = null, ttl: requestedTtlSeconds = null } = value
+  return serverRequest(c, { subject, requestedTtlSeconds, keyId: uidOf(c) })
 }
 
 function uidOf(c: Ctx): string {

@@ -1,0 +1,108 @@
+/**
+ * Stores what was minted. Ledger row, audit row, subject, counter and jobs are in one transaction; a credential that may not
+ * be handed out any more is stored as `revoking`. Which one that is, is decided in commitCheck.ts.
+ */
+import { chooseUrls } from '../../cloudflare/iceUrls.ts'
+import { newId } from '../../crypto/ids.ts'
+import { keyedDigest } from '../../crypto/mac.ts'
+import { BrokerError, type Failure } from '../../errors.ts'
+import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
+import { audit } from '../../storage/audit.ts'
+import type { TenantContext } from '../core/context.ts'
+import { noteRootKey } from '../core/rootKeyUse.ts'
+import { tenantId } from '../core/tenantRow.ts'
+import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { FIRST_SEALED_VERSION, sealPassword } from '../ledger/password.ts'
+import { schedulePruning } from '../ledger/pruning.ts'
+import { revokeUnrecorded, scheduleRevoking } from '../ledger/revocation.ts'
+import { keepSubject } from '../ledger/subjects.ts'
+import { countUsage } from '../ledger/usage.ts'
+import { KEY_REPLACED, refusalAtCommit, unusableMint } from './commitCheck.ts'
+import type { CompletedMint } from './pendingMint.ts'
+
+/** The refusal of a credential that was stored as `revoking`. Its audit row is in the same commit. */
+export class RefusedAtCommit extends BrokerError {
+  constructor({ code, ...rest }: Failure) {
+    super(code, rest)
+  }
+}
+
+/**
+ * All asynchronous work first, then one transaction, in which eligibility is read again. `undefined`: the key was replaced.
+ * Throws `RefusedAtCommit` when the credential was stored as `revoking`, `storage_failed` when nothing was stored.
+ */
+export async function commitMint(
+  ctx: TenantContext,
+  request: IssueRequest,
+  completed: CompletedMint,
+): Promise<Issued | undefined> {
+  const { grant, flight, minted, begunAt } = completed
+  const { rootKeys } = ctx.config
+  const urls = chooseUrls(minted.urls, grant.policy.urls)
+  const id = newId('cr')
+  const expiresAt = begunAt + grant.grantedTtlSeconds * 1_000
+  const [sealed, digest] = await Promise.all([
+    grant.policy.reuse && flight.subjectId !== null
+      ? sealPassword(ctx, { id, version: FIRST_SEALED_VERSION }, minted.credential)
+      : null,
+    keyedDigest(rootKeys, tenantId(ctx), minted.username),
+  ])
+
+  const live = ctx.live()
+  let refusal: Failure | undefined
+  try {
+    refusal = ctx.transact(() => {
+      const now = ctx.now()
+      const refused = unusableMint(urls, expiresAt, now) ?? refusalAtCommit(ctx, request, completed)
+      if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
+        keepSubject(ctx, request.subject, flight.subjectId)
+      if (!refused) noteRootKey(ctx, sealed)
+      insertCredential(ctx.sql, {
+        id,
+        username: minted.username,
+        state: refused ? 'revoking' : 'live',
+        subjectId: flight.subjectId,
+        keyUid: flight.keyUid,
+        origin: request.origin,
+        sealed: refused ? null : sealed,
+        urlList: keepUrlList(ctx.sql, minted.urls),
+        issuedAt: begunAt,
+        expiresAt,
+      })
+      countUsage(ctx.sql, now, 'issued')
+      if (refused) scheduleRevoking(ctx)
+      schedulePruning(ctx, expiresAt)
+      audit(ctx.sql, now, {
+        actor: grant.actor,
+        action: 'credential.issue',
+        target: id,
+        subjectId: flight.subjectId,
+        outcome: refused ? 'refused' : 'done',
+        code: refused?.code,
+        requestId: request.requestId,
+        origin: request.origin,
+        digest,
+      })
+      return refused
+    })
+  } catch (error) {
+    // The row could not be stored: no caller gets the credential, and it is revoked in the background.
+    ctx.waitUntil(revokeUnrecorded(ctx, completed.key, minted.username))
+    throw error
+  }
+  live.minted(begunAt)
+  // The place under the limits is kept for the successor's credential.
+  if (refusal === KEY_REPLACED) return
+  completed.release()
+  if (refusal) throw new RefusedAtCommit(refusal)
+  live.add(expiresAt)
+  return {
+    source: 'minted',
+    id,
+    username: minted.username,
+    credential: minted.credential,
+    urls,
+    issuedAt: begunAt,
+    expiresAt,
+  }
+}
