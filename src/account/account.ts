@@ -23,6 +23,7 @@ import { answering, transaction } from '../storage/object.ts'
 import { spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
 import type { AccountContext } from './core/context.ts'
+import type { AccountJobKind } from './core/jobKinds.ts'
 import { describeAccount } from './describe.ts'
 import {
   buryTenant,
@@ -35,11 +36,12 @@ import {
   type TenantCreation,
 } from './directory/directory.ts'
 import { claimIssuers } from './directory/issuers.ts'
+import { ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
 import { RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
 import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
-import { claimTurnKey, ownerOfTurnKey, releaseTurnKey, UpstreamList } from './turnKeys/ownership.ts'
+import { claimForTenant, UpstreamList } from './turnKeys/ownership.ts'
 import { orderSweep, sweep } from './turnKeys/sweep.ts'
 import { ensureSweep, SWEEP_JOB } from './turnKeys/sweepRows.ts'
 
@@ -57,7 +59,7 @@ export class Account extends DurableObject<Env> {
     migrate(state.storage, MIGRATIONS)
     const now = () => Date.now()
     noteFront(state.storage.sql, now(), parsed.config.rootKeys)
-    const jobs = new Jobs(state.storage, now)
+    const jobs = new Jobs<AccountJobKind>(state.storage, now)
     const transact = transaction(state.storage, jobs)
     const observed = async (it: Observed) => transact(() => observe(state.storage.sql, now(), it))
     this.#context = {
@@ -113,16 +115,16 @@ export class Account extends DurableObject<Env> {
 
   /** `false`: the uid belongs to another tenant. */
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>> {
-    return this.#answer((ctx) => claimTurnKey(ctx, uid, tenant))
+    return this.#answer((ctx) => claimForTenant(ctx, uid, tenant))
   }
 
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>> {
-    return this.#answer((ctx) => releaseTurnKey(ctx, uid, tenant))
+    return this.#answer((ctx) => ctx.transact(() => releaseTurnKey(ctx.sql, uid, tenant)))
   }
 
   /** The tenant that owns a TURN key; `null`: none here does. */
   turnKeyOwner(uid: string): Promise<Result<string | null>> {
-    return this.#answer((ctx) => ownerOfTurnKey(ctx, uid))
+    return this.#answer((ctx) => ownerOfTurnKey(ctx.sql, uid))
   }
 
   /** Takes one API call out of the budget, or fails with a time to wait: `rate_limited`, `upstream_unavailable`. */

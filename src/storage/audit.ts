@@ -2,6 +2,7 @@
  * The audit trail of an object: one row a decision, written in the transaction of what it tells.
  * Ids and outcomes only; no secret, no subject's name. Actions and fields: docs/storage.md.
  */
+import type { AuditAction } from '../contract/resources/auditEvents.ts'
 
 export const AUDIT_TABLE = `
   CREATE TABLE audit_events (
@@ -18,7 +19,7 @@ export const AUDIT_TABLE_2 = `
 export interface AuditEvent {
   /** `admin:…`, `api-token:{id}`, or `broker` for what a job does. */
   readonly actor: string
-  readonly action: string
+  readonly action: AuditAction
   readonly target?: string | undefined
   readonly outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'
   /** The error code of a refusal or failure. */

@@ -28,7 +28,8 @@ export interface Job {
   readonly attempt: number
 }
 
-export type JobHandlers = Readonly<Record<string, (job: Job) => Promise<JobOutcome>>>
+/** A handler for every kind of an object: a kind without one does not compile. */
+export type JobHandlers<Kind extends string> = Readonly<Record<Kind, (job: Job) => Promise<JobOutcome>>>
 
 interface JobRow extends Record<string, SqlStorageValue> {
   kind: string
@@ -38,7 +39,8 @@ interface JobRow extends Record<string, SqlStorageValue> {
   stamp: number
 }
 
-export class Jobs {
+/** `Kind`: the kinds of the object; each object lists its own in core/jobKinds.ts. */
+export class Jobs<Kind extends string> {
   readonly #storage: DurableObjectStorage
   readonly #now: () => number
   #armedFor: number | null = null
@@ -49,7 +51,7 @@ export class Jobs {
   }
 
   /** Adds or re-times a job. Call inside the transaction of what the job belongs to, then `arm()` after it. */
-  put(kind: string, key: string, due: number): void {
+  put(kind: Kind, key: string, due: number): void {
     this.#storage.sql.exec(
       'INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1',
       kind,
@@ -59,12 +61,18 @@ export class Jobs {
   }
 
   /** Adds a job unless there is one already, whenever that is due. */
-  ensure(kind: string, key: string, due: number): void {
+  ensure(kind: Kind, key: string, due: number): void {
     this.#storage.sql.exec('INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', kind, key, due)
   }
 
+  /** When the job is due; `undefined`: there is none. */
+  dueAt(kind: Kind, key: string): number | undefined {
+    const rows = this.#storage.sql.exec<{ due: number }>('SELECT due FROM jobs WHERE kind = ? AND key = ?', kind, key)
+    return rows.toArray()[0]?.due
+  }
+
   /** Whether there was one. */
-  remove(kind: string, key: string): boolean {
+  remove(kind: Kind, key: string): boolean {
     return this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', kind, key).rowsWritten > 0
   }
 
@@ -80,7 +88,7 @@ export class Jobs {
   }
 
   /** The alarm's body: a bounded share of the due jobs. Nothing one job does keeps the others from running. */
-  async run(handlers: JobHandlers): Promise<void> {
+  async run(handlers: JobHandlers<Kind>): Promise<void> {
     this.#armedFor = null
     try {
       const due = this.#storage.sql
@@ -96,10 +104,12 @@ export class Jobs {
     }
   }
 
-  async #runOne(handlers: JobHandlers, job: JobRow): Promise<void> {
+  async #runOne(handlers: JobHandlers<Kind>, job: JobRow): Promise<void> {
     let outcome: JobOutcome = 'retry'
     try {
-      const handler = handlers[job.kind]
+      // A row that an older release left may have a kind that this one does not know.
+      const known: Readonly<Record<string, JobHandlers<Kind>[Kind] | undefined>> = handlers
+      const handler = known[job.kind]
       if (handler) outcome = await handler({ key: job.key, attempt: job.attempt })
       else log.failure('job_unknown', { job: job.kind })
     } catch (error) {
@@ -112,7 +122,7 @@ export class Jobs {
     // Re-timed by someone else while it ran: that order stands.
     if (!this.#unchanged(job)) return
     if (outcome === 'done') {
-      this.remove(job.kind, job.key)
+      this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', job.kind, job.key)
       return
     }
     const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(job.attempt, 20), LONGEST_BACKOFF_MS)

@@ -1,11 +1,10 @@
 /** What both Durable Object classes do around an operation: one transaction with its alarm, and a typed answer. */
 import { BrokerError, type Result } from '../errors.ts'
-import type { Jobs } from './jobs.ts'
 import * as log from './log.ts'
 
 /** One synchronous transaction. SQL that fails is `storage_failed`: nothing of the decision was stored. */
 export const transaction =
-  (storage: DurableObjectStorage, jobs: Jobs) =>
+  (storage: DurableObjectStorage, jobs: { readonly arm: () => void }) =>
   <T>(work: () => T): T => {
     try {
       const value = storage.transactionSync(work)

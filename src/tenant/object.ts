@@ -24,9 +24,11 @@ import { answering, transaction } from '../storage/object.ts'
 import { accountCalls } from './core/accountClient.ts'
 import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
 import type { TenantContext } from './core/context.ts'
+import type { TenantJobKind } from './core/jobKinds.ts'
 import { rootKeysInUse } from './core/rootKeyUse.ts'
 import { skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
 import { refusalJobs } from './issuing/refusalAudit.ts'
+import { countLedger } from './ledger/counts.ts'
 import { pruningJobs } from './ledger/pruning.ts'
 import { revokingJobs } from './ledger/revocation.ts'
 import { DELETION_JOB, deletionJob } from './lifecycle/delete.ts'
@@ -124,7 +126,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
   if (!parsed.ok) return { misconfigured: parsed.variable }
   const { sql } = state.storage
   const now = () => Date.now()
-  const jobs = new Jobs(state.storage, now)
+  const jobs = new Jobs<TenantJobKind>(state.storage, now)
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
   const retryPut = (key: string) => {
     jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
@@ -151,7 +153,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     },
     revocationSemaphore: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
     live: () => {
-      memory.live.load(sql, now())
+      memory.live.load(() => countLedger(sql, now()), now())
       return memory.live
     },
     memory,

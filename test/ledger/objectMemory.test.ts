@@ -2,6 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import { countLedger } from '../../src/tenant/ledger/counts.ts'
 import { ObjectMemory } from '../../src/tenant/memory/objectMemory.ts'
 import { newBroker, newTenant } from '../support/broker/broker.ts'
 
@@ -14,7 +15,7 @@ describe("an object's memory, after a transaction that was rolled back,", () => 
     const object = env.TENANTS.get(env.TENANTS.idFromName('acme'))
     const counts = await runInDurableObject(object, (_, { storage }) => {
       const memory = newMemory()
-      const load = () => memory.live.load(storage.sql, NOW)
+      const load = () => memory.live.load(() => countLedger(storage.sql, NOW), NOW)
       load()
       memory.live.add(NOW + 60_000)
       memory.live.minted(NOW)

@@ -6,6 +6,7 @@
 
 import { type ErrorCode, type Failure, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
 import type { Spending } from '../../rpc/budget.ts'
+import { noteCreation } from './creations.ts'
 import { blockedUntil, callsLeft, countCall, upstreamRow } from './upstreamLimits.ts'
 
 export const WINDOW_MS = 300_000
@@ -51,15 +52,8 @@ export function spend(sql: SqlStorage, now: number, spending: Spending): Failure
     spending.tenant,
   )
   countCall(sql, upstream, now)
-  if (spending.intent !== undefined) {
-    // A repeat that nothing came of before begins with the same intent.
-    sql.exec(
-      'INSERT INTO creations (intent, tenant, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at',
-      spending.intent,
-      spending.tenant,
-      now,
-    )
-  }
+  const { intent, tenant } = spending
+  if (intent !== undefined) noteCreation(sql, { intent, tenant, now })
   return
 }
 

@@ -5,13 +5,14 @@ import type { RootKeys } from '../../crypto/rootKeys.ts'
 import type { TenantPort } from '../../rpc/ports.ts'
 import type { Idempotency } from '../../storage/idempotency.ts'
 import type { Jobs } from '../../storage/jobs.ts'
+import type { AccountJobKind } from './jobKinds.ts'
 
 export interface AccountContext {
   /** The name of this installation, in the markers of its keys. */
   readonly deployment: string
   readonly sql: SqlStorage
   readonly now: () => number
-  readonly jobs: Jobs
+  readonly jobs: Jobs<AccountJobKind>
   readonly idempotency: Idempotency
   readonly turnKeys: TurnKeysApi
   readonly rootKeys: RootKeys

@@ -15,6 +15,7 @@ import { paged } from '../../storage/paging.ts'
 import type { AccountContext } from '../core/context.ts'
 import { dropUses, noteUses } from '../rootKeys/inUse.ts'
 import { claimIssuers, keepIssuers, reclaimIssuers } from './issuers.ts'
+import { releaseAllTurnKeys } from './keyOwners.ts'
 
 export const CREATION_JOB = 'tenant-creation'
 const ROUTE = 'tenants'
@@ -84,7 +85,7 @@ export async function createTenant(ctx: AccountContext, creation: TenantCreation
     )
     if (idempotency) ctx.idempotency.begin(ROUTE, idempotency, tenant.id)
     const { requestId } = creation
-    const event = { actor: actorOf(creation.caller), action: 'tenant.create', target: tenant.id, requestId }
+    const event = { actor: actorOf(creation.caller), action: 'tenant.create', target: tenant.id, requestId } as const
     audit(ctx.sql, ctx.now(), { ...event, outcome: 'done' })
     ctx.jobs.put(CREATION_JOB, tenant.id, ctx.now() + CREATION_TAKEOVER_MS)
   })
@@ -141,7 +142,7 @@ export function buryTenant(ctx: AccountContext, id: string): void {
     const row = tenantRow(ctx, id)
     if (!row || row.state === 'deleted') return
     ctx.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", ctx.now(), id)
-    ctx.sql.exec('DELETE FROM turn_key_owners WHERE tenant = ?', id)
+    releaseAllTurnKeys(ctx.sql, id)
     keepIssuers(ctx, id, [])
     dropUses(ctx, id)
     audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })

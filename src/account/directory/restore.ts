@@ -25,7 +25,8 @@ export async function restoreTenant(ctx: AccountContext, call: Restoration): Pro
   requireRestorable(ctx, tenant)
   const bookmarks = at === null ? null : unwrap(await objectOf(ctx, tenant).bookmarksAt(at))
   if (!bookmarks) await requireLost(ctx, tenant)
-  const event = { actor: actorOf(call.caller), action: 'tenant.restore', target: tenant, requestId: call.requestId }
+  const { caller, requestId } = call
+  const event = { actor: actorOf(caller), action: 'tenant.restore', target: tenant, requestId } as const
   ctx.transact(() => {
     requireRestorable(ctx, tenant)
     audit(ctx.sql, ctx.now(), { ...event, outcome: 'begun' })

@@ -43,12 +43,8 @@ export function orderReseal(ctx: AccountContext, call: ResealCall): ResealView {
     const known = orderOf(ctx)
     const goesOn = known?.to_key === to && countOf(ctx, "state <> 'done'") > 0
     if (!goesOn) begin(ctx, to, known)
-    ctx.sql.exec(
-      `INSERT INTO jobs (kind, key, due) SELECT ?, tenant, ? FROM reseals WHERE state <> 'done'
-       ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1`,
-      RESEAL_JOB,
-      ctx.now(),
-    )
+    const waiting = ctx.sql.exec<{ tenant: string }>("SELECT tenant FROM reseals WHERE state <> 'done'").toArray()
+    for (const { tenant } of waiting) ctx.jobs.put(RESEAL_JOB, tenant, ctx.now())
     const { caller, requestId } = call
     const actor = actorOf(caller)
     audit(ctx.sql, ctx.now(), { actor, action: 'root_key.reseal', target: to, outcome: 'begun', requestId })

@@ -51,3 +51,6 @@ export const firstFindings = (sql: SqlStorage): FindingView[] =>
     )
     .toArray()
     .map(({ since, ...finding }) => ({ ...finding, since: instant(since) }))
+
+export const countAllFindings = (sql: SqlStorage): number =>
+  sql.exec<{ n: number }>('SELECT count(*) AS n FROM findings').one().n

@@ -1,44 +1,22 @@
-/** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
-
+/** Claiming TURN keys for tenants, and the shared list of the keys that Cloudflare holds. */
 import type { ListedKey } from '../../cloudflare/turnKeys.ts'
 import { SingleFlight } from '../../concurrency/singleFlight.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
 import { spend } from '../budget/budget.ts'
 import { countKeys } from '../budget/upstreamLimits.ts'
 import type { AccountContext } from '../core/context.ts'
+import { claimTurnKey } from '../directory/keyOwners.ts'
 import { ensureSweep } from './sweepRows.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000
 
-/** Records the owner of a uid. `false`: another tenant owns it, so whoever answered with it was wrong. */
-export function claimTurnKey(ctx: AccountContext, uid: string, tenant: string): boolean {
-  return ctx.transact(() => {
-    ctx.sql.exec(
-      'INSERT INTO turn_key_owners (uid, tenant, claimed_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-      uid,
-      tenant,
-      ctx.now(),
-    )
-    ensureSweep(ctx)
-    const { owner } = ctx.sql
-      .exec<{ owner: string }>('SELECT tenant AS owner FROM turn_key_owners WHERE uid = ?', uid)
-      .one()
-    return owner === tenant
-  })
-}
-
-/** Gives a uid up again, if it was this tenant's. */
-export function releaseTurnKey(ctx: AccountContext, uid: string, tenant: string): void {
+/** Records the owner of a uid, and makes sure that a sweep comes. `false`: another tenant owns it. */
+export const claimForTenant = (ctx: AccountContext, uid: string, tenant: string): boolean =>
   ctx.transact(() => {
-    ctx.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
+    ensureSweep(ctx)
+    return claimTurnKey(ctx.sql, { uid, tenant, now: ctx.now() })
   })
-}
-
-export function ownerOfTurnKey(ctx: AccountContext, uid: string): string | null {
-  const [row] = ctx.sql.exec<{ tenant: string }>('SELECT tenant FROM turn_key_owners WHERE uid = ?', uid).toArray()
-  return row?.tenant ?? null
-}
 
 /** Upstream's keys as listed, and when they were asked for. */
 export interface Listed {

@@ -14,19 +14,13 @@ import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.t
 import { audit } from '../../storage/audit.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
 import * as log from '../../storage/log.ts'
+import { forgetOldCreations, tenantOfCreation } from '../budget/creations.ts'
 import type { AccountContext } from '../core/context.ts'
 import { isTenant } from '../directory/directory.ts'
+import { ownerOfTurnKey, tenantsWithKeys } from '../directory/keyOwners.ts'
 import { type Finding, forgetFindings, keepFindings, recordFindings } from './findings.ts'
-import { type Listed, ownerOfTurnKey, type UpstreamList } from './ownership.ts'
-import {
-  forgetOldCreations,
-  isAnythingToSweep,
-  SWEEP_EVERY_MS,
-  SWEEP_JOB,
-  sweepRow,
-  sweepView,
-  tenantOfCreation,
-} from './sweepRows.ts'
+import type { Listed, UpstreamList } from './ownership.ts'
+import { isAnythingToSweep, SWEEP_EVERY_MS, SWEEP_JOB, sweepRow, sweepView } from './sweepRows.ts'
 
 /** A run whose calls were all used up goes on after this. */
 const REST_AFTER_MS = 300_000
@@ -111,7 +105,7 @@ function sorted(ctx: AccountContext, keys: readonly UpstreamKey[]) {
     const [, deployment, marked] = MARKER.exec(name) ?? []
     const intent = deployment === ctx.deployment && marked !== undefined ? marked : null
     if (intent !== null) intents.add(intent)
-    const tenant = ownerOfTurnKey(ctx, uid) ?? (intent === null ? null : tenantOfCreation(ctx.sql, intent))
+    const tenant = ownerOfTurnKey(ctx.sql, uid) ?? (intent === null ? null : tenantOfCreation(ctx.sql, intent))
     if (tenant !== null && isTenant(ctx, tenant)) {
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), { uid, intent }])
       continue
@@ -124,8 +118,7 @@ function sorted(ctx: AccountContext, keys: readonly UpstreamKey[]) {
 
 /** Also tenants of whose keys none is listed: those may have vanished. */
 function tenantsToAsk(ctx: AccountContext, byTenant: ReadonlyMap<string, unknown>): string[] {
-  const owners = ctx.sql.exec<{ tenant: string }>('SELECT DISTINCT tenant FROM turn_key_owners').toArray()
-  const all = new Set([...byTenant.keys(), ...owners.map(({ tenant }) => tenant)])
+  const all = new Set([...byTenant.keys(), ...tenantsWithKeys(ctx.sql)])
   return [...all].filter((id) => isTenant(ctx, id)).sort()
 }
 
@@ -180,5 +173,5 @@ async function askTenant(
 
 const classOf = (ctx: AccountContext, found: Reconciliation['findings'][number]): FindingClass => {
   if (found.class !== 'stranger') return found.class
-  return ownerOfTurnKey(ctx, found.uid) === null ? 'unclaimed' : 'lost'
+  return ownerOfTurnKey(ctx.sql, found.uid) === null ? 'unclaimed' : 'lost'
 }

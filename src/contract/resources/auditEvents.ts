@@ -2,6 +2,39 @@
 export const AUDIT_FILTERS = ['actor', 'action', 'target', 'outcome', 'code', 'subjectId'] as const
 export type AuditFilter = Partial<Record<(typeof AUDIT_FILTERS)[number], string>>
 
+/** What a row of the audit trail tells of. docs/storage.md says when each is written, and by which object. */
+export type AuditAction =
+  | 'tenant.create'
+  | 'tenant.deleted'
+  | 'tenant.restore'
+  | 'account.sweep'
+  | 'root_key.reseal'
+  | 'tenant.update'
+  | 'tenant.delete'
+  | 'api_token.create'
+  | 'api_token.roll'
+  | 'api_token.delete'
+  | 'turn_key.create'
+  | 'turn_key.rotate'
+  | 'turn_key.import'
+  | 'turn_key.reveal'
+  | 'turn_key.rename'
+  | 'turn_key.delete'
+  | 'turn_key.deleted'
+  | 'turn_key.missing'
+  | 'turn_key.found'
+  | 'turn_key.undo'
+  | 'turn_key.give_up'
+  | 'client_token.create'
+  | 'credential.issue'
+  | 'credential.reuse'
+  | 'credential.revoke'
+  | 'credential.revoked'
+  | 'revocation.create'
+  | 'ban.create'
+  | 'ban.lift'
+  | 'subject.erase'
+
 export type AuditEventView = {
   /** Grows by one with every event of the tenant. */
   seq: number

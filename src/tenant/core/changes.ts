@@ -1,6 +1,7 @@
 /** What follows every change of a tenant: version, epoch, audit, the edge's snapshot and the report to the Account. */
 import { actorOf } from '../../auth/caller.ts'
 import { FORMAT, snapshotKey, type TenantSnapshot } from '../../cache/entries.ts'
+import type { AuditAction } from '../../contract/resources/auditEvents.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import { snapshotTokens } from './apiTokenRows.ts'
@@ -16,7 +17,7 @@ const MIRROR_AFTER_MS = 500
  * Inside a transaction that changed what others know of the tenant: raises version and epoch, audits the change, and
  * orders the report to the Account. A needless rise of the epoch is harmless: a mint checks its eligibility once more.
  */
-export function recordChange(ctx: TenantContext, call: Call | undefined, action: string, target?: string): void {
+export function recordChange(ctx: TenantContext, call: Call | undefined, action: AuditAction, target?: string): void {
   raiseVersion(ctx, ctx.now())
   const actor = call ? actorOf(call.caller) : 'broker'
   audit(ctx.sql, ctx.now(), { actor, action, target, outcome: 'done', requestId: call?.requestId })

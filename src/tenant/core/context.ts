@@ -11,13 +11,14 @@ import type { Idempotency } from '../../storage/idempotency.ts'
 import type { Jobs } from '../../storage/jobs.ts'
 import type { LiveCounts } from '../memory/liveCounts.ts'
 import type { ObjectMemory } from '../memory/objectMemory.ts'
+import type { TenantJobKind } from './jobKinds.ts'
 
 export interface TenantContext {
   readonly sql: SqlStorage
   readonly storage: DurableObjectStorage
   readonly now: () => number
   readonly config: Config
-  readonly jobs: Jobs
+  readonly jobs: Jobs<TenantJobKind>
   readonly idempotency: Idempotency
   readonly account: AccountPort
   readonly turnKeys: TurnKeysApi

@@ -8,8 +8,8 @@ import { audit } from '../../storage/audit.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
 import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
 import { openPassword } from '../ledger/password.ts'
+import { newestOfSubject, newestReusable } from '../ledger/reusable.ts'
 import { countUsage } from '../ledger/usage.ts'
-import { OF_LINEAGE } from '../turnKeys/lineage.ts'
 import { type Eligibility, type Grant, recheckEligibility } from './eligibility.ts'
 
 /** What handing a credential out again needs of the Tenant. */
@@ -29,21 +29,14 @@ export function findReusable(
 ): string | undefined {
   if (subjectId === null) return
   const now = ctx.now()
-  const [row] = ctx.sql
-    .exec<{ id: string }>(
-      `SELECT id FROM credentials
-       WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND key_uid = ? AND origin IS ?
-         AND sealed IS NOT NULL AND (expires_at - ?) * 2 >= expires_at - issued_at
-       ORDER BY expires_at DESC LIMIT 1`,
-      subjectId,
-      now + grantedTtlSeconds * 500,
-      now + grantedTtlSeconds * 1_000,
-      key.uid,
-      origin,
-      now,
-    )
-    .toArray()
-  return row?.id
+  return newestReusable(ctx.sql, {
+    subjectId,
+    keyUid: key.uid,
+    origin,
+    now,
+    expiresFrom: now + grantedTtlSeconds * 500,
+    expiresUntil: now + grantedTtlSeconds * 1_000,
+  })
 }
 
 /** In an outage: the id of the subject's credential with the most left, within the ceiling of the asker. */
@@ -54,21 +47,13 @@ export function findOutageCredential(
 ): string | undefined {
   if (subjectId === null) return
   const now = ctx.now()
-  const [row] = ctx.sql
-    .exec<{ id: string }>(
-      `SELECT id FROM credentials
-       WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND origin IS ? AND sealed IS NOT NULL
-         AND (? IS NULL OR ${OF_LINEAGE})
-       ORDER BY expires_at DESC LIMIT 1`,
-      subjectId,
-      now + LEAST_LEFT_MS,
-      now + ttlCeilingSeconds * 1_000,
-      request.origin,
-      request.keyId,
-      request.keyId,
-    )
-    .toArray()
-  return row?.id
+  return newestOfSubject(ctx.sql, {
+    subjectId,
+    lineageOf: request.keyId,
+    origin: request.origin,
+    expiresFrom: now + LEAST_LEFT_MS,
+    expiresUntil: now + ttlCeilingSeconds * 1_000,
+  })
 }
 
 /**

@@ -71,6 +71,17 @@ export const countLiveOfSubject = (sql: SqlStorage, subjectId: string, now: numb
     )
     .one().n
 
+/** The live credentials that meet a condition are being revoked; their sealed passwords are erased. */
+export function markRevoking(
+  sql: SqlStorage,
+  met: { readonly where: string; readonly bindings: readonly SqlStorageValue[] },
+): void {
+  sql.exec(
+    `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met.where}`,
+    ...met.bindings,
+  )
+}
+
 /** Cloudflare confirmed the revocation. */
 export function markRevoked(sql: SqlStorage, seq: number): void {
   sql.exec("UPDATE credentials SET state = 'revoked' WHERE seq = ?", seq)

@@ -12,7 +12,7 @@ import { raiseEpoch } from '../core/tenantRow.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
-import { type CredentialRow, credentialById, markRevoked, noteRevokeAttempt } from './credentialRows.ts'
+import { type CredentialRow, credentialById, markRevoked, markRevoking, noteRevokeAttempt } from './credentialRows.ts'
 import { insertTargets, settleTargets } from './revocationRows.ts'
 import { countUsage } from './usage.ts'
 
@@ -68,11 +68,7 @@ export function beginRevoking(ctx: TenantContext, selection: Selection, revocati
     live.remove(row.expires_at)
   }
   // The sealed password is erased in the same statement: it is handed out to no caller again.
-  ctx.sql.exec(
-    `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met}`,
-    now,
-    ...bindings,
-  )
+  markRevoking(ctx.sql, { where: met, bindings: [now, ...bindings] })
   raiseEpoch(ctx)
   scheduleRevoking(ctx)
   const { matched } = ctx.sql

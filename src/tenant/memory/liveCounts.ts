@@ -5,6 +5,13 @@
  */
 const MINUTE_MS = 60_000
 
+/** What the ledger says: how many live credentials end when, and when the mints of the last minute began. */
+export interface LedgerCounts {
+  readonly liveByExpiry: Iterable<{ readonly expiresAt: number; readonly count: number }>
+  /** In the order of their time. */
+  readonly mintedInLastMinute: readonly number[]
+}
+
 export class LiveCounts {
   /** Expiry (whole seconds) → live credentials that end then. */
   readonly #ending = new Map<number, number>()
@@ -15,15 +22,16 @@ export class LiveCounts {
   #sweptUntil = 0
   #loaded = false
 
-  /** Counts what the ledger holds, unless that is known already. */
-  load(sql: SqlStorage, now: number): void {
+  /** Counts what the ledger holds, unless that is known already. `read` is called then only. */
+  load(read: () => LedgerCounts, now: number): void {
     if (this.#loaded) return
     this.#ending.clear()
     this.#minted.length = 0
     this.#live = 0
     this.#sweptUntil = Math.floor(now / 1_000)
-    for (const { expires_at, n } of liveByExpiry(sql, now)) this.add(expires_at, n)
-    for (const issuedAt of issuedInLastMinute(sql, now)) this.minted(issuedAt)
+    const { liveByExpiry, mintedInLastMinute } = read()
+    for (const { expiresAt, count } of liveByExpiry) this.add(expiresAt, count)
+    for (const mintedAt of mintedInLastMinute) this.minted(mintedAt)
     this.#loaded = true
   }
 
@@ -101,23 +109,4 @@ export class LiveCounts {
     this.#live -= this.#ending.get(second) ?? 0
     this.#ending.delete(second)
   }
-}
-
-const liveByExpiry = (sql: SqlStorage, now: number) =>
-  sql.exec<{ expires_at: number; n: number }>(
-    "SELECT expires_at, count(*) AS n FROM credentials WHERE state = 'live' AND expires_at > ? GROUP BY expires_at",
-    now,
-  )
-
-/** Rows are in the order of their commits; a mint may have begun this long before its commit. */
-const LONGEST_MINT_MS = 10_000
-
-/** When the mints of the last minute began. The newest rows first: bounded by the mint rate, not by the ledger. */
-function issuedInLastMinute(sql: SqlStorage, now: number): number[] {
-  const recent: number[] = []
-  for (const { issued_at } of sql.exec<{ issued_at: number }>('SELECT issued_at FROM credentials ORDER BY seq DESC')) {
-    if (issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
-    if (issued_at > now - MINUTE_MS) recent.push(issued_at)
-  }
-  return recent.sort((a, b) => a - b)
 }

@@ -5,7 +5,7 @@
  */
 import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.ts'
 import { audit } from '../../storage/audit.ts'
-import type { Job, JobHandlers, JobOutcome } from '../../storage/jobs.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import { spendCall } from '../core/apiCalls.ts'
 import type { TenantContext } from '../core/context.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
@@ -91,10 +91,10 @@ export async function reconcileKeys(
   }
 }
 
-export const reconcileJobs = (ctx: TenantContext): JobHandlers => ({ [UNDO_JOB]: (job) => undo(ctx, job) })
+export const reconcileJobs = (ctx: TenantContext) => ({ [UNDO_JOB]: (job: Job) => deleteOrphan(ctx, job) })
 
 /** Deletes an orphan, if it still is one. */
-function undo(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
+function deleteOrphan(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
   const listed = listedOf(key)
   return ctx.mutex.run(listed.uid, async () => {
     if (judge(ctx, listed) !== 'orphan') return 'done'

@@ -1,5 +1,6 @@
 /** How a creation is answered: the first time, to a repeat with the same `Idempotency-Key`, and to the SDK's own retry. */
 import { actorOf } from '../../auth/caller.ts'
+import type { AuditAction } from '../../contract/resources/auditEvents.ts'
 import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { BrokerError, errorOf, type Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -82,7 +83,7 @@ export function auditKey(
   ctx: TenantContext,
   creation: Call,
   what: { target: string; outcome: 'begun' | 'done' | 'refused' | 'failed' | 'unknown'; code?: string },
-  action = 'turn_key.create',
+  action: AuditAction = 'turn_key.create',
 ): void {
   const { caller, requestId } = creation
   audit(ctx.sql, ctx.now(), { actor: actorOf(caller), action, requestId, ...what })

@@ -49,6 +49,9 @@ describe('docs/storage.md', () => {
     const used = inObjects(/'([a-z_]+\.[a-z_]+)'/g)
     expect(used.length).toBeGreaterThan(20)
     expect(unique(documented)).toEqual(used)
+    // The union has no action that no object writes.
+    const union = matches(textOf('src/contract/resources/auditEvents.ts'), /^ {2}\| '(.+)'$/gm)
+    expect(unique(union)).toEqual(unique(used.map((action) => action.split(' ')[0] ?? '')))
   })
 
   it('has every kind of job, and its object', () => {

@@ -1,5 +1,7 @@
 /** The words of the machine: facts, events, steps, jobs. No decision. */
+
 import type { NoReply } from '../../../cloudflare/reply.ts'
+import type { AuditAction } from '../../../contract/resources/auditEvents.ts'
 import { type Failure, noSuchTurnKey } from '../../../errors.ts'
 import type { AuditEvent } from '../../../storage/audit.ts'
 import type { TurnKeyState } from '../../turnKeys/states.ts'
@@ -70,7 +72,7 @@ export interface Step {
   /** It cannot be the default key any more. */
   readonly demote?: true
   /** A change of the tenant, made by whoever asked: version, audit, report. */
-  readonly change?: string
+  readonly change?: AuditAction
   readonly audit?: Pick<AuditEvent, 'action' | 'outcome' | 'code' | 'target'>
 }
 

@@ -1,0 +1,16 @@
+/** The kinds of the Tenant's jobs: rows of the table `jobs`. docs/storage.md says what each does and when. */
+export type TenantJobKind =
+  | 'settle-creation'
+  | 'remove-turn-key'
+  | 'rename-turn-key'
+  | 'rotate-turn-key'
+  | 'retire-turn-key'
+  | 'import-turn-key'
+  | 'undo-upstream-key'
+  | 'revoke-credentials'
+  | 'prune'
+  | 'count-refusals'
+  | 'mirror'
+  | 'cache'
+  | 'delete-tenant'
+  | 'set-back'
