@@ -1,8 +1,10 @@
-// The documents as a whole: links and anchors, promises with their tests, dependencies with their reasons.
+// The documents as a whole: links and anchors, promises with their tests, decisions in their index, dependencies with their reasons.
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { anchorsOf, filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
+
+const INDEX = 'docs/decisions/README.md'
 
 describe('docs/guarantees.md', () => {
   const document = textOf('docs/guarantees.md')
@@ -37,6 +39,29 @@ describe('docs/decisions', () => {
     expect(named.sort()).toEqual(Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies }).sort())
     const deployed = sectionOf(document, '5. Dependencies').split('For work on the project')[0] ?? ''
     expect(matches(deployed, /^\| `(.+?)` \|/gm)).toEqual(Object.keys(dependencies))
+  })
+
+  it('are listed in their index, each with its title, and nothing else is', () => {
+    const files = filesLike('docs/decisions/*').filter((file) => file !== INDEX)
+    const expected = files.map((file) => {
+      const name = path.basename(file)
+      const [heading] = matches(textOf(file), /^# (.+)$/gm)
+      const [number = '', title] = heading?.split('. ') ?? []
+      return [`[${number.padStart(4, '0')}](${name})`, title]
+    })
+    expect(tableOf(textOf(INDEX), 'number').map(([link, title]) => [link, title])).toEqual(expected)
+    expect(expected.length).toBeGreaterThan(15)
+  })
+
+  it('are listed with a summary, and stand or name the later decision that changes them', () => {
+    const rows = tableOf(textOf(INDEX), 'number')
+    const numbers = rows.map(([link = '']) => link.slice(1, 5))
+    const wrong = rows.filter(([link = '', , summary, status = '']) => {
+      const [, later = ''] = /^superseded in part by (\d{4})$/.exec(status) ?? []
+      const isLater = numbers.includes(later) && later > link.slice(1, 5)
+      return !summary || !(status === 'stands' || isLater)
+    })
+    expect(wrong).toEqual([])
   })
 })
 
