@@ -1,6 +1,7 @@
-// What the hosted checks do: the workflow runs what a developer can run, with no more rights than that needs. Text matches only.
+// The hosted repository: its workflow runs what a developer can run, with no more rights than that needs, and its bot knows our
+// packages. Text matches only.
 import { describe, expect, it } from 'vitest'
-import { matches, textOf } from './repository.ts'
+import { matches, packageJson, textOf } from './repository.ts'
 
 describe('.github/workflows/ci.yml', () => {
   const workflow = textOf('.github/workflows/ci.yml')
@@ -20,5 +21,16 @@ describe('.github/workflows/ci.yml', () => {
     const actions = matches(workflow, /uses: (.+)/g)
     expect(actions.length).toBeGreaterThan(0)
     expect(actions.filter((action) => !/^actions\/[a-z-]+@v\d+$/.test(action))).toEqual([])
+  })
+})
+
+describe('.github/dependabot.yml', () => {
+  it('names only packages that package.json has', () => {
+    const lines = textOf('.github/dependabot.yml').match(/^ *(?:patterns:|- dependency-name:).+$/gm) ?? []
+    const named = matches(lines.join('\n'), /'(.+?)'/g)
+    const { dependencies, optionalDependencies, devDependencies } = packageJson()
+    const packages = Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies })
+    expect(named.length).toBeGreaterThan(0)
+    expect(named.filter((name) => !packages.includes(name))).toEqual([])
   })
 })
