@@ -1,8 +1,10 @@
-// The documents as a whole: links and anchors, promises with their tests, dependencies with their reasons.
+// The documents as a whole: links and anchors, promises with their tests, decisions in their index, dependencies with their reasons.
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { anchorsOf, filesLike, linksOf, matches, packageJson, root, sectionOf, tableOf, textOf } from './repository.ts'
+
+const INDEX = 'docs/decisions/README.md'
 
 describe('docs/guarantees.md', () => {
   const document = textOf('docs/guarantees.md')
@@ -30,14 +32,6 @@ describe('docs/guarantees.md', () => {
 })
 
 describe('docs/decisions', () => {
-  it('The index of decisions lists every record with its title, and no other', () => {
-    const listed = [...textOf('docs/decisions/README.md').matchAll(/^\| \[(\d+)\]\((.+?)\) \| (.+?) \|/gm)]
-    const records = filesLike('docs/decisions/0*.md')
-    expect(records.length).toBeGreaterThan(16)
-    const titles = records.map((file) => `docs/decisions/${path.basename(file)}: ${textOf(file).split('\n')[0]}`)
-    expect(listed.map(([, number, file, title]) => `docs/decisions/${file}: # ${number}. ${title}`)).toEqual(titles)
-  })
-
   it('has a line for every dependency, and for no other', () => {
     const { dependencies, optionalDependencies, devDependencies } = packageJson()
     const document = textOf('docs/decisions/0005-dependencies.md')
@@ -46,11 +40,29 @@ describe('docs/decisions', () => {
     const deployed = sectionOf(document, '5. Dependencies').split('For work on the project')[0] ?? ''
     expect(matches(deployed, /^\| `(.+?)` \|/gm)).toEqual(Object.keys(dependencies))
   })
-})
 
-it('The workflow of the repository calls .ci/run and nothing else of the project', () => {
-  const runs = matches(textOf('.github/workflows/ci.yml'), /run: (.+)$/gm)
-  expect(runs.filter((command) => !command.startsWith('apt-get'))).toEqual(['bash .ci/run'])
+  it('are listed in their index, each with its title, and nothing else is', () => {
+    const files = filesLike('docs/decisions/*').filter((file) => file !== INDEX)
+    const expected = files.map((file) => {
+      const name = path.basename(file)
+      const [heading] = matches(textOf(file), /^# (.+)$/gm)
+      const [number = '', title] = heading?.split('. ') ?? []
+      return [`[${number.padStart(4, '0')}](${name})`, title]
+    })
+    expect(tableOf(textOf(INDEX), 'number').map(([link, title]) => [link, title])).toEqual(expected)
+    expect(expected.length).toBeGreaterThan(15)
+  })
+
+  it('are listed with a summary, and stand or name the later decision that changes them', () => {
+    const rows = tableOf(textOf(INDEX), 'number')
+    const numbers = rows.map(([link = '']) => link.slice(1, 5))
+    const wrong = rows.filter(([link = '', , summary, status = '']) => {
+      const [, later = ''] = /^superseded in part by (\d{4})$/.exec(status) ?? []
+      const isLater = numbers.includes(later) && later > link.slice(1, 5)
+      return !summary || !(status === 'stands' || isLater)
+    })
+    expect(wrong).toEqual([])
+  })
 })
 
 describe('links', () => {
