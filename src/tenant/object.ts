@@ -2,6 +2,7 @@
  * The Tenant's object without its RPC surface: assembling its parts, running an operation, the alarm, the end.
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { Caller } from '../auth/caller.ts'
 import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
@@ -13,8 +14,7 @@ import { Semaphore } from '../concurrency/semaphore.ts'
 import { pairOf } from '../contract/policy/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
-import type { Call } from '../rpc/calls.ts'
-import type { IssueRequest } from '../rpc/issuing.ts'
+import type { Asker } from '../rpc/issuing.ts'
 import type { AccountPort } from '../rpc/ports.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
@@ -105,10 +105,10 @@ export abstract class TenantObject extends DurableObject<Env> {
     })
   }
 
-  /** `by`: who asks, where that may be a tenant's own token. Of a tenant that is no more, no token is valid. */
-  protected answer<T>(operation: (ctx: TenantContext) => T | Promise<T>, by?: Call | IssueRequest): Promise<Result<T>> {
+  /** `by`: who asks, where that may be a token of the tenant. Once a tenant is deleted, none of its tokens is valid. */
+  protected answer<T>(operation: (ctx: TenantContext) => T | Promise<T>, by?: Caller | Asker): Promise<Result<T>> {
     return answering(this.#context, (ctx) => {
-      if (!this.#setUp && by && isOwnToken(by)) throw new BrokerError('invalid_token')
+      if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token')
       if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
       ctx.jobs.arm()
       return operation(ctx)
@@ -116,9 +116,8 @@ export abstract class TenantObject extends DurableObject<Env> {
   }
 }
 
-function isOwnToken(by: Call | IssueRequest): boolean {
-  if (!('asker' in by)) return by.caller.kind === 'api-token'
-  return !('caller' in by.asker) || by.asker.caller.kind === 'api-token'
+function isOperator(by: Caller | Asker): boolean {
+  return by.kind === 'server' ? by.caller.kind === 'operator' : by.kind === 'operator'
 }
 
 function assemble(state: DurableObjectState, env: Env): TenantContext | { readonly misconfigured: string } {

@@ -29,6 +29,7 @@ import type { AuditPage } from '../storage/auditTrail.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import { authorize } from './core/authorization.ts'
 import { publishSnapshot, snapshot } from './core/changes.ts'
+import type { TenantContext } from './core/context.ts'
 import { issue } from './issuing/issue.ts'
 import { listCredentials } from './ledger/listing.ts'
 import { listAuditEvents } from './lifecycle/auditTrail.ts'
@@ -62,7 +63,7 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => {
       authorize(ctx, call.caller, call.scope)
       return describeTenant(ctx)
-    }, call)
+    }, call.caller)
   }
 
   patch(call: TenantPatchCall): Promise<Result<TenantView>> {
@@ -111,36 +112,23 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => {
       authorize(ctx, call.caller, call.scope)
       ctx.waitUntil(publishSnapshot(ctx))
-    }, call)
+    }, call.caller)
   }
 
   listTurnKeys(call: Call): Promise<Result<TurnKeyView[]>> {
-    return this.answer((ctx) => listTurnKeys(ctx, call), call)
+    return this.answer((ctx) => listTurnKeys(ctx, call), call.caller)
   }
 
   createTurnKey(creation: TurnKeyCreation): Promise<Result<CreatedTurnKey>> {
-    return this.answer((ctx) => {
-      const work = createTurnKey(ctx, creation)
-      // Goes on when the caller has hung up; whoever waits still gets the failure.
-      ctx.waitUntil(work.catch(() => undefined))
-      return work
-    }, creation)
+    return this.answer((ctx) => continued(ctx, createTurnKey(ctx, creation)), creation.caller)
   }
 
   rotateTurnKey(rotation: TurnKeyRotation): Promise<Result<RotatedTurnKey>> {
-    return this.answer((ctx) => {
-      const work = rotateTurnKey(ctx, rotation)
-      ctx.waitUntil(work.catch(() => undefined))
-      return work
-    }, rotation)
+    return this.answer((ctx) => continued(ctx, rotateTurnKey(ctx, rotation)), rotation.caller)
   }
 
   importTurnKey(call: TurnKeyImportCall): Promise<Result<TurnKeyView>> {
-    return this.answer((ctx) => {
-      const work = importTurnKey(ctx, call)
-      ctx.waitUntil(work.catch(() => undefined))
-      return work
-    }, call)
+    return this.answer((ctx) => continued(ctx, importTurnKey(ctx, call)), call.caller)
   }
 
   /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
@@ -149,15 +137,15 @@ export class Tenant extends TenantObject {
   }
 
   lookUpTurnKey(call: Call & { uid: string }): Promise<Result<LookedUp>> {
-    return this.answer((ctx) => lookUpTurnKey(ctx, call), call)
+    return this.answer((ctx) => lookUpTurnKey(ctx, call), call.caller)
   }
 
   renameTurnKey(call: Call & { uid: string; name: string | undefined }): Promise<Result<TurnKeyView>> {
-    return this.answer((ctx) => renameTurnKey(ctx, call), call)
+    return this.answer((ctx) => renameTurnKey(ctx, call), call.caller)
   }
 
   removeTurnKey(call: Call & { uid: string }): Promise<Result<DeletedTurnKey>> {
-    return this.answer((ctx) => removeTurnKey(ctx, call), call)
+    return this.answer((ctx) => removeTurnKey(ctx, call), call.caller)
   }
 
   /** The sweep asks, on nobody's behalf: what these keys of upstream's list are. */
@@ -174,51 +162,51 @@ export class Tenant extends TenantObject {
   }
 
   createClientToken(call: Call & { input: ClientTokenCreate }): Promise<Result<ClientTokenAnswer>> {
-    return this.answer((ctx) => createClientToken(ctx, call), call)
+    return this.answer((ctx) => createClientToken(ctx, call), call.caller)
   }
 
   issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    return this.answer((ctx) => issue(ctx, request), request)
+    return this.answer((ctx) => issue(ctx, request), request.asker)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {
-    return this.answer((ctx) => revokeByUsername(ctx, call), call)
+    return this.answer((ctx) => revokeByUsername(ctx, call), call.caller)
   }
 
   listCredentials(
     call: Call & Page & { subjectId: string | null; keyId: string | null },
   ): Promise<Result<{ items: CredentialView[]; next: number | null }>> {
-    return this.answer((ctx) => listCredentials(ctx, call), call)
+    return this.answer((ctx) => listCredentials(ctx, call), call.caller)
   }
 
   createRevocation(
     call: Call & { input: RevocationCreate; idempotency: IdempotencyKey | undefined },
   ): Promise<Result<RevocationView>> {
-    return this.answer((ctx) => createRevocation(ctx, call), call)
+    return this.answer((ctx) => createRevocation(ctx, call), call.caller)
   }
 
   getRevocation(call: Call & { id: string }): Promise<Result<RevocationView>> {
-    return this.answer((ctx) => getRevocation(ctx, call), call)
+    return this.answer((ctx) => getRevocation(ctx, call), call.caller)
   }
 
   createBan(call: Call & { input: BanCreate }): Promise<Result<BanView>> {
-    return this.answer((ctx) => createBan(ctx, call), call)
+    return this.answer((ctx) => createBan(ctx, call), call.caller)
   }
 
   listBans(call: Call & Page): Promise<Result<{ items: BanView[]; next: number | null }>> {
-    return this.answer((ctx) => listBans(ctx, call), call)
+    return this.answer((ctx) => listBans(ctx, call), call.caller)
   }
 
   liftBan(call: Call & { id: string }): Promise<Result<BanView>> {
-    return this.answer((ctx) => liftBan(ctx, call), call)
+    return this.answer((ctx) => liftBan(ctx, call), call.caller)
   }
 
   searchSubject(call: Call & { subject: string }): Promise<Result<SubjectView>> {
-    return this.answer((ctx) => searchSubject(ctx, call), call)
+    return this.answer((ctx) => searchSubject(ctx, call), call.caller)
   }
 
   eraseSubject(call: Call & { subjectId: string }): Promise<Result<void>> {
-    return this.answer((ctx) => eraseSubject(ctx, call), call)
+    return this.answer((ctx) => eraseSubject(ctx, call), call.caller)
   }
 
   /** One batch of moving the tenant's secrets to another root key. Called by the Account, again until it is finished. */
@@ -227,6 +215,12 @@ export class Tenant extends TenantObject {
   }
 
   listAuditEvents(call: Call & AuditPage): Promise<Result<{ items: AuditEventView[]; next: number | null }>> {
-    return this.answer((ctx) => listAuditEvents(ctx, call), call)
+    return this.answer((ctx) => listAuditEvents(ctx, call), call.caller)
   }
+}
+
+/** The work goes on when the caller has hung up; a caller that still waits gets its result or failure. */
+function continued<T>(ctx: TenantContext, work: Promise<T>): Promise<T> {
+  ctx.waitUntil(work.catch(() => undefined))
+  return work
 }
