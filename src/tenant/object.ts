@@ -1,6 +1,4 @@
-/**
- * The Tenant's object without its RPC surface: assembling its parts, running an operation, the alarm, the end.
- */
+/** The Tenant's object without its RPC surface: it builds the context, runs operations and the alarm, and deletes itself. */
 import { DurableObject } from 'cloudflare:workers'
 import type { Caller } from '../auth/caller.ts'
 import { snapshotKey } from '../cache/entries.ts'
@@ -49,7 +47,7 @@ import { publishKey } from './turnKeys/cacheEntry.ts'
 
 /** A put that KV refused is tried again after this; KV takes one write a second for each key. */
 const CACHE_RETRY_MS = 30_000
-/** Of the about six connections of a Durable Object. The queue's turn comes within the mint's deadline or not at all. */
+/** A Durable Object has about six connections. A mint that waits in the queue has its deadline there too. */
 const MINTS_AT_ONCE = 4
 const MINTS_QUEUED = 256
 const REVOCATIONS_AT_ONCE = 1
@@ -61,7 +59,7 @@ export abstract class TenantObject extends DurableObject<Env> {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
-    // A stranger's question about a tenant that never was must store nothing.
+    // A request for a tenant that never existed must store nothing.
     this.#setUp = isSetUp(state.storage.sql)
     if (this.#setUp) migrate(state.storage, MIGRATIONS)
     this.#context = assemble(state, env)
@@ -96,7 +94,7 @@ export abstract class TenantObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll()
   }
 
-  /** For the one method that may meet an object that is not set up. */
+  /** For `init`, the one method that an object without a tenant answers. */
   protected settingUp<T>(operation: (ctx: TenantContext) => T): Promise<Result<T>> {
     return answering(this.#context, (ctx) => {
       const value = operation(ctx)
@@ -170,16 +168,16 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
   }
 }
 
-/** The Account hears what every answer said of the limits that all tenants share. One that is lost is no harm. */
+/** Reports what every answer of Cloudflare's API says of the shared limits to the Account. A lost report does no harm. */
 function reporting(state: DurableObjectState, account: AccountPort): Observer {
   return async (observed) => {
-    const told = account.observe(observed)
-    state.waitUntil(told)
-    await told
+    const reported = account.observe(observed)
+    state.waitUntil(reported)
+    await reported
   }
 }
 
-/** A put that failed is done again with what is true now. */
+/** Repeats a put that KV refused, with the current value. */
 async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done'> {
   if (key === snapshotKey(tenantId(ctx))) await publishSnapshot(ctx)
   else await publishKey(ctx, key.slice(key.lastIndexOf(':') + 1))
@@ -196,7 +194,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
     return 'done'
   })
 
-/** The Account knows a later version than there is: this object was set back in time, and nobody would hear of it. */
+/** The Account knows a later version: this object was restored, and its reports would be ignored. */
 async function catchUp(ctx: TenantContext, known: number): Promise<void> {
   ctx.transact(() => {
     skipToVersion(ctx, known + 1)

@@ -1,4 +1,4 @@
-/** The Tenant's tables. Every column is told in docs/storage.md. Migrations are only ever added. */
+/** The Tenant's tables; docs/storage.md explains every column. Migrations are only ever appended. */
 import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
@@ -64,7 +64,7 @@ export const MIGRATIONS = [
    ALTER TABLE turn_keys ADD COLUMN retire_revokes INTEGER NOT NULL DEFAULT 0;
    CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
    CREATE INDEX turn_keys_successor ON turn_keys (successor);`,
-  // What was sealed before root keys were tracked is noted once, and the Account told when the object is next asked.
+  // Notes the root keys of texts that were sealed before root keys were tracked, and orders the report to the Account.
   `ALTER TABLE credentials ADD COLUMN sealed_version INTEGER NOT NULL DEFAULT 1;
    CREATE TABLE sealed_with (root_key TEXT PRIMARY KEY, since INTEGER NOT NULL, kept_by INTEGER) WITHOUT ROWID;
    CREATE TABLE reseal (

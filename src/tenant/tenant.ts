@@ -1,6 +1,6 @@
 /**
- * The Tenant: one Durable Object a tenant, the truth of that tenant. Key secrets are opened only inside it.
- * This file is its RPC surface; each method is one operation of a file beside it, and answers a typed result.
+ * The Tenant: one Durable Object per tenant, which holds the truth about it. Key secrets are opened only inside it. This file
+ * is its RPC surface: each method runs one operation of a room and answers a typed result.
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/resources/apiTokens.ts'
@@ -54,7 +54,7 @@ import { createApiToken, deleteApiToken, listApiTokens, rollApiToken } from './t
 import { createClientToken } from './tokens/clientTokens.ts'
 
 export class Tenant extends TenantObject {
-  /** Sets the object up; the only method that may meet an object that is not. Called by the Account. */
+  /** Sets the object up. Called by the Account. */
   init(setUp: TenantSetUp): Promise<Result<TenantView>> {
     return this.settingUp((ctx) => initTenant(ctx, setUp))
   }
@@ -78,7 +78,7 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => bookmarksAt(ctx, at))
   }
 
-  /** Ends this object, so that the next one finds the storage as it was: there is an answer only if it failed. */
+  /** Aborts the object; it restarts from the bookmark. Success breaks the RPC; only a failure returns. */
   async setBack(to: string): Promise<Result<void>> {
     const ordered = await this.answer((ctx) => scheduleRestore(ctx, to))
     if (ordered.ok) this.ctx.abort('set back in time')
@@ -107,7 +107,7 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => deleteApiToken(ctx, call))
   }
 
-  /** Whether a caller may do something, for a request that goes no further. */
+  /** Only checks the caller, for a request that the edge refuses anyway. */
   authorize(call: Call & { scope: Scope }): Promise<Result<void>> {
     return this.answer((ctx) => {
       authorize(ctx, call.caller, call.scope)
@@ -131,7 +131,7 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => continued(ctx, importTurnKey(ctx, call)), call.caller)
   }
 
-  /** Whoever sent a request that it may repeat by itself was still there when the answer came. */
+  /** The Worker reports that the answer of this request was handed to a client that retries by itself. */
   answered(requestId: string): Promise<Result<void>> {
     return this.answer((ctx) => noteAnswered(ctx, requestId))
   }
@@ -148,12 +148,12 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => removeTurnKey(ctx, call), call.caller)
   }
 
-  /** The sweep asks, on nobody's behalf: what these keys of upstream's list are. */
+  /** The sweep asks what these listed keys are to the tenant. Called by the Account. */
   examineKeys(examination: ReconcileOrder): Promise<Result<Reconciliation>> {
     return this.answer((ctx) => reconcileKeys(ctx, examination))
   }
 
-  /** What the edge may know of the tenant; also written to KV. */
+  /** The snapshot for the edge; also written to KV. */
   edgeSnapshot(): Promise<Result<TenantSnapshot>> {
     return this.answer((ctx) => {
       ctx.waitUntil(publishSnapshot(ctx))
@@ -209,7 +209,7 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => eraseSubject(ctx, call), call.caller)
   }
 
-  /** One batch of moving the tenant's secrets to another root key. Called by the Account, again until it is finished. */
+  /** Reseals one batch of the tenant's secrets. The Account calls until it is finished. */
   reseal(order: ResealOrder): Promise<Result<ResealReport>> {
     return this.answer((ctx) => reseal(ctx, order))
   }

@@ -1,6 +1,6 @@
 /**
- * The Account as the Tenant calls it: every call has a deadline, and one that breaks or is late is a typed failure like
- * any other. So a broken Account is never an `internal` here, and never holds an alarm with all its jobs.
+ * The Account as the Tenant calls it: every call has a deadline, and a call that breaks or is late becomes a typed failure. A
+ * broken Account is therefore never an `internal` error here, and never blocks an alarm with its jobs.
  */
 import { within } from '../../concurrency/deadline.ts'
 import type { Failure, Result } from '../../errors.ts'
@@ -8,7 +8,7 @@ import { isOverloaded } from '../../rpc/overloaded.ts'
 import type { AccountPort } from '../../rpc/ports.ts'
 import * as log from '../../storage/log.ts'
 
-/** The Account's methods that Tenants call, and how long each may take. Upstream's list alone may take 8 s. */
+/** How long each of the Account's methods may take. Cloudflare's list alone may take 8 s. */
 const DEADLINES_MS = {
   spend: 2_500,
   claimTurnKey: 2_500,

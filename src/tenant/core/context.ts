@@ -1,4 +1,4 @@
-/** What the Tenant's operations work with. Built once per object; passed in, so that each operation is a function. */
+/** What the Tenant's operations use. Built once per object and passed in, so that each operation is a plain function. */
 import type { CacheWriter } from '../../cache/writer.ts'
 import type { CredentialsApi } from '../../cloudflare/credentials.ts'
 import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
@@ -24,20 +24,20 @@ export interface TenantContext {
   readonly turnKeys: TurnKeysApi
   readonly credentials: CredentialsApi
   readonly cache: CacheWriter
-  /** Operations on one TURN key, or on the issuers, one after the other. */
+  /** Runs operations on one TURN key, or on the issuers, one after the other. */
   readonly mutex: KeyedMutex
   readonly mints: {
     readonly semaphore: Semaphore
-    /** Of the host that mints. */
+    /** For the host that mints. */
     readonly circuitBreaker: CircuitBreaker
   }
   readonly revocationSemaphore: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
   readonly memory: ObjectMemory
-  /** One synchronous transaction, and the alarm after it. */
+  /** One synchronous transaction; sets the alarm after it. */
   readonly transact: <T>(work: () => T) => T
-  /** Work that goes on after the answer. */
+  /** Lets work go on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 

@@ -16,9 +16,9 @@ export interface CredentialRow extends Record<string, SqlStorageValue> {
   subject_id: string | null
   key_uid: string
   origin: string | null
-  /** The password, sealed, while it can be handed out again; else `null`. */
+  /** The sealed password while it may be handed out again; else `null`. */
   sealed: string | null
-  /** Grows with every move to another root key; bound into the seal. */
+  /** Grows with every reseal; the seal binds it. */
   sealed_version: number
   url_list: number
   issued_at: number
@@ -179,7 +179,7 @@ export const urlList = (sql: SqlStorage, id: number): string[] => {
   return JSON.parse(urls) as string[] // written by keepUrlList only
 }
 
-/** The list upstream gave last; `undefined` when it never gave one. */
+/** The list that Cloudflare gave last; `undefined`: it never gave one. */
 export function newestUrlList(sql: SqlStorage): string[] | undefined {
   const [row] = sql.exec<{ id: number }>('SELECT max(id) AS id FROM url_lists HAVING id IS NOT NULL').toArray()
   return row && urlList(sql, row.id)

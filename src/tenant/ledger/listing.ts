@@ -1,4 +1,4 @@
-/** Reading what was recorded: live credentials and the audit trail, page by page, newest first. */
+/** Listing live credentials, page by page, newest first. */
 import type { CredentialView } from '../../contract/resources/credentials.ts'
 import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'

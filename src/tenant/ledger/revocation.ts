@@ -30,7 +30,7 @@ const LANDING_LOOK_MS = 25
 export const scheduleRevoking = (ctx: Pick<TenantContext, 'jobs' | 'now'>): void =>
   ctx.jobs.put(REVOKE_JOB, '', ctx.now())
 
-/** Which credentials: a condition on the ledger's columns, and the same of mints that have no row yet. */
+/** Selects credentials: an SQL condition on the ledger's columns, and the same condition for mints that have no row yet. */
 export interface Selection {
   readonly where: string
   readonly bindings: readonly SqlStorageValue[]

@@ -27,7 +27,7 @@ export const subjectIdFor = (ctx: Pick<TenantContext, 'sql' | 'memory'>, subject
 export const unstoredSubjectId = (memory: TenantContext['memory'], subject: string): string =>
   memory.subjectIdInFlight(subject) ?? newId('su')
 
-/** Stores a subject, inside a transaction; notes once a day that it is in use. */
+/** Stores a subject, inside a transaction; updates `used_at` at most once a day. */
 export function keepSubject(ctx: ReadContext, subject: string, id: string): void {
   const now = ctx.now()
   const stored = findSubject(ctx.sql, subject)

@@ -6,7 +6,7 @@ import type { UsageDay } from '../../contract/resources/tenants.ts'
 
 const SHOWN_DAYS = 7
 
-/** Inside the transaction of what is counted. */
+/** Runs inside the transaction of the event that is counted. */
 export function countUsage(
   sql: SqlStorage,
   at: number,

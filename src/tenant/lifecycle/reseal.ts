@@ -44,11 +44,7 @@ interface SealedTable {
   readonly cursor: 'key_seq' | 'credential_seq'
   readonly lastSeq: (sql: SqlStorage) => number
   /** The next rows by `seq`; of these, the texts that a caller may still ask for. */
-  readonly rowsAfter: (
-    ctx: TenantContext,
-    after: number,
-    limit: number,
-  ) => { upTo: number | undefined; sealed: Sealed[] }
+  readonly rowsAfter: (ctx: TenantContext, after: number, limit: number) => { upTo: number; sealed: Sealed[] }
   /** Inside a transaction: replaces the text if it is still the same. Whether it was. */
   readonly replace: (sql: SqlStorage, was: Sealed, sealed: string) => boolean
   /** Whether the row still holds this text. */
@@ -66,7 +62,7 @@ const TABLES: readonly SealedTable[] = [
           ? []
           : [{ seq, version, sealed, reseal: () => resealSecret(ctx, { uid, version, sealed }) }],
       )
-      return { upTo: rows.at(-1)?.seq, sealed }
+      return { upTo: rows.at(-1)?.seq ?? lastKeySeq(ctx.sql), sealed }
     },
     replace: replaceSealedKey,
     holds: (sql, { seq, version, sealed }) => {
@@ -84,7 +80,7 @@ const TABLES: readonly SealedTable[] = [
           ? []
           : [{ seq, version, sealed, reseal: () => resealPassword(ctx, { id, version, sealed }) }],
       )
-      return { upTo: rows.at(-1)?.seq, sealed }
+      return { upTo: rows.at(-1)?.seq ?? lastCredentialSeq(ctx.sql), sealed }
     },
     replace: replaceSealedPassword,
     holds: (sql, { seq, version, sealed }) => holdsPassword(sql, { seq, version, sealed }),
@@ -119,7 +115,7 @@ export async function reseal(ctx: TenantContext, order: ResealOrder): Promise<Re
     const { moved, unreadable } = replaceAll(ctx, table, order, moves)
     ctx.sql.exec(
       `UPDATE reseal SET ${table.cursor} = ?, moved = moved + ?, unreadable = unreadable + ?`,
-      upTo ?? table.lastSeq(ctx.sql),
+      upTo,
       moved,
       unreadable,
     )

@@ -16,7 +16,7 @@ import { type KeyEvent, type KeyFacts, type Said, SETTLE_JOB, type Step } from '
 
 /** The `Idempotency-Key` scope of creations. */
 export const CREATE_ROUTE = 'turn-keys'
-/** That of rotations names the key: a body alone does not say what is rotated. */
+/** The scope of rotations contains the key's uid, because the body does not name the key. */
 export const rotateRoute = (uid: string): string => `rotate:${uid}`
 
 function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
@@ -24,7 +24,7 @@ function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
   return old ? rotateRoute(old.uid ?? '') : CREATE_ROUTE
 }
 
-/** Feeds the machine one event about a key and writes its step. `by`: who asked; without, the broker itself did. */
+/** Feeds the state machine one event about a key and writes its step. `by`: the caller; without it the broker acts. */
 export const transition = (ctx: TenantContext, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
   ctx.transact(() => transitionInTransaction(ctx, row, event, by))
 
@@ -48,7 +48,7 @@ export function transitionInTransaction(
   const uid = set?.uid ?? row.uid ?? ''
   if (step.demote) demote(ctx, uid)
   if (step.handOver) for (const mint of ctx.memory.mintsInFlight) if (mint.keyUid === uid) mint.replaced = true
-  // What is handed over is not refused as revoked: the successor is asked in its place.
+  // Mints that are handed over are not marked as revoked: they ask the successor.
   if (step.takeBack) beginRevoking(ctx, step.handOver ? { ...ofKey(uid), inFlight: () => false } : ofKey(uid), null)
   for (const { kind, at } of jobs) {
     const on = kind === SETTLE_JOB ? row.intent : uid
@@ -65,11 +65,11 @@ export function transitionInTransaction(
   return step
 }
 
-/** Upstream's reply about a key, as the machine wants it. */
+/** Cloudflare's reply about a key, as the state machine takes it. */
 export const said = (reply: Reply<{ readonly modified: string }>): Said =>
   reply.kind === 'ok' ? { kind: 'ok', modified: reply.value.modified } : reply
 
-/** A row that is gone was finally over. */
+/** The facts of a row that was deleted: its key had ended. */
 const GONE: KeyFacts = {
   state: 'deleted',
   name: '',
@@ -92,7 +92,7 @@ const factsOf = (row: TurnKeyRow): KeyFacts => ({
   begunAt: row.begun_at,
 })
 
-/** Where the policy names this key, the newest active one takes its place. */
+/** Where the policy names this key as default, the newest active key becomes the default. */
 function demote(ctx: TenantContext, uid: string): void {
   const { chosen } = tenantRecord(ctx)
   if (chosen.defaultKeyId !== uid) return

@@ -20,7 +20,7 @@ import { answerCreation, auditKey, replayAttempt, replayCreation, withoutRepeat 
 import { dedupeSdkRetry } from './sdkRetries.ts'
 import { withIntent } from './withIntent.ts'
 
-/** Leaves time, within the route's 12 s, for the budget, the owner's claim and the commit. */
+/** The route has 12 s; the rest is for the budget, the claim of the uid and the commit. */
 const POST_DEADLINE_MS = 9_000
 
 /**

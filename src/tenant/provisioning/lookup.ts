@@ -1,4 +1,4 @@
-/** Looking up TURN keys: the Tenant's copy, checked upstream at most once an hour however many ask. */
+/** Looking up TURN keys: the Tenant answers from its copy, which it checks at Cloudflare at most once an hour. */
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -12,7 +12,7 @@ import { turnKeyView, visibleKey, visibleKeys } from '../turnKeys/rows.ts'
 import { said, transition } from './apply.ts'
 
 const CHECKED_FOR_MS = 3_600_000
-/** After a check that upstream did not answer, look-ups are answered from the copy for this long before the next. */
+/** After a check without an answer, look-ups use the copy for this long before the next check. */
 export const CHECK_COOL_DOWN_MS = 60_000
 const CHECK_DEADLINE_MS = 4_000
 
@@ -29,7 +29,7 @@ export async function lookUpTurnKey(ctx: TenantContext, call: Call & { readonly 
 
   const row = visibleKey(ctx, uid)
   const stale = isDue(ctx, row.checked_at)
-  // A copy that could not be confirmed is not spread: the edge could not tell that it is stale.
+  // A copy that could not be confirmed is not written to KV: the edge could not tell that it is stale.
   if (!stale) ctx.waitUntil(Promise.all([publishKey(ctx, uid), publishSnapshot(ctx)]))
   const ttlSeconds = Math.floor(((row.checked_at ?? row.begun_at) + CHECKED_FOR_MS - ctx.now()) / 1_000)
   const from = stale ? 'stale-copy' : row.checked_at === before.checked_at ? 'copy' : 'upstream'
@@ -39,12 +39,12 @@ export async function lookUpTurnKey(ctx: TenantContext, call: Call & { readonly 
 const isDue = (ctx: TenantContext, checkedAt: number | null): boolean =>
   checkedAt === null || ctx.now() - checkedAt > CHECKED_FOR_MS
 
-/** Upstream is asked once for all who ask within a minute. A clear answer ends the minute early. */
+/** Single-flight: one check a minute for each key. A clear answer ends the minute early. */
 export function sharedCheck(ctx: TenantContext, uid: string): Promise<void> {
   return ctx.memory.keyChecks.share(uid, () => check(ctx, uid))
 }
 
-/** Asks upstream once. What it does not clearly say changes nothing. */
+/** Asks Cloudflare once. An unclear answer changes nothing. */
 export async function check(ctx: TenantContext, uid: string, purpose: Spending['purpose'] = 'tenant'): Promise<void> {
   // While the Account is out of reach, a look-up is answered from the copy.
   const granted = await askForCall(ctx, purpose)

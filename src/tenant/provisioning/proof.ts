@@ -1,6 +1,6 @@
 /**
- * Proving a TURN key's secret: a credential of one minute is minted with it and taken back at once. Nobody is ever told
- * it. Not through the mints' semaphore: a new key must not wait for mints that hang on the one it replaces.
+ * Proving a TURN key's secret: a credential of one minute is minted with it, given to no caller, and revoked at once. It does
+ * not pass the mints' semaphore: a new key must not wait for mints that hang on the key it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import type { NoReply, Reply } from '../../cloudflare/reply.ts'
@@ -23,7 +23,7 @@ export interface Proof {
   readonly begunAt: number
 }
 
-/** Asks up to three times until then, as long as it makes sense; at least once. */
+/** Asks at least once and up to three times before `until`, as long as `makesSense` says so. */
 export async function askForProof(
   ctx: TenantContext,
   key: OpenedKey,
@@ -41,7 +41,7 @@ export async function askForProof(
   }
 }
 
-/** Inside the transaction that believes the proof: its credential is on the ledger, taken back, and its job revokes it. */
+/** Inside the transaction that uses the proof: puts its credential on the ledger as `revoking`, with the job that revokes it. */
 export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }: Proof): void {
   const expiresAt = begunAt + PROOF_TTL_SECONDS * 1_000
   insertCredential(ctx.sql, {
@@ -56,7 +56,7 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
     issuedAt: begunAt,
     expiresAt,
   })
-  // Its row is counted when the object starts anew, so it is counted now too.
+  // Its row is counted when the object restarts, so it is counted now too.
   ctx.live().minted(begunAt)
   countUsage(ctx.sql, ctx.now(), 'issued')
   scheduleRevoking(ctx)

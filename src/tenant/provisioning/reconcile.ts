@@ -29,7 +29,7 @@ export type Verdict =
   | 'found'
   | 'stranger'
 
-/** What a listed key is, by the row of its uid, or else of its intent. Pure. */
+/** What a listed key is to the tenant, by the row of its uid, or else of its intent. Pure. */
 export function verdictOf(row: TurnKeyRow | undefined, listed: SweptKey, now: number): Verdict {
   if (!row) return 'stranger'
   const isItself = row.uid === listed.uid
@@ -42,7 +42,7 @@ export function verdictOf(row: TurnKeyRow | undefined, listed: SweptKey, now: nu
       return 'doubtful'
     case 'active':
     case 'retiring':
-      // One intent, one key: another under the same marker is nobody's.
+      // One intent makes one key: another key with the same marker is an orphan.
       return isItself || !isSettled ? 'kept' : 'orphan'
     case 'missing':
       if (isItself) return 'found'
@@ -50,13 +50,13 @@ export function verdictOf(row: TurnKeyRow | undefined, listed: SweptKey, now: nu
     case 'deleted':
       return isSettled ? 'orphan' : 'kept'
     case 'failed':
-      // An import that failed has a uid and is not ours: only what this very creation made may go.
+      // The row of a failed import has a uid too: only a key that this very creation made may be deleted.
       if (listed.intent !== row.intent) return 'stranger'
       return isSettled ? 'orphan' : 'kept'
   }
 }
 
-/** Whether a key that is not listed must be asked for: it should be there, and for long enough to be listed. */
+/** Whether Cloudflare must be asked for a key that is not listed: it should exist, and long enough to be listed. */
 export function isAbsent(row: NamedTurnKeyRow, listed: ReadonlySet<string>, listedAt: number): boolean {
   const since = Math.max(row.begun_at, row.state_at, row.checked_at ?? 0)
   return row.state !== 'missing' && !listed.has(row.uid) && since <= listedAt - SETTLED_MS
@@ -82,11 +82,11 @@ export async function reconcileKeys(
   for (const { uid } of asked) await confirm(ctx, uid)
 
   const missing = visibleKeys(ctx.sql).filter(({ state }) => state === 'missing')
-  const told = judged.flatMap(({ uid, verdict }) =>
+  const reported = judged.flatMap(({ uid, verdict }) =>
     verdict === 'orphan' || verdict === 'stranger' ? [{ uid, class: verdict }] : [],
   )
   return {
-    findings: [...told, ...missing.map(({ uid }) => ({ uid, class: 'missing' as const }))],
+    findings: [...reported, ...missing.map(({ uid }) => ({ uid, class: 'missing' as const }))],
     checked: asked.length,
   }
 }
@@ -116,7 +116,7 @@ const judge = (ctx: TenantContext, listed: SweptKey): Verdict =>
     ctx.now(),
   )
 
-/** One GET. Only its clear word changes a state; a key that is being deleted meanwhile is its job's. */
+/** One GET. Only a clear answer changes a state; a key that is being deleted is left to its job. */
 async function confirm(ctx: TenantContext, uid: string): Promise<void> {
   const before = keyByUid(ctx.sql, uid)?.state
   await check(ctx, uid, 'recovery').catch(() => undefined)

@@ -25,7 +25,7 @@ import { dedupeSdkRetry } from './sdkRetries.ts'
 import { mayBeReplaced, resumeRotation } from './switchOver.ts'
 import { withIntent } from './withIntent.ts'
 
-/** Of the route's 12 s; leaves time for the commit and the way back. */
+/** The route has 12 s; the rest is for the commit and the answer. */
 const REQUEST_MS = 11_000
 
 /**

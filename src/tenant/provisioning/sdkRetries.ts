@@ -1,7 +1,8 @@
 /**
- * Repeats that a client makes by itself, without an `Idempotency-Key`: the official SDK numbers its attempts in
- * `X-Stainless-Retry-Count`. Attempt n is taken for a repeat of one attempt n - 1 of the same token and body that was not
- * answered, or was with an error a moment ago; each is repeated once. So two equal wishes stay two.
+ * The table `attempts`: retries that a client makes by itself, without an `Idempotency-Key`. The official SDK numbers its
+ * attempts in `X-Stainless-Retry-Count`. Attempt n counts as a retry of one attempt n - 1 with the same token and body whose
+ * caller got no answer, or an error less than a minute ago. Each attempt is matched once, so that two equal requests of a
+ * caller stay two.
  */
 import { actorOf } from '../../auth/caller.ts'
 import { BrokerError, errorOf, type Failure } from '../../errors.ts'
@@ -15,13 +16,13 @@ const FAILED_FOR_MS = 60_000
 
 export interface AttemptFacts {
   readonly begunAt: number
-  /** `null`: nobody is known to have had the answer. */
+  /** `null`: no client is known to have received the answer. */
   readonly answeredAt: number | null
   readonly failed: boolean
   readonly matched: boolean
 }
 
-/** Of attempts n - 1 of the same token and body, oldest first: the one that attempt n repeats. */
+/** The attempt that attempt n repeats. `earlier`: attempts n - 1 of the same token and body, oldest first. */
 export const matchAttempt = <A extends AttemptFacts>(earlier: readonly A[], now: number): A | undefined =>
   earlier.find(({ begunAt, answeredAt, failed, matched }) => {
     if (matched) return false

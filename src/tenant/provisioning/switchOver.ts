@@ -34,7 +34,7 @@ interface Resumption {
   readonly by: Call | undefined
 }
 
-/** `undefined` when the new key stands in the old one's place, or somebody else has ended it. */
+/** `undefined`: the new key has taken over, or another event ended the rotation. */
 export function resumeRotation(ctx: TenantContext, { intent, until, by }: Resumption): Promise<Failure | undefined> {
   return ctx.mutex.run(intent, async () => {
     const row = keyByIntent(ctx.sql, intent)
@@ -60,12 +60,12 @@ async function prove(ctx: TenantContext, row: NamedTurnKeyRow, until: number): P
     const key = await openKey(ctx, row)
     return await askForProof(ctx, key, { until, makesSense: ({ kind }) => kind !== 'rate-limited' })
   } catch {
-    // Its secret does not open: told as a doubt, so that it is given up in the end.
+    // The secret does not open: reported as an unknown outcome, so that the rotation fails in the end.
     return NOT_ASKED
   }
 }
 
-/** One commit: the new key mints, the old one does not any more, and all that named the old one means the new. */
+/** One commit: the new key mints, the old one stops, and every reference to the old key leads to the new one. */
 function switchOver(
   ctx: TenantContext,
   row: NamedTurnKeyRow,

@@ -26,7 +26,7 @@ export function listBans(ctx: TenantContext, call: Call & Page): { items: BanVie
   return paged(bansBefore(ctx.sql, call.before, call.limit), call.limit, banView)
 }
 
-/** Idempotent: a ban that was lifted stays lifted since then. */
+/** Idempotent: lifting a lifted ban changes nothing. */
 export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }): BanView {
   return ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
@@ -40,7 +40,7 @@ export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }
   })
 }
 
-/** Inside a transaction. Raises the epoch: a mint in flight reads the bans again before it commits. */
+/** Inside a transaction. Raises the epoch, so that mints in flight read the bans again before they commit. */
 export function insertBan(
   ctx: TenantContext,
   ban: { subject?: string; tokenId?: string; until: number },

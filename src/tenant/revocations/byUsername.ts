@@ -1,4 +1,4 @@
-/** Revoking one credential by its username, as Cloudflare's own call does: answered only when upstream said 204. */
+/** Revoking one credential by its username, as Cloudflare's own call does: answered once Cloudflare answered 204. */
 import { actorOf } from '../../auth/caller.ts'
 import { BrokerError, errorOf, noSuchTurnKey } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -11,14 +11,14 @@ import { lineageOf, mintingKey } from '../turnKeys/lineage.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { isVisible } from '../turnKeys/states.ts'
 
-/** Idempotent. When upstream cannot be asked it is pending, and carried on by the job; a repeat asks again. */
+/** Idempotent. While Cloudflare cannot be asked, the revocation is pending and its job continues; a repeat asks again. */
 export async function revokeByUsername(
   ctx: TenantContext,
   call: Call & { readonly uid: string; readonly username: string },
 ): Promise<void> {
   authorize(ctx, call.caller, 'credentials:revoke')
   const key = keyByUid(ctx.sql, call.uid)
-  // What a deleted key has left is taken back by its deletion; a key that was replaced speaks for its successor.
+  // The deletion of a key revokes its credentials. A rotated key may be named in place of its successor.
   if (!key || !(isVisible(key.state) || mintingKey(ctx.sql, call.uid))) throw noSuchTurnKey()
   const row = credentialByUsername(ctx.sql, call.username)
   const of = row && keyByUid(ctx.sql, row.key_uid)

@@ -55,7 +55,7 @@ function select(
     return { shown: { credentialId: input.credentialId }, selection: ofCredential(input.credentialId) }
   }
   if (input.subject === undefined) return { shown: { all: true }, selection: everything }
-  // Also of a subject whose first mint is still in flight and has no row yet.
+  // A subject whose first mint is in flight has no row yet.
   const subjectId = findSubject(ctx.sql, input.subject)?.id ?? ctx.memory.subjectIdInFlight(input.subject)
   return {
     shown: { subjectId: subjectId ?? null },

@@ -1,4 +1,4 @@
-/** Operators' work on a tenant's API tokens: list, create, roll, delete. The token itself is answered once. */
+/** What operators do with a tenant's API tokens: list, create, roll, delete. The token itself is answered once. */
 import { newApiToken, newApiTokenId } from '../../auth/apiTokens.ts'
 import {
   type ApiTokenCreate,

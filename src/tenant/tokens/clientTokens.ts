@@ -1,4 +1,4 @@
-/** Making client tokens: what the policy allows, signed with the tenant's own derived key, and on the audit trail. */
+/** Making client tokens: within the policy, signed with a key derived for the tenant, recorded on the audit trail. */
 import { signClientToken } from '../../auth/clientTokens.ts'
 import type { ClientTokenAnswer, ClientTokenCreate } from '../../contract/resources/clientTokens.ts'
 import { instant } from '../../contract/values.ts'
@@ -11,7 +11,7 @@ import { requireActive } from '../core/tenantRow.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
 
-/** The issuer's name in the place of an API token, for what an operator makes. */
+/** Stands for the API token in a client token that an operator made. */
 const OPERATOR = 'operator'
 
 export async function createClientToken(

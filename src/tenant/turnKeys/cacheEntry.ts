@@ -1,11 +1,11 @@
-/** The TURN keys' entries in KV, as the Tenant writes them. */
+/** Writing the KV entries of TURN keys. */
 import { FORMAT, type TurnKeyEntry, turnKeyEntryKey } from '../../cache/entries.ts'
 import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
 import { keyByUid, turnKeyView } from './rows.ts'
 import { isVisible } from './states.ts'
 
-/** Writes what is true of a key now; a key that is gone leaves an entry that says so. Never rejects. */
+/** Writes the key's current state; a deleted key leaves an entry that says so. Never rejects. */
 export function publishKey(ctx: TenantContext, uid: string): Promise<void> {
   const { id: tenant, version } = tenantRecord(ctx)
   const row = keyByUid(ctx.sql, uid)

@@ -8,21 +8,21 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   intent: string
   uid: string | null
   state: TurnKeyState
-  /** As the tenant gave it, without our marker. */
+  /** As the tenant gave it, without the broker's marker. */
   name: string
-  /** A rename that upstream has not confirmed yet. */
+  /** A rename that Cloudflare has not confirmed yet. */
   pending_name: string | null
   sealed: string | null
   secret_version: number
   revealed: number
-  /** RFC 3339, as upstream gave them. */
+  /** RFC 3339, as Cloudflare gave them. */
   created: string | null
   modified: string | null
   /** How often Cloudflare's list was searched for a creation whose outcome is unknown. */
   looks: number
   begun_at: number
   state_at: number
-  /** When upstream last confirmed that the key is there. */
+  /** When Cloudflare last confirmed that the key exists. */
   checked_at: number | null
   /** `seq` of the key that this one was made to replace. */
   replaces: number | null
@@ -32,7 +32,7 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   retire_revokes: number
 }
 
-/** A row of a key that upstream has given a uid. */
+/** A row of a key that has a uid of Cloudflare. */
 export type NamedTurnKeyRow = TurnKeyRow & { uid: string }
 
 const visible = VISIBLE.map((state) => `'${state}'`).join(', ')

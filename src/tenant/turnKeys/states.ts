@@ -1,18 +1,18 @@
-/** The states of a TURN key and the moves between them. Pure: rows and effects are elsewhere. */
+/** The states of a TURN key and the allowed moves between them. Pure. */
 export const TURN_KEY_STATES = [
-  /** The intent is stored; upstream is being asked, or was. */
+  /** The intent is stored; Cloudflare is being asked, or was. */
   'creating',
-  /** Asked, and no answer that can be believed: its job looks for the marker upstream. */
+  /** The outcome of the creation is unknown: its job searches Cloudflare's list for the marker. */
   'unknown',
   'active',
-  /** Replaced; goes when its last credential has expired. */
+  /** It was rotated; it is removed when its last credential has expired. */
   'retiring',
-  /** Mints nothing any more; its removal upstream is being carried on. */
+  /** It no longer mints; its removal at Cloudflare goes on. */
   'deleting',
   'deleted',
-  /** The creation came to nothing, for certain. */
+  /** The creation failed for certain. */
   'failed',
-  /** Upstream says it has no such key. */
+  /** Cloudflare says it has no such key. */
   'missing',
 ] as const
 
@@ -37,7 +37,7 @@ export const VISIBLE = ['active', 'retiring', 'missing'] as const satisfies read
 export const isVisible = (state: TurnKeyState): state is (typeof VISIBLE)[number] =>
   VISIBLE.some((visible) => visible === state)
 
-/** When a doubtful creation is looked for upstream, after it began. Lists lag, so one look proves little. */
+/** When Cloudflare's list is searched for a creation with an unknown outcome, after it began. Lists lag: hence five times. */
 export const RECONCILE_AFTER_MS = [60_000, 300_000, 900_000, 3_600_000, 86_400_000] as const
-/** A doubtful creation takes a place in `maxTurnKeys` for this long; after that it very likely never was. */
+/** A creation with an unknown outcome counts against `maxTurnKeys` for this long; after that it very likely made no key. */
 export const DOUBT_COUNTS_MS = 900_000

@@ -8,8 +8,12 @@ export const textOf = (file: string): string => readFileSync(path.join(root, fil
 
 const notOurs = /^(?:node_modules|dist|coverage|\.wrangler)(?:\/|$)/
 
-export const filesLike = (pattern: string): string[] =>
-  globSync(pattern, { cwd: root, exclude: (name) => notOurs.test(name) }).sort()
+/** Throws when no file matches: a test over an empty list would pass without having looked at anything. */
+export function filesLike(pattern: string): string[] {
+  const files = globSync(pattern, { cwd: root, exclude: (name) => notOurs.test(name) }).sort()
+  if (files.length === 0) throw new Error(`no file matches ${pattern}`)
+  return files
+}
 
 /** The first group of every match. */
 export const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, it = '']) => it)
@@ -18,8 +22,12 @@ export const matches = (text: string, pattern: RegExp) => [...text.matchAll(patt
 export const sources = filesLike('src/**/*.ts')
 export const sourceText = sources.map(textOf).join('\n')
 
-/** The string literals of a union, written in one line of src. */
-export const stringsOf = (line: RegExp): string[] => matches(line.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
+/** The string literals of a union, written in one line of src. Throws when the line is not there. */
+export function stringsOf(line: RegExp): string[] {
+  const strings = matches(line.exec(sourceText)?.[1] ?? '', /'([a-z-]+)'/g)
+  if (strings.length === 0) throw new Error(`no line of src matches ${line}`)
+  return strings
+}
 
 export const unique = (list: string[]): string[] => [...new Set(list)].sort()
 

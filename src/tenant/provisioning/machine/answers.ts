@@ -1,4 +1,4 @@
-/** The machine's part about what upstream says of a key that is there: its name, and whether it still is. Pure, like all of it. */
+/** The state machine's part about Cloudflare's answers for an existing key: its name, and whether it still exists. Pure. */
 import { failureOf } from '../../../cloudflare/failures.ts'
 import { isVisible } from '../../turnKeys/states.ts'
 import {
@@ -25,7 +25,7 @@ export function renameOrdered(key: KeyFacts, name: string, now: number): Step {
 
 export function renamed(key: KeyFacts, { name, reply }: KeyEvent & { kind: 'renamed' }, now: number): Step {
   if (reply.kind === 'doubtful' || reply.kind === 'rate-limited') return { failure: failureOf(reply) }
-  // A newer rename, ordered meanwhile, has its own turn and keeps the job.
+  // A newer rename was ordered meanwhile: it keeps the job.
   const newer = key.pendingName !== name
   const answered: Step = newer ? NOTHING : { set: { pending_name: null }, jobs: [{ kind: RENAME_JOB, at: 'over' }] }
   if (reply.kind === 'refused') {
@@ -38,7 +38,7 @@ export function renamed(key: KeyFacts, { name, reply }: KeyEvent & { kind: 'rena
   return { ...seen, set, jobs, ...(reply.kind === 'gone' ? { failure: NO_SUCH_KEY } : {}) }
 }
 
-/** What upstream does not clearly say changes nothing. */
+/** An unclear answer changes nothing. */
 export function checked(key: KeyFacts, reply: Said, now: number): Step {
   if (reply.kind === 'ok') {
     const set = { modified: reply.modified, checked_at: now }
@@ -51,7 +51,7 @@ export function checked(key: KeyFacts, reply: Said, now: number): Step {
   return {
     to: 'missing',
     set: { checked_at: now },
-    // Perhaps it never was, and upstream has one with its marker under another uid.
+    // The uid may have been wrong: Cloudflare may hold a key with this marker under another uid.
     jobs: [{ kind: SETTLE_JOB, at: now }],
     demote: true,
     audit: { action: 'turn_key.missing', outcome: 'done' },

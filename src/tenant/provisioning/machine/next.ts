@@ -1,7 +1,7 @@
 /**
- * The machine of a TURN key: which event, in which state, leads where, and what must be written with it. Pure and total:
- * no rows, no upstream, no clock of its own. `turnKeySteps.ts` writes a step; the files of the operations do what is
- * awaited and tell the machine what came of it.
+ * The state machine of a TURN key: which event, in which state, leads to which state, and what must be written with it. Pure
+ * and total: it reads no rows, asks nobody and has no clock. apply.ts writes its steps; the files of the operations do what is
+ * awaited and feed the outcome in as events.
  */
 import { failureOf } from '../../../cloudflare/failures.ts'
 import type { NoReply } from '../../../cloudflare/reply.ts'
@@ -76,7 +76,7 @@ export function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { k
 
 const CREATE = { action: 'turn_key.create' } as const
 
-/** Told to wait, the caller may try again, also under the same `Idempotency-Key`; any other refusal is final. */
+/** After a `Retry-After` the caller may try again, also with the same `Idempotency-Key`. Any other refusal is final. */
 export function refused(failure: Failure): Step {
   const final: Failure = failure.retryAfterSeconds === undefined ? { ...failure, doNotRepeat: true } : failure
   return {
@@ -94,7 +94,7 @@ export const doubted: Step = {
   audit: { ...CREATE, outcome: 'unknown', code: IN_DOUBT.code },
 }
 
-/** Lists lag: an absence is believed only after the last of the looks. */
+/** Lists lag: an absence is believed only after the last search. */
 export function looked(key: KeyFacts, undone: number, now: number): Step {
   const over = [{ kind: SETTLE_JOB, at: 'over' }] as const
   const audit = { action: undone > 0 ? 'turn_key.undo' : 'turn_key.give_up', outcome: 'done' } as const
@@ -126,7 +126,7 @@ function removalOrdered({ state, replaced }: KeyFacts, at: number): Step {
 
 const BUSY: Failure = { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
 
-/** A key upstream no longer knows is removed. */
+/** A key that Cloudflare no longer knows counts as removed. */
 export function removed(reply: { readonly kind: 'ok' } | NoReply): Step {
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return { failure: failureOf(reply) }
   return {

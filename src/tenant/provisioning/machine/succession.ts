@@ -1,6 +1,6 @@
 /**
- * The machine's part about one key taking another's place: proven, switched, the old one retired. Pure, like all of it.
- * A key that is to replace another stays `creating` from the moment its secret is stored until it has minted once.
+ * The state machine's part about rotation: the new key is proven, takes over, and the old one is retired. Pure. A key that
+ * is to replace another stays `creating` from the commit that stores its secret until it has minted once.
  */
 import type { Failure } from '../../../errors.ts'
 import {
@@ -15,15 +15,15 @@ import {
   TAKEOVER_MS,
 } from './vocabulary.ts'
 
-/** A fresh key may need a while until it mints: a no is believed after this. */
+/** A fresh key may need a while until it mints: a refusal is believed only after this. */
 const NOT_YET_MS = 900_000
-/** Upstream that does not answer at all is waited for longer: the old key mints meanwhile. */
+/** While Cloudflare does not answer at all, the proof is tried longer: the old key mints meanwhile. */
 const UNANSWERED_MS = 86_400_000
 const SOONEST_PROOF_MS = 5_000
 const LATEST_PROOF_MS = 300_000
-/** Revocations may end what is waited for before it expires. */
+/** Look at least hourly: a revocation may end the last credential before it expires. */
 const LATEST_LOOK_MS = 3_600_000
-/** The ledger's second is over by then. */
+/** Expiry has a precision of one second: wait one second more. */
 const AFTER_EXPIRY_MS = 1_000
 
 export const ROTATION_IN_DOUBT: Failure = {
@@ -33,7 +33,7 @@ export const ROTATION_IN_DOUBT: Failure = {
     'The new key does not mint yet; the old one goes on, and so does the rotation. Repeat only with the same Idempotency-Key.',
 }
 
-/** Its old key was deleted, or has vanished for good, before it could take over. */
+/** The old key was deleted, or is lost at Cloudflare, before the new one could take over. */
 export const NOTHING_TO_REPLACE: Failure = {
   code: 'conflict',
   doNotRepeat: true,
@@ -48,7 +48,7 @@ const UNPROVEN: Failure = {
 
 const ROTATE = { action: 'turn_key.rotate', outcome: 'failed' } as const
 
-/** The secret is stored; who carries on is the request, then its job. */
+/** The secret is stored; the request continues, or its job does. */
 export const toBeProven = (uid: string, now: number): Step => ({
   jobs: [{ kind: ROTATE_JOB, at: now + TAKEOVER_MS }],
   audit: { action: 'turn_key.create', outcome: 'done', target: uid },
@@ -60,7 +60,7 @@ export function proved(key: KeyFacts, { reply, old }: SuccessionEvent & { kind: 
   if (reply.kind === 'ok') {
     const over = { kind: ROTATE_JOB, at: 'over' } as const
     const taken: Step = { to: 'active', jobs: [over], change: 'turn_key.rotate' }
-    // Renamed while its successor was made: that one is told the name by a job of its own.
+    // The old key was renamed while its successor was created: a job gives the successor that name.
     if (old.name === key.name) return taken
     return { ...taken, set: { pending_name: old.name }, jobs: [over, { kind: RENAME_JOB, at: now }] }
   }
@@ -71,7 +71,7 @@ export function proved(key: KeyFacts, { reply, old }: SuccessionEvent & { kind: 
   return { failure: ROTATION_IN_DOUBT, jobs: [{ kind: ROTATE_JOB, at: now + wait }] }
 }
 
-/** The new key goes; whatever the old one is, it stays. */
+/** The new key is removed; the old one stays as it is. */
 const abandoned = (failure: Failure, now: number): Step => ({
   to: 'deleting',
   jobs: [
@@ -83,7 +83,7 @@ const abandoned = (failure: Failure, now: number): Step => ({
   audit: { ...ROTATE, code: failure.code },
 })
 
-/** Mints in flight go to the successor in either case. Of a key upstream has lost nothing is left to wait for. */
+/** Mints in flight are asked of the successor in either case. A key that Cloudflare lost has no credential to wait for. */
 export function replaced(key: KeyFacts, it: SuccessionEvent & { kind: 'replaced' }, now: number): Step {
   if (key.state !== 'active' && key.state !== 'missing') return NOTHING
   if (it.revoke || key.state === 'missing') return removedForSuccessor(now)

@@ -1,4 +1,4 @@
-/** The words of the machine: facts, events, steps, jobs. No decision. */
+/** The types of the state machine: facts, events, steps, jobs. It decides nothing. */
 
 import type { NoReply } from '../../../cloudflare/reply.ts'
 import type { AuditAction } from '../../../contract/resources/auditEvents.ts'
@@ -10,43 +10,43 @@ import type { KeyColumns } from '../../turnKeys/writes.ts'
 export const SETTLE_JOB = 'settle-creation'
 export const REMOVE_JOB = 'remove-turn-key'
 export const RENAME_JOB = 'rename-turn-key'
-/** The job takes over when the request that ordered something is surely gone. */
+/** When a job takes over: by then the request that ordered it has ended. */
 export const TAKEOVER_MS = 20_000
 
-/** All that a decision may rest on. */
+/** Everything a decision may use. */
 export interface KeyFacts {
   readonly state: TurnKeyState
   readonly name: string
   readonly pendingName: string | null
   /** Its uid and secret are stored. */
   readonly hasSecret: boolean
-  /** It was made to take another key's place. */
+  /** It was created to replace another key. */
   readonly replaces: boolean
-  /** Another key has taken its place. */
+  /** Another key has replaced it. */
   readonly replaced: boolean
   readonly looks: number
   readonly begunAt: number
 }
 
-/** What upstream says of a key, as far as it matters here. */
+/** Cloudflare's answer about a key, as far as it matters here. */
 export type Said = { readonly kind: 'ok'; readonly modified: string } | NoReply
 
 export type KeyEvent =
-  /** Upstream made the key and its secret is sealed; `refusal`: what the creation rested on was taken away meanwhile. */
+  /** Cloudflare created the key and its secret is sealed. `refusal`: the caller lost the right to it meanwhile. */
   | {
       readonly kind: 'created'
       readonly columns: KeyColumns
       readonly uid: string
       readonly refusal: Failure | undefined
     }
-  /** Upstream refused to make it. */
+  /** Cloudflare refused to create it. */
   | { readonly kind: 'refused'; readonly failure: Failure }
-  /** It was asked to make it, and nobody knows what it did. */
+  /** Cloudflare was asked to create it, and the outcome is unknown. */
   | { readonly kind: 'doubted' }
-  /** Its list was searched for the marker; so many strays were found, and are gone. */
+  /** Cloudflare's list was searched for the marker; `undone`: so many stray keys were found and deleted. */
   | { readonly kind: 'looked'; readonly undone: number }
   | { readonly kind: 'removal-ordered'; readonly inMs: number }
-  /** What it minted was taken back, but for so many; `possible`: trying again may take back the rest. */
+  /** Its credentials were revoked except `pending` ones. `possible`: a retry may revoke the rest. */
   | { readonly kind: 'taken-back'; readonly pending: number; readonly possible: boolean }
   | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | NoReply }
   | { readonly kind: 'rename-ordered'; readonly name: string }
@@ -56,36 +56,36 @@ export type KeyEvent =
 
 export type KeyJob = typeof SETTLE_JOB | typeof REMOVE_JOB | typeof RENAME_JOB | typeof ROTATE_JOB | typeof RETIRE_JOB
 
-/** What an event leads to. All of it is written in one transaction; nothing in it is awaited. */
+/** What an event leads to. It is written in one transaction, without an await. */
 export interface Step {
   readonly to?: TurnKeyState
   readonly set?: KeyColumns
   readonly jobs?: readonly { readonly kind: KeyJob; readonly at: number | 'over' }[]
-  /** What a repeat of the creation with its `Idempotency-Key` is told from now on; `forget`: it may begin anew. */
+  /** The answer to a repeat with the creation's `Idempotency-Key` from now on; `forget`: the repeat starts a new creation. */
   readonly repeat?: Failure | 'forget'
-  /** What whoever waits is told. */
+  /** The failure for the request that waits. */
   readonly failure?: Failure
-  /** What it minted stops being live, and mints in flight find out. */
+  /** Its credentials are revoked, and mints in flight are marked. */
   readonly takeBack?: true
-  /** Mints in flight with it are asked of its successor. */
+  /** Mints in flight with it are asked of its successor instead. */
   readonly handOver?: true
-  /** It cannot be the default key any more. */
+  /** It is no longer the default key. */
   readonly demote?: true
-  /** A change of the tenant, made by whoever asked: version, audit, report. */
+  /** The audit action of a change that others must hear of: raises the version, reports to the Account. */
   readonly change?: AuditAction
   readonly audit?: Pick<AuditEvent, 'action' | 'outcome' | 'code' | 'target'>
 }
 
 export const NOTHING: Step = {}
 
-/** Nobody knows what upstream did. */
+/** The outcome at Cloudflare is unknown. */
 export const IN_DOUBT: Failure = {
   code: 'outcome_unknown',
   doNotRepeat: true,
   detail: 'The creation is in doubt and is being settled. Repeat it only with the same Idempotency-Key.',
 }
 
-/** What a caller is told who asks again after the doubt was settled. */
+/** For a repeat after the unknown outcome was settled: the creation failed. */
 export const SETTLED: Failure = {
   code: 'upstream_failed',
   detail: 'The creation was in doubt and has been undone: there is no TURN key from it.',
@@ -98,13 +98,13 @@ export const ROTATE_JOB = 'rotate-turn-key'
 export const RETIRE_JOB = 'retire-turn-key'
 
 export type SuccessionEvent =
-  /** It minted, or did not; `old`: the key to be replaced as it stands, if it still can be. */
+  /** The proof minted, or failed. `old`: the facts of the key to be replaced, if it still can be. */
   | {
       readonly kind: 'proved'
       readonly reply: { readonly kind: 'ok' } | NoReply
       readonly old: { readonly name: string } | undefined
     }
-  /** Another key stands for it from now on. */
+  /** Another key mints in its place from now on. */
   | { readonly kind: 'replaced'; readonly revoke: boolean; readonly lastExpiry: number | null }
-  /** It was looked whether what it minted has expired. */
+  /** The job looked when the last of its credentials expires. */
   | { readonly kind: 'retired'; readonly lastExpiry: number | null }
