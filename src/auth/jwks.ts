@@ -1,7 +1,7 @@
 /**
- * Key sets of tenants' identity providers: fetched with a bound on time, bytes and keys, no redirects, one request at a
- * time for each URL, and remembered in the isolate. A cool-down covers failures and unknown key ids alike, so that no
- * number of tokens causes more than a few requests, and one provider's trouble is no other's.
+ * JWKS cache of the isolate: the key sets of tenants' identity providers, by URL. A fetch is bounded in time, bytes and
+ * keys, follows no redirect, and is single-flight for each URL. A cool-down of 30 s follows every attempt, also after a
+ * failure or for an unknown `kid`. So many tokens cause few requests, and one slow provider does not delay the others.
  */
 import * as z from 'zod'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
@@ -11,20 +11,20 @@ const FETCH_DEADLINE_MS = 3_000
 const MAX_BYTES = 65_536
 const MAX_KEYS = 50
 const FRESH_MS = 600_000
-/** After an attempt, whatever came of it. */
+/** No new fetch within this time of the last attempt, whether it succeeded or failed. */
 const COOL_DOWN_MS = 30_000
-/** A provider that cannot be reached keeps its users for this long with the keys that were good. */
+/** While a provider cannot be reached, its last key set is used until this age. */
 const STALE_MS = 3_600_000
 const MAX_PROVIDERS = 1_000
 
-/** Keys of kinds that are not known here are passed over, not an error: providers publish others too. */
+/** Keys of unknown kinds are skipped: providers may publish them too. */
 const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
 
-/** The request that needs keys. */
-export interface Needing {
-  /** `lacking`: what is remembered had not the key that is needed. */
+/** The request for keys. */
+export interface KeysRequest {
+  /** `lacking`: the cached set does not contain the key, so fetch the set even if it is fresh. */
   readonly need: 'any' | 'lacking'
-  /** Keeps a fetch alive that others wait for too, should this request's caller hang up. */
+  /** Keeps the fetch alive if this caller disconnects: other requests may wait for the same fetch. */
   readonly waitUntil: (work: Promise<unknown>) => void
 }
 
@@ -32,7 +32,7 @@ interface Provider {
   keys: readonly Jwk[]
   fetchedAt: number
   triedAt: number
-  asking: Promise<void> | undefined
+  fetching: Promise<void> | undefined
 }
 
 export class JwksCache {
@@ -43,19 +43,19 @@ export class JwksCache {
     this.#upstream = upstream
   }
 
-  /** The keys of a URL. Empty when there are none to be had. */
-  async keys(url: string, { need, waitUntil }: Needing): Promise<readonly Jwk[]> {
+  /** The keys behind a URL; empty if there is no set younger than an hour. Never rejects. */
+  async keys(url: string, { need, waitUntil }: KeysRequest): Promise<readonly Jwk[]> {
     const provider = this.#provider(url)
     const now = this.#upstream.now()
     const due = need === 'lacking' || now - provider.fetchedAt > FRESH_MS
     if (due && now - provider.triedAt > COOL_DOWN_MS) {
       provider.triedAt = now
-      provider.asking = this.#fetch(url, provider).finally(() => {
-        provider.asking = undefined
+      provider.fetching = this.#fetch(url, provider).finally(() => {
+        provider.fetching = undefined
       })
-      waitUntil(provider.asking)
+      waitUntil(provider.fetching)
     }
-    if (due && provider.asking !== undefined) await atMost(FETCH_DEADLINE_MS, provider.asking)
+    if (due && provider.fetching !== undefined) await atMost(FETCH_DEADLINE_MS, provider.fetching)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -68,21 +68,21 @@ export class JwksCache {
       keys: [],
       fetchedAt: Number.NEGATIVE_INFINITY,
       triedAt: Number.NEGATIVE_INFINITY,
-      asking: undefined,
+      fetching: undefined,
     }
     this.#providers.set(url, provider)
     return provider
   }
 
   async #fetch(url: string, provider: Provider): Promise<void> {
-    const it = await exchange(this.#upstream, {
+    const exchanged = await exchange(this.#upstream, {
       method: 'GET',
       url,
       deadlineMs: FETCH_DEADLINE_MS,
       maxBytes: MAX_BYTES,
     })
-    if (it.kind !== 'answered' || it.status !== 200 || !('json' in it.body)) return
-    const set = KeySet.safeParse(it.body.json)
+    if (exchanged.kind !== 'answered' || exchanged.status !== 200 || !('json' in exchanged.body)) return
+    const set = KeySet.safeParse(exchanged.body.json)
     if (!set.success) return
     provider.keys = set.data.keys.flatMap((key) => {
       const jwk = Jwk.safeParse(key)
@@ -92,7 +92,7 @@ export class JwksCache {
   }
 }
 
-/** By a timer of the request that waits: the one that asks may be gone, and its timers and answer with it. */
+/** Waits with a timer of the current request: the request that started the fetch may have ended, its timers with it. */
 async function atMost(ms: number, work: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | null = null
   const over = new Promise<void>((resolve) => {

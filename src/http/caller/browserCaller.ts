@@ -1,6 +1,6 @@
 /** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
-import { isTenantJwt, readTenantJwt, type Trust } from '../../auth/tenantJwts.ts'
+import { isTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
@@ -25,7 +25,7 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
   const { jwks } = c.get('edge')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
-  const keysAt: Trust['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
+  const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
   const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())
   if (!jwt) throw new BrokerError('invalid_token')
   return { asker: { kind: 'tenant-jwt', jwt }, subject: jwt.subject, keyId: null }
