@@ -1,4 +1,4 @@
-/** Decodes JWS compact serialization (RFC 7515 §7.1): three parts of canonical, unpadded base64url. Verifies nothing. */
+/** JWS compact serialization (RFC 7515 §7.1): three parts of canonical, unpadded base64url. Verifies nothing. */
 import { fromBase64url } from '../crypto/encoding.ts'
 
 export const MAX_JWT_CHARACTERS = 8_192

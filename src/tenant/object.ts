@@ -6,7 +6,7 @@ import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
 import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
-import { type Observer, turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { type RateObserver, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
 import { KeyedMutex } from '../concurrency/keyedMutex.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
@@ -178,7 +178,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
 }
 
 /** The Account hears what every answer said of the limits that all tenants share. One that is lost is no harm. */
-function reporting(state: DurableObjectState, account: AccountPort): Observer {
+function reporting(state: DurableObjectState, account: AccountPort): RateObserver {
   return async (observed) => {
     const told = account.observe(observed)
     state.waitUntil(told)

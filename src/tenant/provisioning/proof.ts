@@ -3,7 +3,7 @@
  * it. Not through the mints' gate: a new key must not wait for mints that hang on the one it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
-import type { NoReply, Reply } from '../../cloudflare/reply.ts'
+import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { newId } from '../../crypto/ids.ts'
 import type { TenantContext } from '../core/context.ts'
 import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
@@ -26,7 +26,7 @@ export interface Proof {
 export async function askForProof(
   ctx: TenantContext,
   key: OpenedKey,
-  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: NoReply) => boolean },
+  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: FailedReply) => boolean },
 ): Promise<Reply<Proof>> {
   for (let attempt = 1; ; attempt++) {
     const begunAt = ctx.now()

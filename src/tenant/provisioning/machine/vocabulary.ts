@@ -1,5 +1,5 @@
 /** The words of the machine: facts, events, steps, jobs. No decision. */
-import type { NoReply } from '../../../cloudflare/reply.ts'
+import type { FailedReply } from '../../../cloudflare/reply.ts'
 import { type Failure, noSuchTurnKey } from '../../../errors.ts'
 import type { AuditEvent } from '../../../storage/audit.ts'
 import type { KeyColumns } from '../../turnKeys/rows.ts'
@@ -27,7 +27,7 @@ export interface KeyFacts {
 }
 
 /** What upstream says of a key, as far as it matters here. */
-export type Said = { readonly kind: 'ok'; readonly modified: string } | NoReply
+export type Said = { readonly kind: 'ok'; readonly modified: string } | FailedReply
 
 export type KeyEvent =
   /** Upstream made the key and its secret is sealed; `refusal`: what the creation rested on was taken away meanwhile. */
@@ -46,7 +46,7 @@ export type KeyEvent =
   | { readonly kind: 'removal-ordered'; readonly inMs: number }
   /** What it minted was taken back, but for so many; `possible`: trying again may take back the rest. */
   | { readonly kind: 'taken-back'; readonly pending: number; readonly possible: boolean }
-  | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | NoReply }
+  | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | FailedReply }
   | { readonly kind: 'rename-ordered'; readonly name: string }
   | { readonly kind: 'renamed'; readonly name: string; readonly reply: Said }
   | { readonly kind: 'checked'; readonly reply: Said }
@@ -99,7 +99,7 @@ export type SuccessionEvent =
   /** It minted, or did not; `old`: the key to be replaced as it stands, if it still can be. */
   | {
       readonly kind: 'proved'
-      readonly reply: { readonly kind: 'ok' } | NoReply
+      readonly reply: { readonly kind: 'ok' } | FailedReply
       readonly old: { readonly name: string } | undefined
     }
   /** Another key stands for it from now on. */
