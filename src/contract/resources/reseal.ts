@@ -8,7 +8,7 @@ export type RootKeyUse = {
   configured: boolean
   /** Number of tenants with secrets that need this key. */
   tenants: number
-  /** Until when a client token signed with this key may be valid; `null` if the key is current, or if none can be valid. */
+  /** Until when client tokens signed with this key may be valid; `null` if the key is current, or if none can be. */
   clientTokensUntil: string | null
 }
 
