@@ -1,4 +1,4 @@
-/** Who stands at the browser door: the holder of a client token of ours, or a user of the tenant's own identity provider. */
+/** Authenticates a page: by a client token, or by a JWT of the tenant's own identity provider. */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
 import { isTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import { BrokerError } from '../../errors.ts'
@@ -12,7 +12,7 @@ export interface BrowserCaller {
   readonly keyId: string | null
 }
 
-/** Throws `invalid_token`. A client token is checked without asking anything; a JWT needs the tenant's issuers. */
+/** Throws `invalid_token`. A client token is verified without any look-up; a JWT needs the tenant's issuers. */
 export async function identify(c: Ctx, tenant: string, token: string): Promise<BrowserCaller> {
   const { rootKeys, deployment } = c.get('config')
   if (isClientToken(token)) {
@@ -23,7 +23,7 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   }
   if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
   const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
-  const { jwks } = c.get('edge')
+  const { jwks } = c.get('isolateCache')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
   const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())

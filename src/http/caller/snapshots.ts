@@ -1,48 +1,48 @@
-/** The tenant's snapshot as the browser door needs it: from this isolate, from KV, or from the Tenant itself. */
+/** The tenant's snapshot for the browser door: from this isolate, from KV, or from the Tenant. */
 import { isFresh, readEntry, snapshotKey, TenantSnapshot } from '../../cache/entries.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 import { call, tenantExists, tenantObject } from '../objects.ts'
 
 /**
- * Confirmed within the minute; `undefined` when there is no such tenant. Anybody can cause this, with any name: one
- * question for each at a time, whoever waits for it. An absence is not remembered (the tenant may be created the next
- * moment), and absences are not counted: once no more were allowed, the answer would tell which tenants there are.
+ * A fresh snapshot (confirmed within 60 s); `undefined` if the tenant does not exist. Anyone can trigger this look-up
+ * with any name, so it is single-flight for each tenant. An absence is not cached, because the tenant may be created at
+ * any moment. Absences are not rate-limited either: the limit would reveal which tenants exist.
  */
 export function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const { asking, snapshots } = c.get('edge')
-  const remembered = snapshots.get(tenant)
-  if (remembered && isFresh(remembered, Date.now())) return Promise.resolve(remembered)
-  const running = asking.get(tenant)
+  const { snapshotLookUps, snapshots } = c.get('isolateCache')
+  const cached = snapshots.get(tenant)
+  if (cached && isFresh(cached, Date.now())) return Promise.resolve(cached)
+  const running = snapshotLookUps.get(tenant)
   if (running) return running
-  const work = lookUp(c, tenant).finally(() => asking.forget(tenant, work))
-  asking.set(tenant, work)
-  // Others may wait for it when its own caller hangs up.
-  c.executionCtx.waitUntil(work.catch(() => undefined))
-  return work
+  const started = lookUp(c, tenant).finally(() => snapshotLookUps.forget(tenant, started))
+  snapshotLookUps.set(tenant, started)
+  // Keeps the look-up alive if this caller disconnects: other requests may wait for it.
+  c.executionCtx.waitUntil(started.catch(() => undefined))
+  return started
 }
 
 async function lookUp(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const known = await knownSnapshot(c, tenant)
-  if (known && isFresh(known, Date.now())) return known
-  return known || (await tenantExists(c, tenant)) ? askedSnapshot(c, tenant) : undefined
+  const cached = await cachedSnapshot(c, tenant)
+  if (cached && isFresh(cached, Date.now())) return cached
+  return cached || (await tenantExists(c, tenant)) ? fetchSnapshot(c, tenant) : undefined
 }
 
-/** What this isolate, else KV, holds of the tenant, however old. */
-export async function knownSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const { snapshots } = c.get('edge')
-  const remembered = snapshots.get(tenant)
-  if (remembered && isFresh(remembered, Date.now())) return remembered
+/** The snapshot cached in this isolate, else the one in KV, of any age. Calls no object. */
+export async function cachedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const { snapshots } = c.get('isolateCache')
+  const cached = snapshots.get(tenant)
+  if (cached && isFresh(cached, Date.now())) return cached
   const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
   if (entry && isFresh(entry, Date.now())) snapshots.set(tenant, entry)
   return entry
 }
 
-/** As the Tenant says it now; `undefined` when it is being deleted. Only for a tenant that is known to exist. */
-export async function askedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+/** The Tenant's current snapshot; `undefined` if it is being deleted. Only for a tenant that is known to exist. */
+export async function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   try {
     const snapshot = await call(tenantObject(c, tenant).edgeSnapshot())
-    c.get('edge').snapshots.set(tenant, snapshot)
+    c.get('isolateCache').snapshots.set(tenant, snapshot)
     return snapshot
   } catch (error) {
     if (error instanceof BrokerError && error.failure.code === 'not_found') return

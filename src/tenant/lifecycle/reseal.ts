@@ -65,7 +65,9 @@ const KINDS: readonly Kind[] = [
  */
 export async function reseal(ctx: TenantContext, order: ResealOrder): Promise<ResealReport> {
   if (ctx.config.rootKeys.current !== order.to) {
-    throw new BrokerError('conflict', { detail: 'The object runs with another root key in front.' })
+    throw new BrokerError('conflict', {
+      detail: 'This object still runs with the previous ROOT_KEYS; it is asked again in 15 s.',
+    })
   }
   const before = begin(ctx, order)
   const kind = KINDS.find((it) => before[it.cursor] < lastSeq(ctx, it))
