@@ -87,9 +87,9 @@ export function parseConfig(env: object): ParsedConfig {
 }
 
 function parse(env: object): ParsedConfig {
-  // The bindings may be getters, so each is read by its name instead of spreading the object; unknown until parsed.
+  // The bindings may be getters, so each is read by its name instead of spreading the object.
   const values = Object.fromEntries(
-    Object.keys(Environment.shape).map((name) => [name, (env as Record<string, unknown>)[name]]),
+    Object.keys(Environment.shape).map((name) => [name, (env as Record<string, unknown>)[name]]), // read only as unknown
   )
   const result = Environment.safeParse(values)
   if (!result.success) return { ok: false, variable: String(result.error.issues[0]?.path[0] ?? 'environment') }

@@ -19,8 +19,8 @@ export interface AccountPort {
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>>
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>>
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>>
-  mirrorTenant(report: TenantReport): Promise<Result<number>>
-  buryTenant(id: string): Promise<Result<void>>
+  reportTenant(report: TenantReport): Promise<Result<number>>
+  markTenantDeleted(id: string): Promise<Result<void>>
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>>
   observe(observed: Observed): Promise<Result<void>>
 }

@@ -199,7 +199,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
     const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }
-    const known = unwrap(await ctx.account().mirrorTenant(report))
+    const known = unwrap(await ctx.account().reportTenant(report))
     if (known > tenantRecord(ctx).version) await catchUp(ctx, known)
     return 'done'
   })

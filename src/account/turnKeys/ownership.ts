@@ -1,16 +1,16 @@
-/** Which tenant owns which TURN key, and one shared, remembered list of what upstream holds. */
+/** Owner of each TURN key, and one shared, cached list of upstream's keys. */
 
 import type { ListedKey } from '../../cloudflare/turnKeys.ts'
 import { BrokerError, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
 import { spend } from '../budget/budget.ts'
 import { countKeys } from '../budget/upstreamLimits.ts'
 import type { AccountContext } from '../core/context.ts'
-import { ensureSweep } from './sweepRows.ts'
+import { scheduleSweep } from './sweepRows.ts'
 
 const LIST_REMEMBERED_MS = 30_000
 const LIST_DEADLINE_MS = 8_000
 
-/** Records the owner of a uid. `false`: another tenant owns it, so whoever answered with it was wrong. */
+/** Claims a uid for a tenant. `false`: another tenant owns it, so upstream's answer with this uid was wrong. */
 export function claimTurnKey(ctx: AccountContext, uid: string, tenant: string): boolean {
   return ctx.transact(() => {
     ctx.sql.exec(
@@ -19,7 +19,7 @@ export function claimTurnKey(ctx: AccountContext, uid: string, tenant: string): 
       tenant,
       ctx.now(),
     )
-    ensureSweep(ctx)
+    scheduleSweep(ctx)
     const { owner } = ctx.sql
       .exec<{ owner: string }>('SELECT tenant AS owner FROM turn_key_owners WHERE uid = ?', uid)
       .one()
@@ -27,7 +27,7 @@ export function claimTurnKey(ctx: AccountContext, uid: string, tenant: string): 
   })
 }
 
-/** Gives a uid up again, if it was this tenant's. */
+/** Releases a uid if this tenant owns it. */
 export function releaseTurnKey(ctx: AccountContext, uid: string, tenant: string): void {
   ctx.transact(() => {
     ctx.sql.exec('DELETE FROM turn_key_owners WHERE uid = ? AND tenant = ?', uid, tenant)
@@ -39,47 +39,47 @@ export function ownerOfTurnKey(ctx: AccountContext, uid: string): string | null 
   return row?.tenant ?? null
 }
 
-/** Upstream's keys as listed, and when they were asked for. */
+/** Upstream's keys, and when the list was requested. */
 export interface Listed {
   readonly keys: readonly ListedKey[]
-  readonly askedAt: number
+  readonly requestedAt: number
 }
 
-/** Upstream's keys, asked at most once in 30 s however many want to know. */
+/** Cache of upstream's list: requested at most once in 30 s, single-flight for parallel callers. */
 export class UpstreamList {
-  #known: Listed | undefined
-  #asking: Promise<Listed> | undefined
+  #cached: Listed | undefined
+  #fetching: Promise<Listed> | undefined
 
-  /** Keys whose name carries the marker, as a list asked for after `since` shows them. */
+  /** Uids of the keys with this marker, from a list requested after `since`. */
   async marked(ctx: AccountContext, marker: string, since: number): Promise<string[]> {
     const { keys } = await this.all(ctx, since)
     return keys.filter((key) => key.name === marker || key.name.startsWith(`${marker} `)).map((key) => key.uid)
   }
 
-  /** As listed after `since`, and at most 30 s ago. */
+  /** A list requested after `since` and at most 30 s ago. Throws `upstream_unavailable` or `upstream_failed`. */
   async all(ctx: AccountContext, since = 0): Promise<Listed> {
-    const known = this.#known
-    if (known && known.askedAt > Math.max(since, ctx.now() - LIST_REMEMBERED_MS)) return known
-    return this.#ask(ctx)
+    const cached = this.#cached
+    if (cached && cached.requestedAt > Math.max(since, ctx.now() - LIST_REMEMBERED_MS)) return cached
+    return this.#fetchOnce(ctx)
   }
 
-  #ask(ctx: AccountContext): Promise<Listed> {
-    this.#asking ??= this.#askNow(ctx).finally(() => {
-      this.#asking = undefined
+  #fetchOnce(ctx: AccountContext): Promise<Listed> {
+    this.#fetching ??= this.#fetch(ctx).finally(() => {
+      this.#fetching = undefined
     })
-    return this.#asking
+    return this.#fetching
   }
 
-  async #askNow(ctx: AccountContext): Promise<Listed> {
-    const askedAt = ctx.now()
-    const refused = ctx.transact(() => spend(ctx.sql, askedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
+  async #fetch(ctx: AccountContext): Promise<Listed> {
+    const requestedAt = ctx.now()
+    const refused = ctx.transact(() => spend(ctx.sql, requestedAt, { tenant: '', limit: 0, purpose: 'recovery' }))
     if (refused) {
       throw new BrokerError('upstream_unavailable', { retryAfterSeconds: MAX_RETRY_AFTER_SECONDS })
     }
     const reply = await ctx.turnKeys.list(LIST_DEADLINE_MS)
     if (reply.kind !== 'ok') throw new BrokerError('upstream_failed')
-    this.#known = { keys: reply.value, askedAt }
-    ctx.transact(() => countKeys(ctx.sql, reply.value.length, askedAt))
-    return this.#known
+    this.#cached = { keys: reply.value, requestedAt }
+    ctx.transact(() => countKeys(ctx.sql, reply.value.length, requestedAt))
+    return this.#cached
   }
 }

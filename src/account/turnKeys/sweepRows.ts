@@ -1,4 +1,4 @@
-/** The sweep's own row, and the creations by which a marker leads to a tenant. */
+/** The sweep's row, and the table of creations, which maps the intent in a marker to a tenant. */
 import type { SweepView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
 import type { AccountContext } from '../core/context.ts'
@@ -6,27 +6,27 @@ import { countFindings, firstFindings } from './findings.ts'
 
 export const SWEEP_JOB = 'sweep'
 export const SWEEP_EVERY_MS = 3_600_000
-/** As long as a Tenant keeps the rows of keys that are over, and a day. */
+/** One day longer than a Tenant keeps the rows of ended keys. */
 const CREATIONS_KEPT_MS = 31 * 86_400_000
-const FORGOTTEN_A_RUN = 1_000
+const DELETED_A_RUN = 1_000
 
 export interface SweepRow extends Record<string, SqlStorageValue> {
   state: SweepView['state']
-  /** Names the run, too. */
+  /** Also the id of the run. */
   begun_at: number | null
   ended_at: number | null
-  /** The last tenant that was asked: a run goes on behind it. */
+  /** The last tenant that was asked. The run resumes after it. */
   next: string
   asked: number
   failed: number
-  /** How many keys may still be asked for one by one. */
+  /** How many unlisted keys may still be checked one by one. */
   checks_left: number
 }
 
 export const sweepRow = (sql: SqlStorage): SweepRow => sql.exec<SweepRow>('SELECT * FROM sweep').one()
 
-/** Keys may be there, so that a sweep must come. Inside a transaction. */
-export const ensureSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =>
+/** Schedules a sweep, because there may be keys from now on. Call it inside a transaction. */
+export const scheduleSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =>
   ctx.jobs.ensure(SWEEP_JOB, '', ctx.now() + SWEEP_EVERY_MS)
 
 export const isAnythingToSweep = (sql: SqlStorage): boolean =>
@@ -36,17 +36,17 @@ export const isAnythingToSweep = (sql: SqlStorage): boolean =>
     )
     .one().n > 0
 
-/** The tenant on whose behalf a key with this intent in its marker was asked for. */
+/** The tenant whose creation has this intent. */
 export const tenantOfCreation = (sql: SqlStorage, intent: string): string | null =>
   sql.exec<{ tenant: string }>('SELECT tenant FROM creations WHERE intent = ?', intent).toArray()[0]?.tenant ?? null
 
-/** Creations from before a Tenant's memory, unless their key is still listed. Inside a transaction. */
-export function forgetOldCreations(sql: SqlStorage, now: number, listed: ReadonlySet<string>): void {
+/** Deletes creations that no Tenant remembers, unless their key is still listed. Call it inside a transaction. */
+export function deleteOldCreations(sql: SqlStorage, now: number, listed: ReadonlySet<string>): void {
   const old = sql
     .exec<{ intent: string }>(
       'SELECT intent FROM creations WHERE at < ? LIMIT ?',
       now - CREATIONS_KEPT_MS,
-      FORGOTTEN_A_RUN + listed.size,
+      DELETED_A_RUN + listed.size,
     )
     .toArray()
   for (const { intent } of old) {

@@ -33,7 +33,7 @@ export async function beginDeletion(ctx: TenantContext, call: Call & { readonly 
 /** `true` once the Account has only the tombstone left: then the object's storage may go. */
 export async function isBuried(ctx: TenantContext): Promise<boolean> {
   if (unfinishedKeys(ctx.sql).length > 0) return false
-  unwrap(await ctx.account().buryTenant(tenantRecord(ctx).id))
+  unwrap(await ctx.account().markTenantDeleted(tenantRecord(ctx).id))
   return true
 }
 
