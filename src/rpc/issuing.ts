@@ -1,10 +1,10 @@
-/** Asking the Tenant for a credential, and what it answers. */
+/** RPC messages of issuing a credential. */
 import type { Caller } from '../auth/caller.ts'
 import type { ClientToken } from '../auth/clientTokens.ts'
 import type { TenantJwt } from '../auth/tenantJwts.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 
-/** Who asks for a credential. */
+/** Who requests a credential. */
 export type Asker =
   | { readonly kind: 'client-token'; readonly token: ClientToken }
   | { readonly kind: 'tenant-jwt'; readonly jwt: TenantJwt }
@@ -13,25 +13,25 @@ export type Asker =
 export interface IssueRequest {
   readonly requestId: string
   readonly asker: Asker
-  /** `null`: a server did not say whom it is for. */
+  /** `null`: a server named no subject. */
   readonly subject: string | null
-  /** Seconds; `null`: not asked. */
+  /** Requested seconds; `null`: the default. */
   readonly ttl: number | null
-  /** The TURN key that must be used; `null`: the policy's choice. */
+  /** The TURN key to use; `null`: the policy chooses. */
   readonly keyId: string | null
   readonly origin: string | null
-  /** A browser is as well served by a credential it was given before; a server wants its own. */
+  /** A page may get an existing credential of its subject again. A server always gets a new one. */
   readonly reuse: 'allowed' | 'never'
 }
 
-/** What was issued, before any door gives it its shape. */
+/** An issued credential. Each route turns it into its own answer. */
 export interface Issued {
   readonly source: 'minted' | 'reused'
   readonly id: string
   readonly username: string
   readonly credential: string
   readonly urls: ChosenUrls
-  /** Milliseconds since 1970; counted from just before the request upstream, so that we always end first. */
+  /** Milliseconds since 1970, taken just before the mint upstream, so `expiresAt` is never after Cloudflare's. */
   readonly issuedAt: number
   readonly expiresAt: number
 }

@@ -103,7 +103,7 @@ function finishRun(ctx: AccountContext, run: number, intents: ReadonlySet<string
   })
 }
 
-/** Groups keys by tenant: by owner (an imported key has no marker), else by the marker's intent. The rest is unowned. */
+/** Groups keys by owner (an imported key has no marker), else by the tenant of the marker's intent. */
 function groupByTenant(ctx: AccountContext, keys: readonly UpstreamKey[]) {
   const byTenant = new Map<string, SweptKey[]>()
   const unowned: Finding[] = []
