@@ -55,7 +55,8 @@ async function finishRestore(ctx: AccountContext, tenant: string, by?: Call): Pr
     audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'tenant.restore', target: tenant, ...outcome })
     ctx.jobs.remove(RESTORE_JOB, tenant)
   })
-  if (!restored) throw new BrokerError('storage_failed', { detail: 'The storage was not set back.' })
+  if (!restored)
+    throw new BrokerError('storage_failed', { detail: 'The storage was not restored; repeat the request.' })
   return restored
 }
 

@@ -22,7 +22,7 @@ export const RevocationCreate = z
   )
   .refine(({ banUntil, subject }) => banUntil === undefined || subject !== undefined, {
     path: ['banUntil'],
-    message: 'goes with subject only',
+    message: 'must be sent together with subject',
   })
 export type RevocationCreate = z.infer<typeof RevocationCreate>
 
