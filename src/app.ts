@@ -1,4 +1,4 @@
-/** The table of contents: what surrounds a request, then the doors. Which routes there are is contract/routes.ts. */
+/** Assembles the app: middleware, then the routes, in order. contract/routes.ts is the table of routes. */
 import { Hono } from 'hono'
 import type { App, AppEnv } from './http/context.ts'
 import { renderError, renderMissing } from './http/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * The environment crosses its schema here, once, and is a Config from then on.
- * A missing or malformed value is reported by the variable's name; its value is never repeated.
+ * Parses the environment (variables, secrets, bindings) into a Config, once an isolate.
+ * A missing or malformed variable is reported by its name. Must not repeat its value.
  */
 import * as z from 'zod'
 import { isLoopbackHost } from './contract/hosts.ts'
@@ -9,12 +9,12 @@ import { parseRootKeys, type RootKeys } from './crypto/rootKeys.ts'
 export interface Config {
   /** The account's API token with *Calls Write*. */
   readonly callsApiToken: string
-  /** Bearer of the admin door; absent: nobody enters with a token. */
+  /** Bearer token of operators; absent: the admin routes refuse every token. */
   readonly adminToken: string | undefined
-  /** The only host on which the admin identity counts; absent: any. */
+  /** The only host that accepts the admin token; absent: any host. */
   readonly adminHost: string | undefined
   readonly rootKeys: RootKeys
-  /** Name of this installation, in every marker. */
+  /** Name of this installation. It is part of every marker. */
   readonly deployment: string
   readonly accountId: string
   readonly apiUrl: string
@@ -36,7 +36,7 @@ const upstreamUrl = (fallback: string) =>
     .default(fallback)
     .refine((text) => isUpstreamUrl(text))
 
-/** A binding is known by what can be done with it: one of another kind under its name is as good as none. */
+/** A binding is recognized by one of its methods. A binding of another kind under its name counts as missing. */
 const binding = <T extends object>(method: keyof T & string) =>
   z.custom<T>(
     (value) => typeof value === 'object' && value !== null && typeof Reflect.get(value, method) === 'function',
@@ -44,7 +44,7 @@ const binding = <T extends object>(method: keyof T & string) =>
 
 const Environment = z.object({
   CALLS_API_TOKEN: Bearer,
-  // What no `Authorization` header can carry (RFC 6750 §2.1) would be a door that never opens.
+  // A token that no `Authorization: Bearer` header can carry (RFC 6750 §2.1) would never match.
   ADMIN_TOKEN: Bearer.regex(/^[A-Za-z0-9\-._~+/]+=*$/)
     .refine((token) => token.length >= MIN_ADMIN_TOKEN_CHARACTERS)
     .optional(),
@@ -75,7 +75,7 @@ const Environment = z.object({
   RATE_SUBJECT: binding<RateLimit>('limit'),
 })
 
-/** One parse per environment object: in a deployed Worker, one per isolate. */
+/** The environment is parsed once per environment object: in a deployed Worker, once per isolate. */
 const parsed = new WeakMap<object, ParsedConfig>()
 
 export function parseConfig(env: object): ParsedConfig {
@@ -87,30 +87,30 @@ export function parseConfig(env: object): ParsedConfig {
 }
 
 function parse(env: object): ParsedConfig {
-  // Bindings of the runtime may be getters: read each by its name instead of spreading the object.
+  // The bindings may be getters, so each is read by its name instead of spreading the object.
   const values = Object.fromEntries(
     Object.keys(Environment.shape).map((name) => [name, (env as Record<string, unknown>)[name]]), // read only as unknown
   )
   const result = Environment.safeParse(values)
   if (!result.success) return { ok: false, variable: String(result.error.issues[0]?.path[0] ?? 'environment') }
-  const it = result.data
+  const variables = result.data
   return {
     ok: true,
     config: {
-      callsApiToken: it.CALLS_API_TOKEN,
-      adminToken: it.ADMIN_TOKEN,
-      adminHost: it.ADMIN_HOST,
-      rootKeys: it.ROOT_KEYS,
-      deployment: it.DEPLOYMENT,
-      accountId: it.CLOUDFLARE_ACCOUNT_ID,
-      apiUrl: it.CLOUDFLARE_API_URL,
-      rtcUrl: it.CLOUDFLARE_RTC_URL,
-      stunUrls: it.STUN_URLS,
+      callsApiToken: variables.CALLS_API_TOKEN,
+      adminToken: variables.ADMIN_TOKEN,
+      adminHost: variables.ADMIN_HOST,
+      rootKeys: variables.ROOT_KEYS,
+      deployment: variables.DEPLOYMENT,
+      accountId: variables.CLOUDFLARE_ACCOUNT_ID,
+      apiUrl: variables.CLOUDFLARE_API_URL,
+      rtcUrl: variables.CLOUDFLARE_RTC_URL,
+      stunUrls: variables.STUN_URLS,
     },
   }
 }
 
-/** https anywhere, http on loopback only; no credentials, query, fragment or trailing slash. */
+/** https, or http on loopback. No credentials, query, fragment or trailing slash. */
 function isUpstreamUrl(text: string): boolean {
   if (!URL.canParse(text) || text.endsWith('/')) return false
   const url = new URL(text)

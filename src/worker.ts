@@ -1,4 +1,4 @@
-/** The Worker's entry: the app, and the two Durable Object classes. */
+/** Entry of the Worker: the app and the two Durable Object classes. */
 import { createApp } from './app.ts'
 
 export { Account } from './account/account.ts'

@@ -1,6 +1,6 @@
 /**
- * The Account: one Durable Object for the account behind the broker. The directory of tenants, who owns which TURN
- * key, the shared budget of API calls. This file is its RPC surface; each method is one operation of a file beside it.
+ * The Account: the one Durable Object for the Cloudflare account. It has the directory of tenants, the owner of each
+ * TURN key and issuer, and the budget of API calls. This file is its RPC surface: each method calls one operation.
  */
 import { DurableObject } from 'cloudflare:workers'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
@@ -26,24 +26,24 @@ import type { AccountContext } from './core/context.ts'
 import type { AccountJobKind } from './core/jobKinds.ts'
 import { describeAccount } from './describe.ts'
 import {
-  buryTenant,
   CREATION_JOB,
   createTenant,
   finishCreation,
   isTenant,
   listTenants,
-  mirrorTenant,
+  markTenantDeleted,
+  recordTenantReport,
   type TenantCreation,
 } from './directory/directory.ts'
 import { claimIssuers } from './directory/issuers.ts'
-import { ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
+import { claimTurnKey, ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
 import { RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
-import { neededRootKeys, noteFront, rootKeysInUse } from './rootKeys/inUse.ts'
+import { neededRootKeys, recordCurrentRootKey, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
-import { claimForTenant, UpstreamList } from './turnKeys/ownership.ts'
 import { orderSweep, sweep } from './turnKeys/sweep.ts'
-import { ensureSweep, SWEEP_JOB } from './turnKeys/sweepRows.ts'
+import { SWEEP_JOB, scheduleSweep } from './turnKeys/sweepRows.ts'
+import { UpstreamList } from './turnKeys/upstreamList.ts'
 
 export class Account extends DurableObject<Env> {
   readonly #context: AccountContext | { readonly misconfigured: string }
@@ -58,17 +58,17 @@ export class Account extends DurableObject<Env> {
     }
     migrate(state.storage, MIGRATIONS)
     const now = () => Date.now()
-    noteFront(state.storage.sql, now(), parsed.config.rootKeys)
+    recordCurrentRootKey(state.storage.sql, now(), parsed.config.rootKeys)
     const jobs = new Jobs<AccountJobKind>(state.storage, now)
     const transact = transaction(state.storage, jobs)
-    const observed = async (it: Observed) => transact(() => observe(state.storage.sql, now(), it))
+    const report = async (observed: Observed) => transact(() => observe(state.storage.sql, now(), observed))
     this.#context = {
       deployment: parsed.config.deployment,
       sql: state.storage.sql,
       now,
       jobs,
       idempotency: new Idempotency(state.storage.sql, now),
-      turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: observed }),
+      turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: report }),
       rootKeys: parsed.config.rootKeys,
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
@@ -94,52 +94,57 @@ export class Account extends DurableObject<Env> {
     return this.#answer((ctx) => restoreTenant(ctx, call))
   }
 
-  mirrorTenant(report: TenantReport): Promise<Result<number>> {
-    return this.#answer((ctx) => mirrorTenant(ctx, report))
+  reportTenant(report: TenantReport): Promise<Result<number>> {
+    return this.#answer((ctx) => recordTenantReport(ctx, report))
   }
 
-  /** Makes these the tenant's, or fails with `conflict`. */
+  /** Claims the issuers for the tenant, all or none. Fails with `conflict` if another tenant has one. */
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>> {
     return this.#answer((ctx) =>
       ctx.transact(() => {
-        // Its deletion has freed what it had: nothing would free this.
+        // The deletion of a tenant has already freed its issuers: nothing would free a later claim.
         if (!isTenant(ctx, tenant)) throw new BrokerError('not_found', { detail: 'No such tenant.' })
         claimIssuers(ctx, tenant, pairs)
       }),
     )
   }
 
-  buryTenant(id: string): Promise<Result<void>> {
-    return this.#answer((ctx) => buryTenant(ctx, id))
+  markTenantDeleted(id: string): Promise<Result<void>> {
+    return this.#answer((ctx) => markTenantDeleted(ctx, id))
   }
 
-  /** `false`: the uid belongs to another tenant. */
+  /** Claims a uid for the tenant. `false`: it belongs to another tenant. */
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>> {
-    return this.#answer((ctx) => claimForTenant(ctx, uid, tenant))
+    return this.#answer((ctx) =>
+      ctx.transact(() => {
+        scheduleSweep(ctx)
+        return claimTurnKey(ctx.sql, { uid, tenant, now: ctx.now() })
+      }),
+    )
   }
 
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>> {
     return this.#answer((ctx) => ctx.transact(() => releaseTurnKey(ctx.sql, uid, tenant)))
   }
 
-  /** The tenant that owns a TURN key; `null`: none here does. */
+  /** The tenant that owns a TURN key; `null`: no tenant does. */
   turnKeyOwner(uid: string): Promise<Result<string | null>> {
     return this.#answer((ctx) => ownerOfTurnKey(ctx.sql, uid))
   }
 
-  /** Takes one API call out of the budget, or fails with a time to wait: `rate_limited`, `upstream_unavailable`. */
+  /** Takes one API call out of the budget. Fails with `rate_limited` or `upstream_unavailable`, with a time to wait. */
   spend(spending: Spending): Promise<Result<void>> {
     return this.#answer((ctx) => {
       const refused = ctx.transact(() => {
         const failure = spend(ctx.sql, ctx.now(), spending)
-        if (!failure) ensureSweep(ctx)
+        if (!failure) scheduleSweep(ctx)
         return failure
       })
       if (refused) throw errorOf(refused)
     })
   }
 
-  /** What an answer of Cloudflare's said of the limits that all calls share. */
+  /** Records what one answer of Cloudflare said about the shared rate limit. */
   observe(observed: Observed): Promise<Result<void>> {
     return this.#answer((ctx) => ctx.transact(() => observe(ctx.sql, ctx.now(), observed)))
   }
@@ -156,12 +161,12 @@ export class Account extends DurableObject<Env> {
     return this.#answer((ctx) => readAuditTrail(ctx.sql, page))
   }
 
-  /** Uids of upstream's keys that carry a creation's marker, as listed after `since`. */
+  /** Uids of upstream's keys with this marker, from a list requested after `since` (milliseconds since 1970). */
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>> {
     return this.#answer((ctx) => this.#list.marked(ctx, marker, since))
   }
 
-  /** Orders that every tenant's secrets move to the root key in front. */
+  /** Orders that every tenant's secrets move to the current root key. */
   orderReseal(call: ResealCall): Promise<Result<ResealView>> {
     return this.#answer((ctx) => orderReseal(ctx, call))
   }
@@ -170,12 +175,12 @@ export class Account extends DurableObject<Env> {
     return this.#answer(resealProgress)
   }
 
-  /** Root keys that are configured or needed, with who needs them. */
+  /** Root keys that are configured or needed, with the number of tenants that need each. */
   rootKeysInUse(): Promise<Result<RootKeyUse[]>> {
     return this.#answer(rootKeysInUse)
   }
 
-  /** Ids only, cheaply: without one of these something cannot be opened. */
+  /** Ids of the root keys that are needed to open a secret or verify a client token. Cheap. */
   neededRootKeys(): Promise<Result<string[]>> {
     return this.#answer(neededRootKeys)
   }

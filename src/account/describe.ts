@@ -1,4 +1,4 @@
-/** The account as an operator sees it: the budget, how many keys there are, what the sweep found. */
+/** The account as an operator sees it: budget, number of keys, sweep, root keys. */
 
 import type { AccountView } from '../contract/resources/account.ts'
 import { instant } from '../contract/values.ts'
@@ -8,7 +8,7 @@ import type { AccountContext } from './core/context.ts'
 import { rootKeysInUse } from './rootKeys/inUse.ts'
 import { sweepView } from './turnKeys/sweepRows.ts'
 
-/** Cloudflare's bound on TURN keys of one account. */
+/** Cloudflare's maximum number of TURN keys in one account. */
 const MAX_ACCOUNT_KEYS = 1_000
 
 export function describeAccount(ctx: AccountContext): AccountView {

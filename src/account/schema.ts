@@ -1,4 +1,4 @@
-/** The Account's tables. Every column is told in docs/storage.md. Migrations are only ever added. */
+/** The Account's tables; docs/storage.md describes every column. Migrations are appended and never edited. */
 import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
 import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'

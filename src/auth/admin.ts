@@ -1,10 +1,10 @@
-/** The admin door's identity: the admin token, and only on the admin host when one is set. */
+/** Authenticates an operator by `ADMIN_TOKEN`. If `ADMIN_HOST` is set, only requests to that host are accepted. */
 
 import { sameDigest, sha256 } from '../crypto/digest.ts'
 import type { Config } from '../env.ts'
 import type { Caller } from './caller.ts'
 
-/** An operator, or `undefined`: wrong token, wrong host, or the door is not configured at all. */
+/** The operator, or `undefined`: wrong token, wrong host, or no admin token is configured. */
 export async function readAdminToken(
   config: Pick<Config, 'adminToken' | 'adminHost'>,
   token: string,
@@ -12,6 +12,6 @@ export async function readAdminToken(
 ): Promise<(Caller & { kind: 'operator' }) | undefined> {
   if (config.adminToken === undefined) return
   if (config.adminHost !== undefined && config.adminHost !== host) return
-  const [expected, given] = await Promise.all([sha256(config.adminToken), sha256(token)])
-  return sameDigest(expected, given) ? { kind: 'operator', name: 'token' } : undefined
+  const [expectedDigest, givenDigest] = await Promise.all([sha256(config.adminToken), sha256(token)])
+  return sameDigest(expectedDigest, givenDigest) ? { kind: 'operator', name: 'token' } : undefined
 }

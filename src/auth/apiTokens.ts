@@ -1,6 +1,6 @@
 /**
- * The text of an API token: `tb_{tenant}_{id}_{secret}{checksum}`. 256 random bits of secret; the CRC-32 at the end
- * finds typing errors before any storage is asked, and proves nothing. Only the SHA-256 of the whole is ever stored.
+ * Format of an API token: `tb_{tenant}_{id}_{secret}{checksum}`. The secret has 256 random bits. The CRC-32 checksum
+ * detects typing errors before any storage is read; it is no proof. Only the SHA-256 of the whole token is stored.
  */
 import { API_TOKEN_ID_CHARACTERS } from '../contract/values.ts'
 import { sha256 } from '../crypto/digest.ts'
@@ -17,20 +17,20 @@ const SHAPE = new RegExp(
 
 const checksum = (body: string): string => base62(crc32(body), CHECKSUM_CHARACTERS)
 
-/** 71 random bits: unique within a tenant, and no secret. */
+/** A new token id of 71 random bits. It is unique within a tenant and not secret. */
 export const newApiTokenId = (): string => {
   const id = base62(randomBytes(9), API_TOKEN_ID_CHARACTERS + 1)
   return id.slice(-API_TOKEN_ID_CHARACTERS)
 }
 
-/** A fresh token for an id, and the digest to store. */
+/** A new token for an id, and the SHA-256 digest (base64url) to store. */
 export async function newApiToken(tenant: string, id: string): Promise<{ token: string; digest: string }> {
   const body = `tb_${tenant}_${id}_${base62(randomBytes(SECRET_BYTES), SECRET_CHARACTERS)}`
   const token = body + checksum(body)
   return { token, digest: await sha256(token) }
 }
 
-/** Syntax and checksum only: the caller a token claims to be, or `undefined`. */
+/** Checks syntax and checksum only. Returns the caller that the token claims to be, or `undefined`. */
 export async function readApiToken(token: string): Promise<(Caller & { kind: 'api-token' }) | undefined> {
   const [, tenant, id] = SHAPE.exec(token) ?? []
   if (tenant === undefined || id === undefined) return

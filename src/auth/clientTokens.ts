@@ -1,6 +1,7 @@
 /**
- * Client tokens: short JWTs (RFC 7519) that a tenant's back end gives its browsers. HS256 with a key derived per tenant.
- * The library checks signature, algorithm, type, issuer, audience and times; what it leaves open is refused here first.
+ * Client tokens: short-lived JWTs (RFC 7519) that a tenant's back end gives to its pages. HS256 with a key derived per
+ * tenant. jose checks signature, algorithm, type, issuer, audience and times. This file checks what jose does not:
+ * the exact set of header fields and claims, and the lifetime.
  */
 import { jwtVerify, SignJWT } from 'jose'
 import * as z from 'zod'
@@ -15,24 +16,24 @@ import { decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
 
 const TYPE = 'client+jwt'
 const ALGORITHM = 'HS256'
-/** How far ahead of ours the clock of the isolate that signed may have been. */
+/** The clock of the isolate that signed may be ahead of this one by this much. */
 const CLOCK_SKEW_SECONDS = 5
 const JTI_BYTES = 12
 
-/** Exactly the header fields we write: no `jku`, `x5u`, `jwk`, `crit`, `b64`, and none to come. */
+/** Exactly the header fields that `signClientToken` writes. Others (`jku`, `x5u`, `jwk`, `crit`, `b64`) are refused. */
 const Header = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(TYPE), kid: z.string().min(1).max(16) })
 
 const Claims = z.strictObject({
   iss: z.string(),
   aud: z.string(),
-  /** The API token that made it: when that is deleted, this dies with it. */
+  /** Id of the API token that made this client token. Deleting the API token ends the client token too. */
   ati: ApiTokenId.or(z.literal('operator')),
   sub: Subject,
   iat: z.int().min(0),
   exp: z.int().min(0).max(253_402_300_799),
   jti: z.string().min(1).max(64),
   origin: WebOrigin.optional(),
-  /** Life of the credentials it is good for, in seconds: default and ceiling. */
+  /** Lifetime of the credentials in seconds: the default and the maximum. */
   cttl: TtlSeconds.optional(),
   keyId: TurnKeyUid.optional(),
 })
@@ -45,14 +46,14 @@ export interface ClientToken {
   readonly keyId: string | null
 }
 
-export interface Issuer {
+export interface ClientTokenIssuer {
   readonly rootKeys: RootKeys
   readonly deployment: string
   readonly tenant: string
 }
 
 export async function signClientToken(
-  issuer: Issuer,
+  issuer: ClientTokenIssuer,
   claims: ClientToken,
   life: { readonly now: number; readonly seconds: number },
 ): Promise<{ token: string; expiresAt: number }> {
@@ -77,12 +78,16 @@ export async function signClientToken(
   return { token, expiresAt: (iat + life.seconds) * 1_000 }
 }
 
-/** Whether a token says of itself that it is one of ours; nothing is verified. */
+/** Whether the header is that of a client token. Verifies nothing. */
 export const isClientToken = (token: string): boolean =>
   token.length <= MAX_JWT_CHARACTERS && Header.safeParse(decodeCompact(token)?.header).success
 
-/** The token's content, or `undefined`: forged, expired, of another tenant or deployment, or not quite as we write them. */
-export async function readClientToken(issuer: Issuer, token: string, now: number): Promise<ClientToken | undefined> {
+/** The verified claims, or `undefined`: forged, expired, of another tenant or deployment, or of another form. */
+export async function readClientToken(
+  issuer: ClientTokenIssuer,
+  token: string,
+  now: number,
+): Promise<ClientToken | undefined> {
   if (token.length > MAX_JWT_CHARACTERS) return
   const header = Header.safeParse(decodeCompact(token)?.header)
   if (!header.success) return
@@ -113,5 +118,5 @@ export async function readClientToken(issuer: Issuer, token: string, now: number
   }
 }
 
-const issuerName = ({ deployment }: Issuer): string => `turn-broker:${deployment}`
-const audienceName = (issuer: Issuer): string => `${issuerName(issuer)}/${issuer.tenant}`
+const issuerName = ({ deployment }: ClientTokenIssuer): string => `turn-broker:${deployment}`
+const audienceName = (issuer: ClientTokenIssuer): string => `${issuerName(issuer)}/${issuer.tenant}`

@@ -1,4 +1,4 @@
-/** The outer form of a JWT (RFC 7515 §7.1): three parts of canonical unpadded base64url. Verifies nothing. */
+/** JWS compact serialization (RFC 7515 §7.1): three parts of canonical, unpadded base64url. Verifies nothing. */
 import { fromBase64url } from '../crypto/encoding.ts'
 
 export const MAX_JWT_CHARACTERS = 8_192
@@ -8,7 +8,7 @@ export interface CompactJws {
   readonly payload: object
 }
 
-/** Header and payload as they claim to be, or `undefined`; a JWT library is more lenient about padding and spaces. */
+/** Unverified header and payload, or `undefined`. Stricter than jose: padding and white space are refused. */
 export function decodeCompact(token: string): CompactJws | undefined {
   const parts = token.split('.')
   if (parts.length !== 3) return

@@ -1,7 +1,7 @@
 /**
- * Key sets of tenants' identity providers: fetched with a bound on time, bytes and keys, no redirects, one request at a
- * time for each URL, and remembered in the isolate. A cool-down covers failures and unknown key ids alike, so that no
- * number of tokens causes more than a few requests, and one provider's trouble is no other's. A fetch belongs to the
+ * JWKS cache of the isolate: the key sets of tenants' identity providers, by URL. A fetch is bounded in time, bytes and
+ * keys, follows no redirect, and is single-flight for each URL. A cool-down of 30 s follows every attempt, also after a
+ * failure or for an unknown `kid`. So many tokens cause few requests, and one slow provider does not delay the others. A fetch belongs to the
  * request that began it and may never settle once that request is cancelled. So it goes to `waitUntil` too, and each
  * follower waits with a timer of its own, then goes by the keys remembered: no SingleFlight here.
  */
@@ -14,18 +14,18 @@ const FETCH_DEADLINE_MS = 3_000
 const MAX_BYTES = 65_536
 const MAX_KEYS = 50
 const FRESH_MS = 600_000
-/** After an attempt, whatever came of it. */
+/** No new fetch within this time of the last attempt, whether it succeeded or failed. */
 const COOL_DOWN_MS = 30_000
-/** A provider that cannot be reached keeps its users for this long with the keys that were good. */
+/** While a provider cannot be reached, its last key set is used until this age. */
 const STALE_MS = 3_600_000
 const MAX_PROVIDERS = 1_000
 
-/** Keys of kinds that are not known here are passed over, not an error: providers publish others too. */
+/** Keys of unknown kinds are skipped: providers may publish them too. */
 const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
 
-/** The request that needs keys. */
-export interface Needing {
-  /** `lacking`: what is remembered had not the key that is needed. */
+/** The request for keys. */
+export interface KeysRequest {
+  /** `lacking`: the cached set does not contain the key, so fetch the set even if it is fresh. */
   readonly need: 'any' | 'lacking'
   /** Keeps the fetch alive for its followers when this request's caller hangs up. */
   readonly waitUntil: (work: Promise<unknown>) => void
@@ -35,7 +35,7 @@ interface Provider {
   keys: readonly Jwk[]
   fetchedAt: number
   triedAt: number
-  asking: Promise<void> | undefined
+  fetching: Promise<void> | undefined
 }
 
 export class JwksCache {
@@ -46,20 +46,20 @@ export class JwksCache {
     this.#upstream = upstream
   }
 
-  /** The keys of a URL. Empty when there are none to be had. */
-  async keys(url: string, { need, waitUntil }: Needing): Promise<readonly Jwk[]> {
+  /** The keys behind a URL; empty if there is no set younger than an hour. Never rejects. */
+  async keys(url: string, { need, waitUntil }: KeysRequest): Promise<readonly Jwk[]> {
     const provider = this.#provider(url)
     const now = this.#upstream.now()
     const due = need === 'lacking' || now - provider.fetchedAt > FRESH_MS
     if (due && now - provider.triedAt > COOL_DOWN_MS) {
       provider.triedAt = now
-      provider.asking = this.#fetch(url, provider).finally(() => {
-        provider.asking = undefined
+      provider.fetching = this.#fetch(url, provider).finally(() => {
+        provider.fetching = undefined
       })
-      waitUntil(provider.asking)
+      waitUntil(provider.fetching)
     }
     // The timer belongs to the request that waits. The request that fetches may be gone, and its timers with it.
-    if (due && provider.asking !== undefined) await within(FETCH_DEADLINE_MS, provider.asking, () => undefined)
+    if (due && provider.fetching !== undefined) await within(FETCH_DEADLINE_MS, provider.fetching, () => undefined)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -72,21 +72,21 @@ export class JwksCache {
       keys: [],
       fetchedAt: Number.NEGATIVE_INFINITY,
       triedAt: Number.NEGATIVE_INFINITY,
-      asking: undefined,
+      fetching: undefined,
     }
     this.#providers.set(url, provider)
     return provider
   }
 
   async #fetch(url: string, provider: Provider): Promise<void> {
-    const it = await exchange(this.#upstream, {
+    const exchanged = await exchange(this.#upstream, {
       method: 'GET',
       url,
       deadlineMs: FETCH_DEADLINE_MS,
       maxBytes: MAX_BYTES,
     })
-    if (it.kind !== 'answered' || it.status !== 200 || !('json' in it.body)) return
-    const set = KeySet.safeParse(it.body.json)
+    if (exchanged.kind !== 'answered' || exchanged.status !== 200 || !('json' in exchanged.body)) return
+    const set = KeySet.safeParse(exchanged.body.json)
     if (!set.success) return
     provider.keys = set.data.keys.flatMap((key) => {
       const jwk = Jwk.safeParse(key)

@@ -1,6 +1,6 @@
 /**
- * What is kept in KV, and when it may be believed. KV is a cache, never an authority: an entry is used for 60 s
- * after the Tenant confirmed it, and only if it is of this format and this tenant. Anything else is a miss.
+ * The entries in KV, and when they may be used. KV is a cache, never an authority. An entry is used for 60 s after the
+ * Tenant confirmed it, and only if its format and tenant match. Anything else is a cache miss.
  */
 import * as z from 'zod'
 import { TenantIssuers } from '../contract/policy/issuers.ts'
@@ -8,18 +8,18 @@ import { Scope } from '../contract/scopes.ts'
 
 export const FORMAT = 2
 export const FRESH_MS = 60_000
-/** Clocks of two machines may differ by this much; an entry from further ahead is not ours. */
+/** Clocks of two machines may differ by this much. An entry confirmed further in the future is not fresh. */
 const CLOCK_SKEW_MS = 5_000
-/** How long KV's own edge cache may repeat an entry; its minimum. */
+/** `cacheTtl` of a KV read: how long Cloudflare's edge may serve the same value. 30 s is KV's minimum. */
 const KV_CACHE_TTL_SECONDS = 30
 
 const head = { v: z.literal(FORMAT), tenant: z.string(), version: z.int(), confirmedAt: z.int() }
 
-/** Ids are of fixed shape (no ':' in either), so that no two entries share a key. */
+/** Neither id can contain ':', so two entries never share a KV key. */
 export const turnKeyEntryKey = (tenant: string, uid: string): string => `turn-key:${tenant}:${uid}`
 export const snapshotKey = (tenant: string): string => `tenant:${tenant}`
 
-/** A TURN key's metadata; `key: null` after its deletion. */
+/** A TURN key's metadata. `key: null` is the tombstone of a deleted key. */
 export const TurnKeyEntry = z.object({
   ...head,
   uid: z.string(),
@@ -35,7 +35,7 @@ export const TurnKeyEntry = z.object({
 })
 export type TurnKeyEntry = z.infer<typeof TurnKeyEntry>
 
-/** What the edge must know of a tenant. Digests of tokens, never a token. */
+/** What the Worker needs to know about a tenant. Holds digests of tokens, never a token. */
 export const TenantSnapshot = z.object({
   ...head,
   status: z.enum(['active', 'suspended', 'deleting']),
@@ -52,22 +52,22 @@ export const TenantSnapshot = z.object({
 })
 export type TenantSnapshot = z.infer<typeof TenantSnapshot>
 
-/** The entry, however old, or `undefined`: absent, unreadable, of another format or tenant. KV failing is a miss. */
+/** The entry, of any age. `undefined` if absent, malformed, of another format or tenant, or if KV fails. */
 export async function readEntry<T extends { tenant: string; confirmedAt: number }>(
   kv: KVNamespace,
   schema: z.ZodType<T>,
-  at: { readonly key: string; readonly tenant: string },
+  entryOf: { readonly key: string; readonly tenant: string },
 ): Promise<T | undefined> {
   try {
-    const value = await kv.get(at.key, { type: 'json', cacheTtl: KV_CACHE_TTL_SECONDS })
+    const value = await kv.get(entryOf.key, { type: 'json', cacheTtl: KV_CACHE_TTL_SECONDS })
     const entry = schema.safeParse(value)
-    return entry.success && entry.data.tenant === at.tenant ? entry.data : undefined
+    return entry.success && entry.data.tenant === entryOf.tenant ? entry.data : undefined
   } catch {
     return
   }
 }
 
-/** Whether the Tenant confirmed it within the last 60 s. */
+/** Whether the Tenant confirmed the entry within the last 60 s. */
 export function isFresh(entry: { readonly confirmedAt: number }, now: number): boolean {
   const age = now - entry.confirmedAt
   return age <= FRESH_MS && age >= -CLOCK_SKEW_MS

@@ -1,18 +1,18 @@
 /**
- * The Tenant's pen for KV: one put per KV key in flight (KV takes about one write a second for each), the newest
- * value wins, and a put that failed is told to the owner, who makes a job of it. Never reads.
+ * Writes the Tenant's entries to KV. One put is in flight per KV key, because KV takes about one write a second for each;
+ * meanwhile only the newest value waits. A failed put is reported to the owner, which retries it as a job. Never reads.
  */
 import { within } from '../concurrency/deadline.ts'
 
-/** Entries vanish by themselves: nothing of a tenant lingers longer than this. */
+/** `expirationTtl` of every entry: after a deletion nothing of a tenant stays in KV for longer. */
 const KEPT_SECONDS = 24 * 3_600
-/** Who waits for a put waits for its answer: a put that takes longer counts as failed. */
+/** Some operations wait for the put before they answer, so a put that takes longer counts as failed. */
 const PUT_DEADLINE_MS = 1_500
 
 export class CacheWriter {
   readonly #kv: KVNamespace
   readonly #failed: (key: string) => void
-  /** KV keys with a put in flight, and the value that is to follow it. */
+  /** By KV key: the put in flight, and the value to write after it. */
   readonly #inFlight = new Map<string, { next: object | undefined; settled: Promise<void> }>()
 
   constructor(kv: KVNamespace, failed: (key: string) => void) {
@@ -20,7 +20,7 @@ export class CacheWriter {
     this.#failed = failed
   }
 
-  /** Resolves when this value, or a newer one, was taken or has failed. Never rejects. */
+  /** Resolves when this value, or a newer one, was written or has failed. Never rejects. */
   put(key: string, entry: object): Promise<void> {
     const running = this.#inFlight.get(key)
     if (running) {

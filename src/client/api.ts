@@ -1,4 +1,4 @@
-/** What a page sees of the library: options, callbacks, the client. Types only; they need no DOM library. */
+/** Public types of the browser library: options, callbacks, client. Types only; they need no DOM library. */
 
 export interface IceServer {
   urls: string[]
@@ -6,54 +6,57 @@ export interface IceServer {
   credential?: string
 }
 
-/** As a whole a configuration for `new RTCPeerConnection()`, which ignores what it does not know. Times are this machine's. */
+/** Can be passed to `new RTCPeerConnection()`, which ignores the extra fields. Times are by this machine's clock. */
 export interface IceServerList {
   iceServers: IceServer[]
-  /** `stun-only`: the broker has no relay to give right now. */
+  /** `stun-only`: the broker cannot issue TURN credentials right now. */
   source: 'minted' | 'reused' | 'stun-only'
-  /** Milliseconds, comparable with `Date.now()`: when the credential ends. */
+  /** When the credential expires, in milliseconds like `Date.now()`. */
   expiresAt: number
-  /** Milliseconds, comparable with `Date.now()`: when the next list will be asked for. */
+  /** When the library requests the next list, in milliseconds like `Date.now()`. */
   renewsAt: number
 }
 
-/** No new list could be had; the old one is still in use. */
+/** A renewal failed; the old list is still valid and in use. */
 export interface Degraded {
-  /** Of the broker (docs/errors.md) or of the library (docs/client.md). */
+  /** An error code of the broker (docs/errors.md) or of the library (docs/client.md). */
   code: string
   retryInSeconds: number
-  /** Milliseconds, comparable with `Date.now()`: when the list in use ends. */
+  /** When the list in use expires, in milliseconds like `Date.now()`. */
   expiresAt: number
 }
 
 export interface IceServersError extends Error {
   name: 'IceServersError'
-  /** Of the broker (docs/errors.md) or of the library (docs/client.md). */
+  /** An error code of the broker (docs/errors.md) or of the library (docs/client.md). */
   code: string
-  /** HTTP status, where there was an answer. */
+  /** HTTP status, if there was an answer. */
   status?: number
-  /** Absent: it will not be tried again. */
+  /** Absent: the library will not retry. */
   retryInSeconds?: number
 }
 
 export interface IceServersOptions {
   /** The broker's browser door: `https://turn.example.com/v1/tenants/acme/ice-servers`. */
   url: string
-  /** A token for the door: a client token from your own back end, or your identity provider's JWT. Asked before every request, and once more after a 401. */
+  /**
+   * Returns a client token from your back end, or a JWT of your identity provider. Called before every request, and
+   * once more after a 401.
+   */
   getToken: () => string | Promise<string>
-  /** Seconds a credential should live; the tenant's default when absent. */
+  /** Requested lifetime of a credential in seconds; the tenant's default if absent. */
   ttl?: number
-  /** A list came. */
+  /** Called with every list, the first and each renewed one. */
   onUpdate?: (list: IceServerList) => unknown
-  /** A renewal failed; told again with every attempt that fails. */
+  /** Called after every failed renewal while the old list is still valid. */
   onDegraded?: (state: Degraded) => unknown
-  /** There is no valid list any more, or there will be no other one. Told once, until a list comes. */
+  /** Called when no list is valid any more, or when the library stops renewing. Called once, until a list arrives. */
   onError?: (error: IceServersError) => unknown
-  /** Instead of the global `fetch`. */
+  /** Used instead of the global `fetch`. */
   fetch?: typeof globalThis.fetch
 }
 
-/** What the library uses of an `RTCPeerConnection`. */
+/** The part of `RTCPeerConnection` that the library uses. */
 export interface PeerConnection {
   readonly signalingState: string
   readonly iceConnectionState: string
@@ -67,16 +70,16 @@ export interface PeerConnection {
 }
 
 export interface AttachOptions {
-  /** Whether this side restarts ICE at a renewal. One side of a connection does, the other says `false`; default `true`. */
+  /** Whether this side restarts ICE at a renewal; default `true`. The other side of the connection passes `false`. */
   initiator?: boolean
 }
 
 export interface IceServersClient {
-  /** The valid list; asks for one if there is none. Rejects with an `IceServersError`. */
+  /** The valid list; requests one if there is none. Rejects with an `IceServersError`. */
   get(): Promise<IceServerList>
-  /** Keeps a connection current until it is closed; the answer is a function that lets go of it earlier. */
+  /** Keeps a connection's ICE servers current until it closes. Returns a function that detaches it earlier. */
   attach(connection: PeerConnection, options?: AttachOptions): () => void
-  /** Ends everything: no timer, listener or request is left, and no callback comes any more. */
+  /** Stops the library: no timer, listener or request stays, and no callback is called any more. */
   stop(): void
   [Symbol.dispose](): void
 }

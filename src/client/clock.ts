@@ -1,21 +1,21 @@
-/** Time as the library counts it, and the one timer it has. Knows nothing of what is due. */
+/** The library's monotonic clock, its only timer, and its deadlines. Does not know what is due. */
 
 export const SECOND_MS = 1_000
 
-/** Timers stand still while a machine sleeps, so none is set for longer, and what is due is read from the clock. */
+/** Timers stop while a machine sleeps. So no timer is longer, and the clock decides what is due. */
 const LONGEST_TIMER_MS = 30 * SECOND_MS
 
-/** What a page hears when it may have slept. Both targets are absent in some places: workers, Node. */
+/** Events of a page that may have slept. `document` is absent in workers, event targets are absent in Node. */
 const WAKING = ['visibilitychange', 'online', 'pageshow', 'focus']
 
 export const between = (low: number, high: number): number => low + Math.random() * (high - low)
 
-/** Two clocks that differ by more than rounding. */
+/** The two clocks count as apart above this difference, which is more than rounding. */
 const APART_MS = SECOND_MS
 
 /**
- * Milliseconds that never go back and never stand still: a clock that is set back must not make a credential live longer.
- * Of the wall clock and the one that nobody can set, which may stand while a machine sleeps, the faster counts.
+ * Milliseconds that never go back: setting the wall clock back must not make a credential live longer. The wall clock
+ * can be set; `performance.now()` may stop while the machine sleeps. The faster of the two counts.
  */
 export function newClock(): () => number {
   let last = 0
@@ -25,7 +25,7 @@ export function newClock(): () => number {
     const wall = Date.now() + wallShift
     const run = Math.floor(performance.now() + runShift)
     last = Math.max(last, wall, run)
-    // The one that fell behind goes on from here.
+    // A clock that fell behind continues from here.
     if (last - wall > APART_MS) wallShift += last - wall
     if (last - run > APART_MS) runShift += last - run
     return last
@@ -37,22 +37,22 @@ interface Target {
   removeEventListener?(type: string, listener: (event: { type: string }) => void): void
 }
 
-/** Calls `ring` at the time that was set, or earlier: whenever the machine may have slept. */
+/** Calls `ring` at the set time, or earlier when the machine may have slept. */
 export function newAlarm(now: () => number, ring: (event?: { type: string }) => void) {
   let timer: unknown
   const onEvent = (event: { type: string }) => ring(event)
-  // What there is differs from place to place.
+  // Not every platform has these members.
   const global = globalThis as Target & { document?: Target; clearTimeout(timer: unknown): void }
   const targets = [global, global.document]
   for (const type of WAKING) for (const target of targets) target?.addEventListener?.(type, onEvent)
 
   return {
-    /** `Infinity`: not at all. */
+    /** `Infinity` sets no timer. */
     set(time: number): void {
       global.clearTimeout(timer)
       if (time === Number.POSITIVE_INFINITY) return
       timer = setTimeout(() => ring(), Math.min(Math.max(Math.ceil(time - now()), 0), LONGEST_TIMER_MS))
-      // In Node a timer would keep the process alive.
+      // In Node, a timer would keep the process alive.
       ;(timer as { unref?(): void }).unref?.()
     },
     stop(): void {
@@ -63,8 +63,8 @@ export function newAlarm(now: () => number, ring: (event?: { type: string }) => 
 }
 
 /**
- * Settles as `work` does, but no later than its deadline or the end of the library, whatever `work` does then: a `fetch`
- * or a `getToken` that never settles must not stand in the way of all that follow.
+ * Settles as `work` does. Rejects at the deadline or when the library stops, even if `work` never settles: a `fetch` or
+ * `getToken` that hangs must not block later attempts.
  */
 export function within<T>(
   { deadlineMs, stopped }: { deadlineMs: number; stopped: AbortSignal },

@@ -1,39 +1,39 @@
 /**
- * Keeps RTCPeerConnections current. A relayed one must move to a new allocation before its credential expires, which takes
- * an ICE restart; one that is not relayed is left alone. Never closes anything, and asks for nothing but a renewal.
+ * Keeps RTCPeerConnections on a valid credential. A relayed connection needs an ICE restart to move to a new allocation
+ * before its credential expires. One that is not relayed is left alone. Must not close a connection or send a request.
  */
 import type { AttachOptions, IceServerList, PeerConnection } from './api.ts'
 import { SECOND_MS } from './clock.ts'
 import { isRelayed } from './relayed.ts'
 
-/** A connection that was not relayed at the renewal is looked at again so long before its old credential ends. */
+/** A connection that was not relayed at the renewal is checked again this long before its old credential expires. */
 const LAST_LOOK_MS = 30 * SECOND_MS
 const LAST_LOOK_SHARE = 0.2
-/** Between two attempts to bring one connection back. */
+/** Minimum time between two recoveries of one connection. */
 const RECOVERY_MS = 10 * SECOND_MS
-/** A closed connection is let go of within this time: its closing is no event. */
+/** A closed connection is detached within this time, because `close()` fires no event. */
 const SWEEP_MS = 30 * SECOND_MS
 const NEVER = Number.POSITIVE_INFINITY
 
 const EVENTS = ['iceconnectionstatechange', 'icegatheringstatechange']
 
-/** A list with its life, by the library's clock. */
+/** A list with its lifetime, in milliseconds of the library's clock. */
 export interface Held {
   readonly list: IceServerList
-  /** Absent: it relays nothing. */
+  /** Absent: the list has no TURN server. */
   readonly username: string | undefined
   readonly begunAt: number
-  /** When the broker gives another. */
+  /** From this time on, the broker issues another credential. */
   readonly refreshAt: number
   readonly endsAt: number
 }
 
 interface Peer {
   readonly initiator: boolean
-  /** As last seen while a pair was selected: one that failed has none. */
+  /** As of the last check while a candidate pair was selected: a failed connection has none. */
   relayed: boolean
   configured: Held | undefined
-  /** What the connection's candidates were gathered with. */
+  /** The list with which the connection's candidates were gathered. */
   gathered: Held | undefined
   lookAt: number
   recovering: boolean
@@ -44,11 +44,11 @@ interface Peer {
 
 interface Surroundings {
   now: () => number
-  /** The valid list. */
+  /** The list in use, if still valid. */
   current: () => Held | undefined
-  /** One attempt to get a new list out of turn. If there was one just now: none, and the time when there may be one. */
+  /** Renews early. If the last early renewal was too recent, does nothing and returns when one is allowed. */
   force: () => Promise<number>
-  /** Something is due at another time than before. */
+  /** Called when `nextAt` may have changed. */
   changed: () => void
 }
 
@@ -98,7 +98,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     return peer.detach
   }
 
-  /** New candidates are gathered with what is configured then. */
+  /** Records the list with which candidates are gathered, and when to check the connection again. */
   function gatheredWith(peer: Peer, held: Held | undefined): void {
     peer.gathered = held
     peer.lookAt = held ? held.endsAt - Math.min(LAST_LOOK_MS, (held.endsAt - held.begunAt) * LAST_LOOK_SHARE) : NEVER
@@ -117,16 +117,16 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
 
   function restart(pc: PeerConnection, peer: Peer): void {
     configure(pc, peer)
-    // Refused: it would gather with the old credential.
+    // The browser refused the configuration, so a restart would gather with the old credential.
     if (peer.configured !== current()) return
-    // Before the candidates are there: it must not be asked for twice.
+    // Set before the restart, so that it is not requested twice.
     gatheredWith(peer, peer.configured)
     attemptTo(() => pc.restartIce())
   }
 
-  /** A pair is selected. */
+  /** A candidate pair is selected. */
   async function arrived(pc: PeerConnection, peer: Peer): Promise<void> {
-    // Its credential may be of a list from before, which ends nobody knows when. Who does not initiate waits for the other.
+    // The candidates may use a credential whose expiry is unknown, so check again soon. The initiator checks now.
     if (!peer.gathered && peer.lookAt === NEVER) {
       peer.lookAt = now() + LAST_LOOK_MS
       changed()
@@ -140,7 +140,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     return peer.relayed && isHeld(pc, peer)
   }
 
-  /** Off an old credential, if the connection rests on it. */
+  /** Restarts ICE if the connection is relayed with an older credential. */
   async function moveOn(pc: PeerConnection, peer: Peer): Promise<void> {
     const isDue = () => {
       const username = current()?.username
@@ -149,7 +149,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     if (isDue() && (await look(pc, peer)) && isDue()) restart(pc, peer)
   }
 
-  /** A relayed connection that broke: its credential may have been revoked, so it gets a new one. */
+  /** A relayed connection broke. Its credential may have been revoked, so it gets a new one. */
   async function recover(pc: PeerConnection, peer: Peer): Promise<void> {
     if (peer.recovering) return
     if (now() < peer.mayRecoverAt) {
@@ -160,12 +160,12 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
     peer.recovering = true
     if (await look(pc, peer)) {
       peer.mayRecoverAt = now() + RECOVERY_MS
-      const again = await force()
-      // It may have come back by itself meanwhile.
+      const retryAt = await force()
+      // The connection may have recovered by itself meanwhile.
       if (current() && isHeld(pc, peer) && isDown(pc)) {
         configure(pc, peer)
         if (peer.initiator) restart(pc, peer)
-        peer.recoverAt = again
+        peer.recoverAt = retryAt
         changed()
       }
     }
@@ -175,20 +175,20 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
   return {
     attach,
 
-    /** A new list is there. */
+    /** A new list arrived. */
     renewed(): void {
       for (const [pc, peer] of peers) {
         if (isClosed(pc)) peer.detach()
         else {
           configure(pc, peer)
-          // What a broken connection was gathered with is of no use, be it the same credential.
+          // A broken connection must gather again, even with the same credential.
           if (isDown(pc)) peer.gathered = undefined
           if (peer.initiator) void moveOn(pc, peer)
         }
       }
     },
 
-    /** Does what is due. */
+    /** Recovers and checks the connections that are due. */
     tick(): void {
       for (const [pc, peer] of peers) {
         if (isClosed(pc)) peer.detach()
@@ -197,13 +197,13 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
           if (isDown(pc)) void recover(pc, peer)
         } else if (now() >= peer.lookAt) {
           peer.lookAt = NEVER
-          // Also where the other side initiates: it need not know when this side's credential ends.
+          // Also if the other side initiates: it does not know when this side's credential expires.
           void moveOn(pc, peer)
         }
       }
     },
 
-    /** When `tick` has something to do. */
+    /** When `tick` must be called next. */
     nextAt: (): number =>
       Math.min(...[...peers.values()].flatMap(({ lookAt, recoverAt }) => [lookAt, recoverAt, now() + SWEEP_MS])),
 
@@ -213,7 +213,7 @@ export function newConnections({ now, current, force, changed }: Surroundings) {
   }
 }
 
-/** The connection may be closed at any moment, and a browser may refuse: neither may end anything else. */
+/** Logs an exception instead of throwing: the connection may be closed, or the browser may refuse. */
 function attemptTo(act: () => void): void {
   try {
     act()

@@ -1,6 +1,6 @@
 /**
- * The browser library's entry: keeps one valid list of ICE servers. A list is never used past its end, at most one request
- * is in flight, and after a failure there is none before its time.
+ * Entry of the browser library: keeps one valid list of ICE servers. Never uses a list after its expiry, never has more
+ * than one request in flight, and does not retry before the backoff has passed.
  */
 import type { IceServersAnswer } from '../contract/resources/credentials.ts'
 import type {
@@ -18,18 +18,18 @@ import { type Attempt, attempt, type Refusal } from './request.ts'
 export type * from './api.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
-/** Ahead of the time the broker names, and not all pages at once. */
+/** Renew at this share of `refreshAfter`, random so that pages do not renew all at once. */
 const AHEAD = [0.85, 0.95] as const
-/** The broker gave what is held already, as it does until that is half over: asking again earlier is in vain. */
+/** After the same credential again: the broker returns it until half of its life is over, so wait this share. */
 const AFTER = [1.01, 1.1] as const
-/** Of what is left of it: as it does to its end while no other can be had. */
+/** While the broker keeps returning the same credential, retry after at least this share of its remaining life. */
 const AFTER_SHARE = 0.1
-/** However late the broker would have it: the rest of a credential's life is kept for retries. */
+/** Renew at this share of a credential's life at the latest. The rest is time for retries. */
 const LATEST = [0.7, 0.8] as const
 const LEAST_WAIT_MS = SECOND_MS
 const BACK_ONLINE_MS = [SECOND_MS, 3 * SECOND_MS] as const
 const MAX_BACKOFF_SECONDS = 60
-/** Between two renewals out of turn: twice as long after each, until none was wanted for a while. */
+/** Minimum time between two early renewals. It doubles after each, and is reset after `QUIET_MS` without a request. */
 const FORCE_MS = 10 * SECOND_MS
 const MAX_FORCE_MS = 600 * SECOND_MS
 const QUIET_MS = 2 * MAX_FORCE_MS
@@ -46,17 +46,17 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   let forceMs = FORCE_MS
   let troubledAt = 0
   let failures = 0
-  /** Of the last attempt. */
+  /** The error of the last attempt. */
   let failure: IceServersError | undefined
-  /** There will be no further attempt. */
+  /** After a 403 there are no further attempts. */
   let ended = false
-  let told = false
+  let errorReported = false
 
   const current = (): Held | undefined => (held && now() < held.endsAt ? held : undefined)
   const local = (time: number): number => Date.now() + time - now()
   const connections = newConnections({ now, current, force, changed: rearm })
 
-  /** What a callback throws, or rejects with, is the page's; it must not end the library. */
+  /** Calls a callback of the page. Its exception or rejection is logged and must not stop the library. */
   function tell<T>(callback: ((value: T) => unknown) | undefined, value: T): void {
     if (!stopped.aborted) new Promise((settle) => settle(callback?.(value))).catch(console.error)
   }
@@ -74,7 +74,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
 
   function tick(event?: { type: string }): void {
     if (stopped.aborted) return
-    // Back on the network: what failed for the lack of it need not wait any longer.
+    // Back online: an attempt that failed with a network error is repeated without waiting for the backoff.
     if (event?.type === 'online' && failure?.code === 'network') {
       dueAt = Math.min(dueAt, now() + between(...BACK_ONLINE_MS))
     }
@@ -99,14 +99,14 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     if (time - troubledAt > QUIET_MS) forceMs = FORCE_MS
     troubledAt = time
     const waiting = inFlight !== undefined || (failure && time < dueAt)
-    const again = !waiting && time < mayForceAt ? mayForceAt : NEVER
-    if (!waiting && again === NEVER) {
+    const retryAt = !waiting && time < mayForceAt ? mayForceAt : NEVER
+    if (!waiting && retryAt === NEVER) {
       mayForceAt = time + forceMs
       forceMs = Math.min(forceMs * 2, MAX_FORCE_MS)
       renew()
     }
     await inFlight
-    return again
+    return retryAt
   }
 
   function settle(outcome: Attempt): void {
@@ -121,11 +121,11 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     const endsAt = sentAt + lifeMs
     const known = current()
     const username = iceServers.map((server) => ('username' in server ? server.username : undefined)).find(Boolean)
-    const again = username !== undefined && username === known?.username
+    const isSame = username !== undefined && username === known?.username
     const refreshMs = answer.refreshAfter * SECOND_MS
-    // The same credential was due at the same time however often it came: the broker asks for at least 5 s each time.
-    const refreshAt = Math.min(now() + refreshMs, again && known ? known.refreshAt : NEVER)
-    const wait = again
+    // A repeated credential keeps its first `refreshAt`: the broker's `refreshAfter` is 5 s or more each time.
+    const refreshAt = Math.min(now() + refreshMs, isSame && known ? known.refreshAt : NEVER)
+    const wait = isSame
       ? Math.max(refreshMs * between(...AFTER) + SECOND_MS, lifeMs * AFTER_SHARE)
       : refreshMs * between(...AHEAD)
     const latest = username === undefined ? lifeMs : lifeMs * between(...LATEST)
@@ -133,19 +133,19 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     failures = 0
     failure = undefined
     if (username === undefined && known?.username !== undefined) {
-      // What is held relays still: better than what came.
+      // The held list still has a relay, which is better than the new STUN-only list.
       dueAt = Math.min(dueAt, known.endsAt)
       failure = errorOf({ code: 'stun_only' }, dueAt - now())
     } else {
       const list: IceServerList = { iceServers, source, expiresAt: local(endsAt), renewsAt: local(dueAt) }
       held = { list, username, begunAt: sentAt, refreshAt, endsAt }
-      told = false
+      errorReported = false
       tell(options.onUpdate, list)
       connections.renewed()
     }
     if (username === undefined) tellDegraded('stun_only')
-    // Asked for when the broker wanted to be asked, and still the same.
-    else if (again && known && sentAt >= known.refreshAt) tellDegraded('not_renewed')
+    // Requested after `refreshAt`, and the broker still returned the same credential.
+    else if (isSame && known && sentAt >= known.refreshAt) tellDegraded('not_renewed')
   }
 
   function refused(refusal: Refusal): void {
@@ -155,7 +155,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     ended = status === 403
     dueAt = ended ? NEVER : now() + wait
     failure = errorOf(refusal, ended ? undefined : wait)
-    if (ended) told = false
+    if (ended) errorReported = false
     if (ended || !current()) tellError(failure)
     else tellDegraded(failure.code)
   }
@@ -167,8 +167,8 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   }
 
   function tellError(error: IceServersError): void {
-    if (told) return
-    told = true
+    if (errorReported) return
+    errorReported = true
     tell(options.onError, error)
   }
 
@@ -192,7 +192,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
 
     stop,
     [Symbol.dispose ?? Symbol.for('Symbol.dispose')]: stop,
-  } as IceServersClient // a browser may have no Symbol.dispose yet
+  } as IceServersClient // some browsers have no Symbol.dispose
 
   function stop(): void {
     stopping.abort()

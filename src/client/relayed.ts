@@ -1,7 +1,7 @@
-/** Reads from a connection's statistics whether it is relayed, at either end. */
+/** Reads from `getStats()` whether a connection is relayed at either end. */
 import type { PeerConnection } from './api.ts'
 
-/** The fields that are looked at, of any kind of entry. */
+/** The fields used, of all kinds of statistics. */
 interface Entry {
   id: string
   type: string
@@ -14,24 +14,24 @@ interface Entry {
   candidateType?: string
 }
 
-/** `undefined`: no pair of candidates is selected, or none can be read. */
+/** `undefined`: no candidate pair is selected, or the statistics cannot be read. */
 export async function isRelayed(pc: PeerConnection): Promise<boolean | undefined> {
   const entries = new Map<unknown, Entry>()
   try {
     const report = await pc.getStats()
     report.forEach((entry) => {
-      const { id } = entry as Entry // what every statistic is
+      const { id } = entry as Entry // every statistic has an id
       entries.set(id, entry as Entry)
     })
   } catch {
     return
   }
   const all = [...entries.values()]
-  const chosen = new Set(all.map(({ selectedCandidatePairId }) => selectedCandidatePairId))
+  const selectedIds = new Set(all.map(({ selectedCandidatePairId }) => selectedCandidatePairId))
   const pairs = all.filter(({ type }) => type === 'candidate-pair')
-  // Some browsers name the pair in its transport; Firefox marked the pair itself for long.
+  // Most browsers name the selected pair in the `transport` entry. Older Firefox sets `selected` on the pair.
   const [selected] = [
-    pairs.filter(({ id }) => chosen.has(id)),
+    pairs.filter(({ id }) => selectedIds.has(id)),
     pairs.filter((pair) => pair.selected),
     pairs.filter(({ nominated, state }) => nominated && state === 'succeeded'),
   ].filter(({ length }) => length > 0)

@@ -1,6 +1,6 @@
 /**
- * One attempt to get a list: token, request, and once more with a new token after a 401. A CORS simple request: a form
- * and no header of our own, so that there is no preflight. Never throws.
+ * One attempt to get a list: get a token, send the request, and repeat both once after a 401. It is a CORS simple
+ * request (a form, no custom header), so the browser sends no preflight. Never throws.
  */
 import type { IceServersAnswer } from '../contract/resources/credentials.ts'
 import type { IceServersOptions } from './api.ts'
@@ -8,7 +8,7 @@ import { SECOND_MS, within } from './clock.ts'
 
 const TOKEN_DEADLINE_MS = 30 * SECOND_MS
 const REQUEST_DEADLINE_MS = 10 * SECOND_MS
-/** Cloudflare's own bound: what claims to live longer is no answer of the broker. */
+/** Cloudflare's maximum, 48 h. An answer with a longer ttl is invalid. */
 const MAX_TTL_SECONDS = 172_800
 const MAX_RETRY_AFTER_SECONDS = 60
 
@@ -19,22 +19,22 @@ export interface Refusal {
   retryAfterSeconds?: number
 }
 
-/** `sentAt`: just before the request left, so that what is counted from it ends early rather than late. */
+/** `sentAt` is taken just before sending, so an expiry counted from it is early rather than late. */
 export type Attempt = { answer: IceServersAnswer; sentAt: number } | { refusal: Refusal }
 
-export interface Asker extends Pick<IceServersOptions, 'url' | 'getToken' | 'ttl' | 'fetch'> {
+export interface AttemptOptions extends Pick<IceServersOptions, 'url' | 'getToken' | 'ttl' | 'fetch'> {
   now: () => number
   stopped: AbortSignal
 }
 
-export async function attempt(asker: Asker): Promise<Attempt> {
-  const first = await attemptOnce(asker)
-  const again = 'refusal' in first && first.refusal.status === 401
-  return again ? attemptOnce(asker) : first
+export async function attempt(options: AttemptOptions): Promise<Attempt> {
+  const first = await attemptOnce(options)
+  const isUnauthorized = 'refusal' in first && first.refusal.status === 401
+  return isUnauthorized ? attemptOnce(options) : first
 }
 
-async function attemptOnce(asker: Asker): Promise<Attempt> {
-  const { url, getToken, ttl, now, stopped } = asker
+async function attemptOnce(options: AttemptOptions): Promise<Attempt> {
+  const { url, getToken, ttl, now, stopped } = options
   let code = 'token_unavailable'
   let deadlineMs = TOKEN_DEADLINE_MS
   try {
@@ -46,9 +46,9 @@ async function attemptOnce(asker: Asker): Promise<Attempt> {
     deadlineMs = REQUEST_DEADLINE_MS
     const sentAt = now()
     return await within({ deadlineMs, stopped }, async (signal) => {
-      // A redirect would carry the token elsewhere.
+      // Following a redirect would send the token to another host.
       const init = { method: 'POST', body, credentials: 'omit', redirect: 'manual', signal } as const
-      const response = await (asker.fetch ?? fetch)(url, init)
+      const response = await (options.fetch ?? fetch)(url, init)
       const text = await response.text()
       const answer = response.ok && answerIn(parsed(text))
       return answer ? { answer, sentAt } : { refusal: refusalIn(response, parsed(text)) }
@@ -67,21 +67,21 @@ function parsed(text: string): unknown {
 }
 
 function answerIn(value: unknown): IceServersAnswer | undefined {
-  // Nothing is believed of it before it was looked at.
+  // Each field is checked below.
   const { iceServers, ttl = 0, refreshAfter = 0, source } = (value ?? {}) as Partial<IceServersAnswer>
-  const sound =
+  const isValid =
     Array.isArray(iceServers) &&
     iceServers.every((server) => Array.isArray(server?.urls)) &&
     ttl > 0 &&
     ttl <= MAX_TTL_SECONDS &&
     refreshAfter > 0 &&
     typeof source === 'string'
-  return sound ? (value as IceServersAnswer) : undefined // it was looked at
+  return isValid ? (value as IceServersAnswer) : undefined // its fields were checked
 }
 
-/** The broker's stable code out of its problem+json. What stands between may answer anything. */
+/** Reads the broker's error code from its problem+json. A proxy in between may answer anything. */
 function refusalIn({ ok, status, headers }: Response, problem: unknown): Refusal {
-  // Each field is looked at below.
+  // Each field is checked below.
   const { code, detail, retryAfter } = (problem ?? {}) as { code?: unknown; detail?: unknown; retryAfter?: unknown }
   if (ok) return { code: 'bad_answer', status }
   const seconds = Number(headers.get('Retry-After') ?? retryAfter)

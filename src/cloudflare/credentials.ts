@@ -1,23 +1,24 @@
 /**
- * Cloudflare's credential API, `/turn/keys/{uid}/credentials/…`: mint and revoke, each asked once, with the TURN key's
- * own secret. It is in no OpenAPI document and its answers come in several shapes; each is read defensively.
+ * Cloudflare's credential API, `/turn/keys/{uid}/credentials/…`: mint and revoke, authorized by the TURN key's secret.
+ * Each call is sent once, without a retry. The API is in no OpenAPI document and answers in several shapes, so every
+ * answer is validated.
  */
 import * as z from 'zod'
 import { type Exchange, exchange, type Upstream } from './exchange.ts'
-import { plainNo, type Reply } from './reply.ts'
+import { failedReply, type Reply } from './reply.ts'
 
 const MAX_ANSWER_BYTES = 65_536
 
-/** A minted credential, in one shape whatever upstream's was. */
+/** A minted credential, normalized from any of upstream's shapes. */
 export interface Minted {
   readonly username: string
   readonly credential: string
-  /** All URLs as upstream listed them, STUN and TURN. */
+  /** All STUN and TURN URLs, as upstream listed them. */
   readonly urls: readonly string[]
 }
 
 const Opaque = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
-/** Shorter than any secret: an answer that has one is not an answer. */
+/** A password under 16 characters makes the whole answer malformed. */
 const Password = z.string().regex(/^[\x21-\x7e]{16,1024}$/)
 const Urls = z.union([z.string().transform((url) => [url]), z.array(z.string()).min(1).max(64)])
 const IceServer = z.object({ urls: Urls, username: Opaque.optional(), credential: Password.optional() })
@@ -39,39 +40,41 @@ export interface CredentialsApi {
 }
 
 export function credentialsApi(config: { readonly rtcUrl: string }, upstream: Upstream): CredentialsApi {
-  const at = (uid: string) => `${config.rtcUrl}/turn/keys/${encodeURIComponent(uid)}/credentials`
+  const credentialsUrl = (uid: string) => `${config.rtcUrl}/turn/keys/${encodeURIComponent(uid)}/credentials`
   const post = (url: string, secret: string, body: unknown, deadlineMs: number) =>
     exchange(upstream, { method: 'POST', url, bearer: secret, body, deadlineMs, maxBytes: MAX_ANSWER_BYTES })
 
   return {
     async mint(key, { ttlSeconds, customIdentifier }, deadlineMs) {
       const body = customIdentifier === undefined ? { ttl: ttlSeconds } : { ttl: ttlSeconds, customIdentifier }
-      return readMinted(await post(`${at(key.uid)}/generate-ice-servers`, key.secret, body, deadlineMs))
+      return readMinted(await post(`${credentialsUrl(key.uid)}/generate-ice-servers`, key.secret, body, deadlineMs))
     },
     async revoke(key, username, deadlineMs) {
-      const url = `${at(key.uid)}/${encodeURIComponent(username)}/revoke`
-      const it = await post(url, key.secret, undefined, deadlineMs)
-      const no = plainNo(it)
-      if (no) return no
-      // 204 and nothing else is the documented yes.
-      const done = it.kind === 'answered' && it.status === 204
+      const url = `${credentialsUrl(key.uid)}/${encodeURIComponent(username)}/revoke`
+      const exchanged = await post(url, key.secret, undefined, deadlineMs)
+      const failed = failedReply(exchanged)
+      if (failed) return failed
+      // 204 is the only documented success.
+      const done = exchanged.kind === 'answered' && exchanged.status === 204
       return done ? { kind: 'ok', value: undefined } : { kind: 'doubtful', reason: 'malformed' }
     },
   }
 }
 
-function readMinted(it: Exchange): Reply<Minted> {
-  const no = plainNo(it)
-  if (no) return no
+function readMinted(exchanged: Exchange): Reply<Minted> {
+  const failed = failedReply(exchanged)
+  if (failed) return failed
   const malformed = { kind: 'doubtful', reason: 'malformed' } as const
-  const answer = Answer.safeParse(it.kind === 'answered' && 'json' in it.body ? it.body.json : undefined)
+  const answer = Answer.safeParse(
+    exchanged.kind === 'answered' && 'json' in exchanged.body ? exchanged.body.json : undefined,
+  )
   if (!answer.success) return malformed
   const { iceServers } = answer.data
   const [first, ...others] = iceServers.filter(
     (server) => server.username !== undefined || server.credential !== undefined,
   )
   if (first?.username === undefined || first.credential === undefined) return malformed
-  // One credential was asked for; two different ones are not an answer to that.
+  // Exactly one credential was requested, so two different ones are malformed.
   if (others.some(({ username, credential }) => username !== first.username || credential !== first.credential))
     return malformed
   const { username, credential } = first

@@ -1,23 +1,23 @@
 /**
- * One exchange with an upstream API: asks once, with a deadline over headers and body, a bound on bytes and no
- * redirects. It never repeats, never throws, and judges nothing: reading an answer is the callers' business.
+ * One HTTP exchange with an upstream API: one request, a deadline over headers and body, a limit on bytes, no redirects.
+ * Never retries, never throws, and does not interpret the answer: the callers do.
  */
 
 import { type RateLeft, rateLeftOf, retryAfterOf } from './rateHeaders.ts'
 
-/** The outward seam: tests and objects pass these in. */
+/** `fetch` and the clock, injected by the objects and by tests. */
 export interface Upstream {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
   readonly now: () => number
 }
 
-export interface Ask {
+export interface ExchangeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   /** Sent as `Authorization: Bearer`. */
   readonly bearer?: string
   readonly body?: unknown
-  /** From the call to the last byte of the answer. */
+  /** From the start of the call to the last byte of the answer. */
   readonly deadlineMs: number
   readonly maxBytes: number
 }
@@ -26,36 +26,36 @@ export type Exchange =
   | {
       readonly kind: 'answered'
       readonly status: number
-      /** The parsed JSON, or why there is none. */
+      /** The parsed JSON, or why the body could not be parsed. */
       readonly body: { readonly json: unknown } | { readonly problem: BodyProblem }
       readonly retryAfterSeconds: number | undefined
       readonly rate: RateLeft | undefined
     }
-  /** Whether it was received, or even acted upon, is not known. */
+  /** No answer: it is unknown whether upstream received the request or acted on it. */
   | { readonly kind: 'unanswered'; readonly reason: 'timeout' | 'network' }
 
 export type BodyProblem = 'empty' | 'not-json' | 'too-large' | 'timeout' | 'cut'
 
-export async function exchange(upstream: Upstream, ask: Ask): Promise<Exchange> {
+export async function exchange(upstream: Upstream, request: ExchangeRequest): Promise<Exchange> {
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), ask.deadlineMs)
+  const timer = setTimeout(() => abort.abort(), request.deadlineMs)
   try {
-    const response = await upstream.fetch(ask.url, {
-      method: ask.method,
+    const response = await upstream.fetch(request.url, {
+      method: request.method,
       headers: {
-        ...(ask.bearer === undefined ? {} : { authorization: `Bearer ${ask.bearer}` }),
+        ...(request.bearer === undefined ? {} : { authorization: `Bearer ${request.bearer}` }),
         accept: 'application/json',
         'user-agent': 'turn-broker',
-        ...(ask.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
-      ...(ask.body === undefined ? {} : { body: JSON.stringify(ask.body) }),
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       redirect: 'manual',
       signal: abort.signal,
     })
     return {
       kind: 'answered',
       status: response.status,
-      body: await readJson(response, ask.maxBytes, abort.signal),
+      body: await readJson(response, request.maxBytes, abort.signal),
       retryAfterSeconds: retryAfterOf(response.headers.get('retry-after'), upstream.now()),
       rate: rateLeftOf(response.headers.get('ratelimit')),
     }

@@ -1,8 +1,8 @@
-/** What a caller is told of an upstream's reply that was no yes. Upstream's own words and status stay here. */
+/** Maps an upstream reply that was no success to the broker's error. Upstream's text and status are never passed on. */
 import { type Failure, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
-import type { NoReply } from './reply.ts'
+import type { FailedReply } from './reply.ts'
 
-export function failureOf(reply: NoReply): Failure {
+export function failureOf(reply: FailedReply): Failure {
   switch (reply.kind) {
     case 'rate-limited':
       return {
@@ -17,6 +17,6 @@ export function failureOf(reply: NoReply): Failure {
   }
 }
 
-/** Upstream may say an hour; nobody is told more than a minute. */
+/** Clamps `Retry-After` to 1 to 60 s, even if upstream asks for an hour. */
 const boundedWait = (seconds: number | undefined): number =>
   Math.min(Math.max(seconds ?? MAX_RETRY_AFTER_SECONDS, 1), MAX_RETRY_AFTER_SECONDS)

@@ -1,7 +1,7 @@
 /**
- * The management of TURN keys, one call upstream at a time: creations, however many, leave the object's other connections
- * to mints and revocations. A host that has not answered for long is let alone for a moment. A call whose turn does not
- * come was not made, which is what `rate-limited` says.
+ * Bulkhead and circuit breaker in front of the TURN key API: one call at a time, so that many creations leave the
+ * object's other connections to mints and revocations. If the wait in the queue exceeds half the deadline, nothing is
+ * sent and the reply is `rate-limited` with `unasked`.
  */
 
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
@@ -12,43 +12,45 @@ import type { TurnKeysApi } from './turnKeys.ts'
 
 const CALLS_AT_ONCE = 1
 const CALLS_QUEUED = 64
-const UNASKED = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as const
-const LET_ALONE = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
+/** The queue was full or too slow. */
+const NOT_SENT = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as const
+/** Too many calls in a row got no answer. */
+const CIRCUIT_OPEN = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
 
 export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
   const semaphore = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)
   const circuitBreaker = new CircuitBreaker()
 
-  const asked = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
-    if (circuitBreaker.refuses(now())) return LET_ALONE
-    const ended = circuitBreaker.begin()
+  const throughBreaker = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
+    if (circuitBreaker.refuses(now())) return CIRCUIT_OPEN
+    const reportOutcome = circuitBreaker.begin()
     let failed = true
     try {
       const reply = await call()
       failed = reply.kind === 'doubtful' && reply.reason !== 'malformed'
       return reply
     } finally {
-      ended({ failed, at: now() })
+      reportOutcome({ failed, at: now() })
     }
   }
 
-  /** At most half of its time is spent on waiting: what is left must be enough to be answered. */
-  const turn = async <T>(deadlineMs: number, call: (leftMs: number) => Promise<Reply<T>>): Promise<Reply<T>> => {
+  /** Waits in the queue for at most half the deadline. The call keeps at least the other half for its answer. */
+  const queued = async <T>(deadlineMs: number, call: (leftMs: number) => Promise<Reply<T>>): Promise<Reply<T>> => {
     const until = now() + deadlineMs
     try {
-      const left = () => Math.max(until - now(), deadlineMs / 2)
-      return await semaphore.run(deadlineMs / 2, () => asked(() => call(left())))
+      const leftMs = () => Math.max(until - now(), deadlineMs / 2)
+      return await semaphore.run(deadlineMs / 2, () => throughBreaker(() => call(leftMs())))
     } catch (error) {
-      if (error instanceof BrokerError) return UNASKED
+      if (error instanceof BrokerError) return NOT_SENT
       throw error
     }
   }
 
   return {
-    create: (name, deadlineMs) => turn(deadlineMs, (leftMs) => api.create(name, leftMs)),
-    get: (uid, deadlineMs) => turn(deadlineMs, (leftMs) => api.get(uid, leftMs)),
-    list: (deadlineMs) => turn(deadlineMs, (leftMs) => api.list(leftMs)),
-    update: (uid, name, deadlineMs) => turn(deadlineMs, (leftMs) => api.update(uid, name, leftMs)),
-    remove: (uid, deadlineMs) => turn(deadlineMs, (leftMs) => api.remove(uid, leftMs)),
+    create: (name, deadlineMs) => queued(deadlineMs, (leftMs) => api.create(name, leftMs)),
+    get: (uid, deadlineMs) => queued(deadlineMs, (leftMs) => api.get(uid, leftMs)),
+    list: (deadlineMs) => queued(deadlineMs, (leftMs) => api.list(leftMs)),
+    update: (uid, name, deadlineMs) => queued(deadlineMs, (leftMs) => api.update(uid, name, leftMs)),
+    remove: (uid, deadlineMs) => queued(deadlineMs, (leftMs) => api.remove(uid, leftMs)),
   }
 }

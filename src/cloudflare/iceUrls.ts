@@ -1,14 +1,14 @@
 /**
- * Which of upstream's URLs a tenant's users are given. Pure. Never port 53 (browsers block it, and it stalls those
- * without trickle ICE); one STUN URL and one TURN URL for each transport of the policy, because long lists slow ICE
- * down. Patterns, never a fixed list: upstream changed its list before.
+ * Chooses the ICE server URLs that a tenant's users get, out of upstream's list. Pure. Never port 53: browsers block it,
+ * and it delays clients without trickle ICE. One STUN URL and one TURN URL for each transport of the policy, because long
+ * lists slow ICE gathering down. URLs are matched by pattern, because upstream's list changes.
  */
 
 export type Transport = 'udp' | 'tcp' | 'tls'
 
 export interface UrlPolicy {
   readonly transports: readonly Transport[]
-  /** At most this many URLs in all; `null`: no bound beyond one for each transport. */
+  /** Maximum number of URLs, STUN and TURN together; `null`: one for each transport and one STUN URL. */
   readonly maxUrls: number | null
 }
 
@@ -21,10 +21,10 @@ export interface ChosenUrls {
 const URL_SHAPE =
   /^(stuns?|turns?):([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?(?:\?transport=(udp|tcp))?$/
 const BLOCKED_PORT = 53
-/** A URL with a port above this makes `new RTCPeerConnection()` throw, and with it the whole list is lost. */
+/** One URL with a port above this makes `new RTCPeerConnection()` throw, which loses the whole list. */
 const LAST_PORT = 65_535
 
-/** The best port first; any other comes after these. */
+/** Preferred ports, best first. Any other port ranks after them. */
 const PREFERRED_PORTS: Readonly<Record<Transport | 'stun', readonly number[]>> = {
   stun: [3478],
   udp: [3478, 443],
@@ -39,7 +39,7 @@ interface IceUrl {
 }
 
 export function chooseUrls(urls: readonly string[], policy: UrlPolicy): ChosenUrls {
-  const usable = urls.map(parse).filter((url) => url !== undefined && isUsable(url.port)) as IceUrl[] // undefined went
+  const usable = urls.map(parse).filter((url) => url !== undefined && isUsable(url.port)) as IceUrl[] // undefined is filtered out
   const turn = policy.transports.flatMap((transport) => best(usable, transport))
   const stun = best(usable, 'stun')
   const room = policy.maxUrls ?? Number.POSITIVE_INFINITY

@@ -1,24 +1,24 @@
-/** What an answer's headers say of upstream's limits. Every value is bounded, and nonsense is no header. */
+/** Parses upstream's rate limit headers. Every value is bounded; a malformed header counts as absent. */
 
 const MAX_RETRY_AFTER_HEADER_SECONDS = 86_400
 const MAX_HEADER_CHARACTERS = 512
 const MAX_RESET_SECONDS = 300
 
-/** How many calls upstream still takes, and when it begins to count anew. */
+/** How many calls upstream still accepts, and in how many seconds its window ends. */
 export interface RateLeft {
   readonly remaining: number
   readonly resetSeconds: number
 }
 
-/** What one answer told of the limits that all calls share. */
+/** What one answer said about the rate limit that all calls share. */
 export interface Observed {
-  /** It was a 429. */
+  /** The status was 429. */
   readonly refused: boolean
   readonly retryAfterSeconds: number | undefined
   readonly rate: RateLeft | undefined
 }
 
-/** `Retry-After` (RFC 9110 §10.2.3): seconds or a date. */
+/** `Retry-After` (RFC 9110 §10.2.3), seconds or a date, as seconds from `now` (milliseconds since 1970). */
 export function retryAfterOf(header: string | null, now: number): number | undefined {
   if (header === null) return
   const seconds = /^\d{1,9}$/.test(header) ? Number(header) : (Date.parse(header) - now) / 1_000
@@ -27,7 +27,7 @@ export function retryAfterOf(header: string | null, now: number): number | undef
     : undefined
 }
 
-/** `Ratelimit: "default";r=50;t=30`; of several policies the one with the fewest calls left. */
+/** Parses `Ratelimit: "default";r=50;t=30`. If it lists several policies, the one with the fewest calls left counts. */
 export function rateLeftOf(header: string | null): RateLeft | undefined {
   if (header === null || header.length > MAX_HEADER_CHARACTERS) return
   const policies = header.split(',').flatMap((policy) => {

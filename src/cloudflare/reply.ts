@@ -1,35 +1,35 @@
-/** What an exchange amounts to, whichever API it was with: a yes, a no, or a doubt. */
+/** The outcome of an upstream call, for both APIs: succeeded, failed without effect, or unknown. */
 import type { Exchange } from './exchange.ts'
 
 export type Reply<T> =
   | { readonly kind: 'ok'; readonly value: T }
   /** Upstream has no such key. */
   | { readonly kind: 'gone' }
-  /** Upstream said no, and did nothing. */
+  /** Upstream refused with a 4xx and did nothing. */
   | { readonly kind: 'refused'; readonly status: number }
   | {
       readonly kind: 'rate-limited'
       readonly retryAfterSeconds: number | undefined
-      /** Upstream was not asked at all: our own queue in front of it was too long. */
+      /** Nothing was sent: the broker's own queue was full or too slow. */
       readonly unasked?: true
     }
-  /** It may or may not have taken effect. */
+  /** The call may or may not have taken effect. */
   | {
       readonly kind: 'doubtful'
       readonly reason: 'timeout' | 'network' | 'server-error' | 'malformed'
       readonly status?: number
     }
 
-export type NoReply = Exclude<Reply<never>, { kind: 'ok' }>
+export type FailedReply = Exclude<Reply<never>, { kind: 'ok' }>
 
-/** The reply when it is plainly not a yes; `undefined` when its body must decide. */
-export function plainNo(it: Exchange): NoReply | undefined {
-  if (it.kind === 'unanswered') return { kind: 'doubtful', reason: it.reason }
-  const { status, body } = it
+/** The failure that the status alone shows; `undefined` if the body must be read. */
+export function failedReply(exchanged: Exchange): FailedReply | undefined {
+  if (exchanged.kind === 'unanswered') return { kind: 'doubtful', reason: exchanged.reason }
+  const { status, body } = exchanged
   if (status === 429) {
-    return { kind: 'rate-limited', retryAfterSeconds: it.retryAfterSeconds ?? it.rate?.resetSeconds }
+    return { kind: 'rate-limited', retryAfterSeconds: exchanged.retryAfterSeconds ?? exchanged.rate?.resetSeconds }
   }
-  // 408: upstream lost patience with the connection, which says nothing of what it had done by then.
+  // 408: upstream closed a slow connection. The call may have taken effect before.
   if (status === 408) return { kind: 'doubtful', reason: 'timeout', status }
   if (status >= 400 && status < 500) return { kind: 'refused', status }
   if (status >= 500) return { kind: 'doubtful', reason: 'server-error', status }

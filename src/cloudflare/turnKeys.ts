@@ -1,15 +1,15 @@
 /**
- * Cloudflare's TURN key API: five calls, each asked once and its answer believed only in the documented shape.
- * API pages: "Create a new TURN key", "Retrieve TURN key details" and their siblings under
- * `/accounts/{account_id}/calls/turn_keys`. Knows no tenants, keeps no secrets, retries nothing.
+ * Cloudflare's TURN key API: five calls, each sent once. An answer counts only in the documented shape.
+ * Cloudflare's pages: "Create a new TURN key", "Retrieve TURN key details" and the others under
+ * `/accounts/{account_id}/calls/turn_keys`. Must not know tenants, keep secrets or retry.
  */
 import * as z from 'zod'
 import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
-import { type Ask, type Exchange, exchange, type Upstream } from './exchange.ts'
+import { type Exchange, type ExchangeRequest, exchange, type Upstream } from './exchange.ts'
 import type { Observed } from './rateHeaders.ts'
-import { plainNo, type Reply } from './reply.ts'
+import { failedReply, type Reply } from './reply.ts'
 
-/** Room for the list of 1,000 keys with generous names; one key needs far less. */
+/** Enough for a list of 1,000 keys with long names. */
 const MAX_LIST_BYTES = 4 * 1_048_576
 const MAX_KEY_BYTES = 65_536
 
@@ -24,12 +24,12 @@ export type UpstreamKey = z.infer<typeof Metadata>
 const Created = Metadata.extend({ key: z.string().regex(/^[\x21-\x7e]{64}$/) })
 export type CreatedKey = z.infer<typeof Created>
 
-/** What is needed of an entry in the list: one entry that is not as documented must not hide the others. */
+/** Only the needed fields of a list entry, so that one odd entry does not make the whole list malformed. */
 const Listed = z.object({ uid: Metadata.shape.uid, name: z.string().nullish() })
 export type ListedKey = { readonly uid: string; readonly name: string }
 const List = z.array(Listed).transform((keys): ListedKey[] => keys.map(({ uid, name }) => ({ uid, name: name ?? '' })))
 
-/** The part of the envelope that is needed to judge an answer. */
+/** The fields of Cloudflare's envelope that decide between success and failure. */
 const Envelope = z.object({
   success: z.boolean().optional(),
   errors: z.array(z.object({ code: z.number().optional() })).nullish(),
@@ -41,68 +41,75 @@ export interface TurnKeysApi {
   get(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
   list(deadlineMs: number): Promise<Reply<ListedKey[]>>
   update(uid: string, name: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
-  /** Believed only in an answer about this very key; asked again, upstream has no such key. */
+  /** `ok` only if the answer names this uid. A repeated removal is `gone`. */
   remove(uid: string, deadlineMs: number): Promise<Reply<UpstreamKey>>
 }
 
-/** Is told what every answer said of the limits that all calls share. Never throws. */
-export type Observer = (observed: Observed) => Promise<void>
+/** Receives the rate limit headers of every answer. Never rejects. */
+export type RateObserver = (observed: Observed) => Promise<void>
 
 export function turnKeysApi(
   config: { readonly apiUrl: string; readonly accountId: string; readonly callsApiToken: string },
-  upstream: Upstream & { readonly observe: Observer },
+  upstream: Upstream & { readonly observe: RateObserver },
 ): TurnKeysApi {
   const keys = `${config.apiUrl}/accounts/${encodeURIComponent(config.accountId)}/calls/turn_keys`
   const key = (uid: string) => `${keys}/${encodeURIComponent(uid)}`
 
   const call = async <T>(
     schema: z.ZodType<T>,
-    ask: Omit<Ask, 'bearer' | 'maxBytes'> & { maxBytes?: number },
+    request: Omit<ExchangeRequest, 'bearer' | 'maxBytes'> & { maxBytes?: number },
   ): Promise<Reply<T>> => {
-    const it = await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...ask, bearer: config.callsApiToken })
-    await tell(upstream.observe, it)
-    return read(schema, it)
+    const exchanged = await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...request, bearer: config.callsApiToken })
+    await reportRate(upstream.observe, exchanged)
+    return readReply(schema, exchanged)
   }
 
-  const about = async <T extends UpstreamKey>(uid: string, reply: Promise<Reply<T>>): Promise<Reply<T>> => {
-    const it = await reply
-    return it.kind === 'ok' && it.value.uid !== uid ? { kind: 'doubtful', reason: 'malformed' } : it
+  /** An answer about another key is malformed. */
+  const requireUid = async <T extends UpstreamKey>(uid: string, pending: Promise<Reply<T>>): Promise<Reply<T>> => {
+    const reply = await pending
+    return reply.kind === 'ok' && reply.value.uid !== uid ? { kind: 'doubtful', reason: 'malformed' } : reply
   }
 
   return {
     create: (name, deadlineMs) => call(Created, { method: 'POST', url: keys, body: { name }, deadlineMs }),
-    get: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'GET', url: key(uid), deadlineMs })),
+    get: (uid, deadlineMs) => requireUid(uid, call(Metadata, { method: 'GET', url: key(uid), deadlineMs })),
     list: (deadlineMs) => call(List, { method: 'GET', url: keys, deadlineMs, maxBytes: MAX_LIST_BYTES }),
     update: (uid, name, deadlineMs) =>
-      about(uid, call(Metadata, { method: 'PUT', url: key(uid), body: { name }, deadlineMs })),
-    remove: (uid, deadlineMs) => about(uid, call(Metadata, { method: 'DELETE', url: key(uid), deadlineMs })),
+      requireUid(uid, call(Metadata, { method: 'PUT', url: key(uid), body: { name }, deadlineMs })),
+    remove: (uid, deadlineMs) => requireUid(uid, call(Metadata, { method: 'DELETE', url: key(uid), deadlineMs })),
   }
 }
 
-/** Only a 429 is waited for: whoever hears of it must find that the others know. */
-async function tell(observe: Observer, it: Exchange): Promise<void> {
-  if (it.kind !== 'answered') return
-  const refused = it.status === 429
-  const told = observe({ refused, retryAfterSeconds: it.retryAfterSeconds, rate: it.rate })
-  if (refused) await told
+/** Awaits the observer only after a 429: the block must be in force for all callers before this caller gets its error. */
+async function reportRate(observe: RateObserver, exchanged: Exchange): Promise<void> {
+  if (exchanged.kind !== 'answered') return
+  const { status, retryAfterSeconds, rate } = exchanged
+  const refused = status === 429
+  const reported = observe({ refused, retryAfterSeconds, rate })
+  if (refused) await reported
 }
 
-/** Turns an exchange into a reply. What is not clearly a yes or a no is doubtful. */
-function read<T>(schema: z.ZodType<T>, it: Exchange): Reply<T> {
-  const json = it.kind === 'answered' && 'json' in it.body ? it.body.json : undefined
+/** Turns an exchange into a reply. Anything that is neither a documented success nor a clear refusal is `doubtful`. */
+function readReply<T>(schema: z.ZodType<T>, exchanged: Exchange): Reply<T> {
+  const json = exchanged.kind === 'answered' && 'json' in exchanged.body ? exchanged.body.json : undefined
   const envelope = Envelope.safeParse(json)
-  if (it.kind === 'answered' && it.status !== 429 && envelope.success && saysGone(it.status, envelope.data)) {
+  if (
+    exchanged.kind === 'answered' &&
+    exchanged.status !== 429 &&
+    envelope.success &&
+    saysGone(exchanged.status, envelope.data)
+  ) {
     return { kind: 'gone' }
   }
-  const no = plainNo(it)
-  if (no) return no
+  const failed = failedReply(exchanged)
+  if (failed) return failed
   if (!envelope.success || envelope.data.success === false) return { kind: 'doubtful', reason: 'malformed' }
-  // Before September 2025 the create answer was published without its envelope.
+  // Before September 2025 Cloudflare documented the create answer without the envelope.
   const result = schema.safeParse(envelope.data.result ?? json)
   return result.success ? { kind: 'ok', value: result.data } : { kind: 'doubtful', reason: 'malformed' }
 }
 
-/** A 404 that is no answer about a key (a page of HTML, a route or account that is not there) proves nothing about one. */
+/** Whether upstream says that the key does not exist. A 404 about the route or account, or without an envelope, does not. */
 function saysGone(status: number, envelope: z.infer<typeof Envelope>): boolean {
   const codes = envelope.errors?.map((error) => error.code) ?? []
   if (codes.includes(CLOUDFLARE_TURN_KEY)) return true

@@ -1,5 +1,5 @@
-/** Which host names mean this machine: there, and only there, plain http is accepted. */
+/** Loopback host names. Plain http is accepted only for these. */
 
-/** `hostname` as a WHATWG URL gives it (IPv6 in brackets). */
+/** `hostname` as in a WHATWG URL, with IPv6 in brackets. */
 export const isLoopbackHost = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)

@@ -1,4 +1,4 @@
-/** The scopes of API tokens: a closed list in which none implies another. */
+/** The scopes of API tokens. No scope implies another. */
 import * as z from 'zod'
 
 export const SCOPES = [

@@ -1,7 +1,7 @@
-/** The small values every resource is made of: ids, names, times. Each is checked here and trusted from then on. */
+/** Small values that all resources share: ids, names, times. Each is validated by its schema here. */
 import * as z from 'zod'
 
-/** A tenant's id, chosen at creation, never used again after deletion. */
+/** A tenant's id, chosen at creation. It is never reused after deletion. */
 export const TenantId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must match ^[a-z0-9][a-z0-9-]{0,31}$')
 export type TenantId = z.infer<typeof TenantId>
 
@@ -9,40 +9,40 @@ export type TenantId = z.infer<typeof TenantId>
 export const TurnKeyUid = z.string().regex(/^[A-Za-z0-9_-]{32}$/)
 export type TurnKeyUid = z.infer<typeof TurnKeyUid>
 
-/** The id of an API token; part of the token itself. */
+/** The id of an API token. It is part of the token. */
 export const API_TOKEN_ID_CHARACTERS = 12
 export const ApiTokenId = z.string().regex(new RegExp(`^[0-9A-Za-z]{${API_TOKEN_ID_CHARACTERS}}$`))
 export type ApiTokenId = z.infer<typeof ApiTokenId>
 
 export const MAX_NAME_CHARACTERS = 100
-/** Controls, and the marks that reorder what a reader sees. */
+/** Control characters, and Unicode marks that change the visible order of text. */
 const INVISIBLE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/u
 
 const wellFormed = (text: string) => text.isWellFormed() && !INVISIBLE.test(text)
 const codePointsAtMost = (limit: number) => (text: string) => text.length <= 2 * limit && [...text].length <= limit
 
-/** A name is stored as given: 0-100 code points, without control or bidirectional characters. */
+/** A name, stored unchanged: 0-100 code points, without control or bidirectional characters. */
 export const Name = z
   .string()
   .refine(codePointsAtMost(MAX_NAME_CHARACTERS), `must have at most ${MAX_NAME_CHARACTERS} characters`)
   .refine(wellFormed, 'must not contain control or bidirectional characters')
 
-/** As `Name`, but something must be there. */
+/** Like `Name`, but not empty or blank. */
 export const NonEmptyName = Name.refine((text) => text.trim().length > 0, 'must not be empty')
 
-/** 9999-12-31T23:59:59.999Z: RFC 3339 has four digits for a year. */
+/** 9999-12-31T23:59:59.999Z: a year in RFC 3339 has four digits. */
 const LATEST_INSTANT_MS = 253_402_300_799_999
 
-/** An instant as RFC 3339 with a zone; kept as milliseconds since 1970. */
+/** Parses RFC 3339 with a zone to milliseconds since 1970. */
 export const Instant = z.iso
   .datetime({ offset: true })
   .transform((text) => Date.parse(text))
   .refine((ms) => ms <= LATEST_INSTANT_MS, 'must not be after the year 9999')
 
-/** Milliseconds since 1970 as the RFC 3339 text of an answer. */
+/** Formats milliseconds since 1970 as RFC 3339. */
 export const instant = (ms: number): string => new Date(ms).toISOString()
 
-/** Whole seconds from `now` to `expiresAt`, both in milliseconds since 1970; 0 once it is past. */
+/** Whole seconds from `now` to `expiresAt`, both in milliseconds since 1970; 0 after expiry. */
 export const secondsLeft = (expiresAt: number, now: number): number =>
   Math.max(0, Math.floor((expiresAt - now) / 1_000))
 

@@ -1,12 +1,12 @@
-/** Text forms of bytes: base64url, hex, base62 and the CRC-32 checksum of API tokens. No secrets are kept here. */
+/** Encodings of bytes: base64url, base62, and the CRC-32 checksum of API tokens. Must not keep secrets. */
 
 export const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true })
 
-/** Throws on anything but what `base64url` writes: no padding, no space, no stray bits at the end. */
+/** Accepts only what `base64url` writes. Throws on padding, white space or unused bits at the end. */
 export function fromBase64url(text: string): Uint8Array<ArrayBuffer> {
-  // `strict` would ask for padding, and both let white space through: so the bytes are written again and compared.
+  // `strict` would require padding, and both modes accept white space. So the bytes are encoded again and compared.
   const bytes = Uint8Array.fromBase64(text, { alphabet: 'base64url' })
-  if (base64url(bytes) !== text) throw new SyntaxError('not the one base64url of these bytes')
+  if (base64url(bytes) !== text) throw new SyntaxError('not canonical base64url')
   return bytes
 }
 
@@ -31,7 +31,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return value
 })
 
-/** CRC-32 (ISO-HDLC, as in zlib) of an ASCII text: finds typing errors, proves nothing. */
+/** CRC-32 (ISO-HDLC, as in zlib) of an ASCII text. Detects typing errors; it is no proof. */
 export function crc32(text: string): Uint8Array {
   let crc = 0xffffffff
   for (let i = 0; i < text.length; i++) crc = (CRC_TABLE[(crc ^ text.charCodeAt(i)) & 0xff] ?? 0) ^ (crc >>> 8)

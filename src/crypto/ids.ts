@@ -1,4 +1,4 @@
-/** Random ids with a prefix that tells what they name: 128 bits, so that none is ever met twice or guessed. */
+/** Random ids with a prefix for the kind of record. 128 bits, so that they neither collide nor can be guessed. */
 import { base62, randomBytes } from './encoding.ts'
 
 const ID_BYTES = 16

@@ -1,31 +1,31 @@
-/** Keyed hashes: HMAC-SHA-256 with a key derived per purpose and tenant, imported once per isolate. */
+/** HMAC-SHA-256 with a key derived per purpose and tenant. A key is imported once per isolate. */
 import { base64url } from './encoding.ts'
 import { deriveMacKey, type MacPurpose, type RootKeys } from './rootKeys.ts'
 
 const MAX_KEYS = 1_000
-// Keys, not promises of them: an import that is cut short with its object would be waited for by all others of the isolate.
+// Caches keys, not promises: the import of an aborted object never settles, and the whole isolate would wait for it.
 const imported = new WeakMap<RootKeys, Map<string, CryptoKey>>()
 
-/** The key of a root key, purpose and tenant; `undefined` when the ring does not hold the root key. */
+/** The HMAC key of a root key, purpose and tenant; `undefined` if the root key is not configured. */
 export async function macKey(
   keys: RootKeys,
-  at: { readonly rootKey: string; readonly purpose: MacPurpose; readonly tenant: string },
+  keyOf: { readonly rootKey: string; readonly purpose: MacPurpose; readonly tenant: string },
 ): Promise<CryptoKey | undefined> {
-  const known = imported.get(keys) ?? new Map<string, CryptoKey>()
-  imported.set(keys, known)
-  const name = `${at.rootKey} ${at.purpose} ${at.tenant}`
-  const remembered = known.get(name)
-  if (remembered) return remembered
-  const root = await keys.get(at.rootKey)
+  const cache = imported.get(keys) ?? new Map<string, CryptoKey>()
+  imported.set(keys, cache)
+  const name = `${keyOf.rootKey} ${keyOf.purpose} ${keyOf.tenant}`
+  const cached = cache.get(name)
+  if (cached) return cached
+  const root = await keys.get(keyOf.rootKey)
   if (!root) return
-  const key = await importKey(root, at.purpose, at.tenant)
-  const [oldest] = known.keys()
-  if (known.size >= MAX_KEYS && oldest !== undefined) known.delete(oldest)
-  known.set(name, key)
+  const key = await importKey(root, keyOf.purpose, keyOf.tenant)
+  const [oldest] = cache.keys()
+  if (cache.size >= MAX_KEYS && oldest !== undefined) cache.delete(oldest)
+  cache.set(name, key)
   return key
 }
 
-/** A keyed hash of a text, `{root key id}.{base64url}`: comparable by whoever holds the root key, meaningless to others. */
+/** HMAC of a text as `{root key id}.{base64url}`. Only holders of the root key can compare it with a known text. */
 export async function keyedDigest(keys: RootKeys, tenant: string, text: string): Promise<string> {
   const key = await macKey(keys, { rootKey: keys.current, purpose: 'audit-digest', tenant })
   if (!key) throw new Error('the current root key is always in the ring')

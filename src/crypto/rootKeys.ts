@@ -1,24 +1,24 @@
 /**
- * The ring of root keys: `ROOT_KEYS = id:base64(32 bytes)[,id:…]`, the first is current.
- * HKDF-SHA-256 (RFC 5869) derives one key per purpose and record; a root key itself encrypts nothing.
+ * The key ring of root keys: `ROOT_KEYS = id:base64(32 bytes)[,id:…]`. The first one is current.
+ * HKDF-SHA-256 (RFC 5869) derives one key per purpose and record. A root key itself never encrypts.
  */
 
 const ROOT_KEY_BYTES = 32
 const MAX_ROOT_KEYS = 8
 const ROOT_KEY_ID = /^[A-Za-z0-9-]{1,16}$/
 
-/** What a derived key may be used for; the label keeps the keys of different purposes apart. */
+/** What a derived key is for. The purpose is part of the HKDF label, so keys of two purposes differ. */
 export type Purpose = 'turn-key-secret' | 'ice-password' | 'page-cursor'
 
 export interface RootKeys {
-  /** Id of the key that seals. */
+  /** Id of the first key, which seals and signs. */
   readonly current: string
   readonly ids: readonly string[]
-  /** The HKDF input key, imported once per isolate; `undefined` when the ring does not hold it. */
+  /** The HKDF input key, imported once per isolate; `undefined` if the id is not configured. */
   get(id: string): Promise<CryptoKey | undefined>
 }
 
-/** Parses `ROOT_KEYS`; `undefined` when it is malformed. Never says which part was wrong: it is all secret. */
+/** Parses `ROOT_KEYS`; `undefined` if malformed. Does not report which part was wrong, because all of it is secret. */
 export function parseRootKeys(text: string): RootKeys | undefined {
   const raw = new Map<string, Uint8Array<ArrayBuffer>>()
   for (const entry of text.split(',')) {
@@ -31,7 +31,7 @@ export function parseRootKeys(text: string): RootKeys | undefined {
   const [current] = raw.keys()
   if (current === undefined || raw.size > MAX_ROOT_KEYS) return
 
-  // Keys, not promises of them: see mac.ts.
+  // Caches keys, not promises: see mac.ts.
   const imported = new Map<string, CryptoKey>()
   return {
     current,
@@ -39,8 +39,8 @@ export function parseRootKeys(text: string): RootKeys | undefined {
     async get(id) {
       const bytes = raw.get(id)
       if (!bytes) return
-      const remembered = imported.get(id)
-      if (remembered) return remembered
+      const cached = imported.get(id)
+      if (cached) return cached
       const key = await crypto.subtle.importKey('raw', bytes, 'HKDF', false, ['deriveKey', 'deriveBits'])
       imported.set(id, key)
       return key
@@ -64,10 +64,10 @@ export function deriveSealingKey(
   )
 }
 
-/** Purposes of keys that sign or hash; each tenant has its own. */
+/** Purposes of HMAC keys. Each tenant has its own key. */
 export type MacPurpose = 'client-token' | 'audit-digest'
 
-/** An HMAC-SHA-256 key for one purpose and one tenant, as raw bytes: what a JWT library takes. */
+/** An HMAC-SHA-256 key for one purpose and one tenant, as 32 raw bytes. */
 export async function deriveMacKey(
   rootKey: CryptoKey,
   purpose: MacPurpose,

@@ -1,7 +1,7 @@
 /**
- * Sealing: AES-256-GCM with a key derived per record (random salt) and a random 96-bit nonce.
- * The additional data binds the format, the root key's id, the purpose and the place the secret belongs to,
- * so that a sealed text opens only where it was sealed for. `1.{root key id}.{base64url(salt ‖ nonce ‖ ciphertext)}`.
+ * Sealing: AES-256-GCM with a key derived from a random salt, and a random 96-bit nonce. The additional data binds the
+ * format, the root key's id, the purpose and the record, so that a sealed text moved to another record does not open.
+ * Format: `1.{root key id}.{base64url(salt ‖ nonce ‖ ciphertext)}`.
  */
 import { base64url, fromBase64url, randomBytes } from './encoding.ts'
 import { deriveSealingKey, type Purpose, type RootKeys } from './rootKeys.ts'
@@ -10,7 +10,7 @@ const FORMAT = '1'
 const SALT_BYTES = 16
 const NONCE_BYTES = 12
 
-/** Where a secret belongs. Each part is bound: tenant, record and version of the record, in a fixed order. */
+/** The record that a secret belongs to. Every field is bound by the additional data. */
 export interface Place {
   readonly purpose: Purpose
   readonly tenant: string
@@ -36,7 +36,7 @@ export async function seal(keys: RootKeys, place: Place, plaintext: string): Pro
   return `${FORMAT}.${keys.current}.${base64url(sealed)}`
 }
 
-/** The plaintext, or `undefined` when anything about it is not as it was sealed: a bit, the place, the root key. */
+/** The plaintext, or `undefined`: the text was changed, the place differs, or the root key is not configured. */
 export async function open(keys: RootKeys, place: Place, sealed: string): Promise<string | undefined> {
   const [format, rootKeyId, body, ...more] = sealed.split('.')
   if (format !== FORMAT || rootKeyId === undefined || body === undefined || more.length > 0) return
@@ -60,14 +60,14 @@ export async function open(keys: RootKeys, place: Place, sealed: string): Promis
   }
 }
 
-/** Which root key a sealed text needs; `undefined` when it is not one of ours. */
+/** Id of the root key that a sealed text needs; `undefined` if the format is unknown. */
 export const rootKeyOf = (sealed: string): string | undefined => {
   const [format, rootKeyId] = sealed.split('.')
   return format === FORMAT ? rootKeyId : undefined
 }
 
 function additionalData(rootKeyId: string, place: Place): Uint8Array<ArrayBuffer> {
-  // JSON of a fixed-length array is unambiguous: no two places share an encoding.
+  // JSON of a fixed-length array is unambiguous: two different places never have the same encoding.
   const bound = [FORMAT, rootKeyId, place.purpose, place.tenant, place.record, place.version]
   return Uint8Array.from(new TextEncoder().encode(JSON.stringify(bound)))
 }

@@ -1,4 +1,4 @@
-/** Reads a request's JSON body: bounded in bytes and time, UTF-8, no duplicate names, then its schema. */
+/** Reads a request's body, bounded in bytes and time. JSON must be UTF-8, have no repeated names and fit its schema. */
 import type * as z from 'zod'
 import { within } from '../concurrency/deadline.ts'
 import { sha256 } from '../crypto/digest.ts'
@@ -12,7 +12,7 @@ const JSON_TYPE = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s
 
 export interface Body<T> {
   readonly value: T
-  /** SHA-256 of the bytes as they came. */
+  /** SHA-256 of the received bytes, base64url. */
   readonly hash: string
 }
 
@@ -21,25 +21,25 @@ export async function readJson<T>(c: Ctx, schema: z.ZodType<T>): Promise<Body<T>
   if (!JSON_TYPE.test(type) || c.req.header('Content-Encoding') !== undefined)
     throw new BrokerError('unsupported_media_type')
   const bytes = await readBytes(c.req.raw)
-  if (bytes.byteLength === 0) throw malformed('a JSON body is required')
+  if (bytes.byteLength === 0) throw malformed('body: must be JSON, and is empty')
   const json = parse(bytes)
   const result = schema.safeParse(json)
   if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
   return { value: result.data, hash: await sha256(bytes) }
 }
 
-/** The body's bytes, bounded in number and time; throws `too_large` or `invalid_request`. */
+/** The body's bytes: at most 16 KiB within 5 s. Throws `too_large` or `invalid_request`. */
 export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY_BYTES) throw new BrokerError('too_large')
   const reader = request.body?.getReader()
   if (!reader) return new Uint8Array()
   try {
     return await within(BODY_DEADLINE_MS, readAll(reader), () => {
-      throw malformed('the body did not arrive in time')
+      throw malformed('body: must arrive within 5 s')
     })
   } catch (error) {
     void reader.cancel().catch(() => undefined)
-    throw error instanceof BrokerError ? error : malformed('the body did not arrive whole')
+    throw error instanceof BrokerError ? error : malformed('body: the connection broke before its end')
   }
 }
 
@@ -62,25 +62,25 @@ function parse(bytes: Uint8Array<ArrayBuffer>): unknown {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     json = JSON.parse(text)
   } catch {
-    throw malformed('the body is not JSON')
+    throw malformed('body: must be JSON in UTF-8')
   }
-  if (countNames(json, 0) !== namesInText(text)) throw malformed('a name is repeated in an object')
+  if (countNames(json, 0) !== namesInText(text)) throw malformed('body: an object must not repeat a name')
   return json
 }
 
-/** Names in the parsed value; a repeated one is there once. */
+/** Number of names in the parsed value. `JSON.parse` keeps a repeated name once. */
 function countNames(value: unknown, depth: number): number {
   if (typeof value !== 'object' || value === null) return 0
-  if (depth >= MAX_DEPTH) throw malformed('the body is nested too deeply')
-  const inner = Object.values(value).reduce((sum: number, each) => sum + countNames(each, depth + 1), 0)
+  if (depth >= MAX_DEPTH) throw malformed(`body: must be nested at most ${MAX_DEPTH} deep`)
+  const inner = Object.values(value).reduce((sum: number, item) => sum + countNames(item, depth + 1), 0)
   return Array.isArray(value) ? inner : inner + Object.keys(value).length
 }
 
-/** Names as written: strings with a colon behind them. The text is known to be valid JSON. */
+/** Number of names in the text: strings followed by a colon. The text must be valid JSON. */
 const namesInText = (text: string): number =>
   [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined).length
 
-/** The first thing wrong, by its place and our own words: what the caller sent is not repeated. */
+/** Describes the first violation by its path and rule. Must not repeat what the caller sent. */
 export function explain(error: z.ZodError): string {
   const [issue] = error.issues
   if (!issue) return 'malformed'
@@ -102,7 +102,7 @@ function wordsFor(issue: z.core.$ZodIssue): string {
       return `must be one of: ${issue.values.map(String).join(', ')}`
     case 'custom':
     case 'invalid_format':
-      // Messages of our own refinements; zod's own for a format name no value.
+      // Messages of the contract's refinements. zod's messages for formats contain no values.
       return issue.message
     default:
       return 'is malformed'

@@ -1,11 +1,11 @@
-/** What the guard established, as the objects want it. */
+/** Turns what the guard established into the arguments of an RPC call. */
 import { BrokerError } from '../errors.ts'
 import type { Call } from '../rpc/calls.ts'
 import type { Ctx } from './context.ts'
 
 export function callOf(c: Ctx): Call {
   const caller = c.get('caller')
-  // A handler without a guard in front of it is a fault of ours, and opens nothing.
+  // A route mounted without a guard is a bug: refuse it.
   if (!caller) throw new BrokerError('internal')
   return { caller, requestId: c.get('requestId') }
 }

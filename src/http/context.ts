@@ -1,4 +1,4 @@
-/** What a request carries through the app. Hono's context stays in http/; nothing below it knows Hono. */
+/** Types of Hono's context: the variables of a request. Only http/ and app.ts may import Hono. */
 import type { Context, Hono } from 'hono'
 import type { Caller } from '../auth/caller.ts'
 import type { TenantSnapshot } from '../cache/entries.ts'
@@ -12,19 +12,19 @@ export interface AppEnv {
   Variables: {
     requestId: string
     config: Config
-    edge: IsolateCache
-    /** Set when a route was matched. */
+    isolateCache: IsolateCache
+    /** Set when a route has matched. */
     route?: RouteName
     /** Set by the guard. */
     caller?: Caller
-    /** The tenant in the path, once it is known that the caller may speak of it. */
+    /** The tenant of the request. Set after the guard has checked that the caller belongs to it. */
     tenant?: string
-    /** What KV holds of that tenant, however old: the door must check that it is fresh. */
+    /** The tenant's snapshot from KV, of any age: the handler must check `isFresh`. */
     snapshot?: TenantSnapshot
-    /** The code that was answered, for the log line. */
+    /** The error code of the answer, for the log line. */
     code?: ErrorCode
     cacheStatus?: string
-    /** The browser door knows that the request's origin is in the policy. */
+    /** Set when the request's origin was found in the tenant's policy. */
     originAllowed?: boolean
   }
 }

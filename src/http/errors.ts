@@ -1,4 +1,4 @@
-/** The error table's two renderings: problem+json (RFC 9457) for native routes, Cloudflare's envelope for its twins. */
+/** Renders errors: problem+json (RFC 9457) for native routes, Cloudflare's envelope for Cloudflare's routes. */
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { CLOUDFLARE_PREFIXES, ROUTES, type Route } from '../contract/routes.ts'
 import { BrokerError, ERRORS, type Failure, MAX_RETRY_AFTER_SECONDS } from '../errors.ts'
@@ -6,7 +6,7 @@ import type { Ctx } from './context.ts'
 
 const PROBLEM_TYPE = 'https://github.com/turn-broker/turn-broker/blob/main/docs/errors.md#'
 
-/** Every answer that is an error is made here. */
+/** Renders every error answer of the Worker. */
 export function renderError(error: unknown, c: Ctx): Response {
   const failure = failureOf(error, c)
   const { status, title, sentence, cloudflareCode } = ERRORS[failure.code]
@@ -17,10 +17,10 @@ export function renderError(error: unknown, c: Ctx): Response {
   c.header('Cache-Control', 'no-store')
   if (status === 401) c.header('WWW-Authenticate', 'Bearer')
   if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
-  // Cloudflare's SDK repeats 408, 409, 429 and 5xx by itself unless told not to.
+  // Cloudflare's SDK retries 408, 409, 429 and 5xx unless this header forbids it.
   if (failure.doNotRepeat) c.header('x-should-retry', 'false')
 
-  // Every status of the table may have a body.
+  // No status of the table forbids a body.
   const httpStatus = status as ContentfulStatusCode
   if (dialectOf(c) === 'cloudflare') {
     const errors = [{ code: failure.cloudflareCode ?? cloudflareCode, message: detail }]
@@ -38,7 +38,7 @@ export function renderError(error: unknown, c: Ctx): Response {
   return c.body(JSON.stringify(problem), httpStatus, { 'Content-Type': 'application/problem+json' })
 }
 
-/** A path nobody serves, or one that does not take this method. */
+/** 404 for an unknown path, 405 with `Allow` for a known path with another method. */
 export function renderMissing(c: Ctx): Response {
   const allowed = methodsAt(c.req.path)
   if (allowed.length === 0) return renderError(new BrokerError('not_found'), c)
@@ -48,7 +48,7 @@ export function renderMissing(c: Ctx): Response {
 
 function failureOf(error: unknown, c: Ctx): Failure {
   if (error instanceof BrokerError) return error.failure
-  // The exception's text could hold anything: its class and the request id must do.
+  // The exception's message may hold secrets, so only its class is logged.
   const exception = error instanceof Error ? error.name : typeof error
   console.error(JSON.stringify({ level: 'error', event: 'unforeseen', requestId: c.get('requestId'), exception }))
   return { code: 'internal' }

@@ -1,4 +1,4 @@
-/** What surrounds every request: its id, https, configuration, safe headers, one log line from an allow-list of fields. */
+/** Middleware of every request: request id, https, configuration, security headers, one log line of allowed fields. */
 import { createMiddleware } from 'hono/factory'
 import { actorOf } from '../auth/caller.ts'
 import { isLoopbackHost } from '../contract/hosts.ts'
@@ -9,11 +9,11 @@ import type { IsolateCache } from './isolateCache.ts'
 
 const HSTS = 'max-age=31536000'
 
-export const frame = (edge: IsolateCache) =>
+export const frame = (isolateCache: IsolateCache) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const begun = Date.now()
     c.set('requestId', crypto.randomUUID())
-    c.set('edge', edge)
+    c.set('isolateCache', isolateCache)
     await next()
     const { headers } = c.res
     headers.set('X-Request-Id', c.get('requestId'))
@@ -23,28 +23,28 @@ export const frame = (edge: IsolateCache) =>
     logRequest(c, Date.now() - begun)
   })
 
-/** Plain http is for this machine only. It is refused, not redirected: the token has already crossed the wire. */
+/** Plain http is accepted on loopback only. It is refused and not redirected, because the token was already sent. */
 export const requireHttps = createMiddleware<AppEnv>(async (c, next) => {
   const url = new URL(c.req.url)
-  const from = c.req.header('CF-Connecting-IP')
-  const local = isLoopbackHost(url.hostname) && (from === undefined || isLoopbackAddress(from))
+  const address = c.req.header('CF-Connecting-IP')
+  const local = isLoopbackHost(url.hostname) && (address === undefined || isLoopbackAddress(address))
   if (url.protocol !== 'https:' && !local) throw new BrokerError('https_required')
   await next()
 })
 
 export const requireConfig = createMiddleware<AppEnv>(async (c, next) => {
   const parsed = parseConfig(c.env)
-  // The variable's name helps whoever runs the broker; browsers are told nothing of it.
-  const named = !c.req.path.endsWith('/ice-servers')
+  // Operators and servers get the variable's name; pages do not.
+  const isServer = !c.req.path.endsWith('/ice-servers')
   if (!parsed.ok)
-    throw new BrokerError('misconfigured', named ? { detail: `${parsed.variable} is missing or malformed.` } : {})
+    throw new BrokerError('misconfigured', isServer ? { detail: `${parsed.variable} is missing or malformed.` } : {})
   c.set('config', parsed.config)
   await next()
 })
 
 const isLoopbackAddress = (address: string) => address === '::1' || isLoopbackHost(address)
 
-/** No URL, no header, no body: ids, names of routes and codes only. */
+/** Logs ids, route names and codes only. Must not log a URL, a header or a body. */
 function logRequest(c: Ctx, ms: number): void {
   const caller = c.get('caller')
   console.log(

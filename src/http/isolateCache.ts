@@ -1,6 +1,6 @@
 /**
- * What an isolate remembers between requests: tenants known to exist, refusals for ten seconds, readiness.
- * Bounded, and only ever a shortcut to an answer the objects gave. A promise in `asking` belongs to the request that
+ * The isolate's in-memory cache: tenants known to exist, refusals for 10 s, snapshots for 60 s, readiness, key sets.
+ * Every map is bounded. Caches only answers that the objects gave. A promise in `asking` belongs to the request that
  * began it and may never settle once that request is cancelled. So the work goes to `waitUntil` too, and each follower
  * waits with a timer and a fallback of its own: no SingleFlight (concurrency/singleFlight.ts) here.
  */
@@ -11,29 +11,29 @@ import type { ErrorCode } from '../errors.ts'
 const REFUSED_MS = 10_000
 const READY_MS = 10_000
 /** A follower waits this long for a look-up it did not begin, then looks up by itself. Newcomers do not join one older than this. */
-export const ASKING_MS = 2_000
+export const LOOK_UP_MS = 2_000
 const MAX_ENTRIES = 10_000
 
 export class IsolateCache {
-  /** Ids are never used again, so a tenant once known stays a name with an object behind it. */
-  readonly tenants = new Remembered<boolean>(Number.POSITIVE_INFINITY)
-  /** Digest and scope → the refusal the Tenant gave. A token's worth only ever shrinks within ten seconds. */
-  readonly refusals = new Remembered<ErrorCode>(REFUSED_MS)
-  /** Snapshots for the browser door's CORS answers; each says itself how long it is fresh. */
-  readonly snapshots = new Remembered<TenantSnapshot>(FRESH_MS)
-  /** Snapshots that are being asked for, by tenant. Only http/caller/snapshots.ts waits for them, see above. */
-  readonly asking = new Remembered<Promise<TenantSnapshot | undefined>>(ASKING_MS)
-  /** Keys of the tenants' identity providers. */
+  /** Tenants known to exist. Never expires: ids are not reused, so the object of a known id always exists. */
+  readonly tenants = new ExpiringMap<boolean>(Number.POSITIVE_INFINITY)
+  /** Token digest and scope → the Tenant's refusal. A token never gains rights, so a refusal stays right for 10 s. */
+  readonly refusals = new ExpiringMap<ErrorCode>(REFUSED_MS)
+  /** Snapshots for the browser door. The reader must check `isFresh`. */
+  readonly snapshots = new ExpiringMap<TenantSnapshot>(FRESH_MS)
+  /** Single-flight: look-ups of snapshots in progress, by tenant. After 2 s without an answer a new one may start. */
+  readonly snapshotLookUps = new ExpiringMap<Promise<TenantSnapshot | undefined>>(LOOK_UP_MS)
+  /** Key sets of the tenants' identity providers. */
   readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
-  readonly readiness = new Remembered<boolean>(READY_MS)
+  readonly readiness = new ExpiringMap<boolean>(READY_MS)
 }
 
-class Remembered<T> {
+class ExpiringMap<T> {
   readonly #entries = new Map<string, { readonly value: T; readonly until: number }>()
-  readonly #forMs: number
+  readonly #lifetimeMs: number
 
-  constructor(forMs: number) {
-    this.#forMs = forMs
+  constructor(lifetimeMs: number) {
+    this.#lifetimeMs = lifetimeMs
   }
 
   get(key: string): T | undefined {
@@ -43,14 +43,15 @@ class Remembered<T> {
     return
   }
 
+  /** Removes the entry if it still has this value. */
   forget(key: string, value: T): void {
     if (this.#entries.get(key)?.value === value) this.#entries.delete(key)
   }
 
   set(key: string, value: T): void {
-    // The oldest entry makes room: a Map keeps insertion order.
+    // A Map keeps insertion order, so the first entry is the oldest.
     const [oldest] = this.#entries.keys()
     if (this.#entries.size >= MAX_ENTRIES && oldest !== undefined) this.#entries.delete(oldest)
-    this.#entries.set(key, { value, until: Date.now() + this.#forMs })
+    this.#entries.set(key, { value, until: Date.now() + this.#lifetimeMs })
   }
 }

@@ -1,22 +1,22 @@
-/** Mounts a handler under its route of the contract: with it come the guard, the deadline and the log's route name. */
+/** Mounts a handler at its route in contract/routes.ts, with the route's guard, deadline and name in the log. */
 import { within } from '../concurrency/deadline.ts'
 import { ROUTES, type Route, type RouteName } from '../contract/routes.ts'
 import { BrokerError } from '../errors.ts'
 import { guard } from './caller/guard.ts'
 import type { App, Ctx } from './context.ts'
 
-/** Works through the request up to its last byte, and returns what is to be done then. */
+/** Reads the request to its last byte and returns the operation, which runs within the route's deadline. */
 export type Handler = (c: Ctx) => Promise<() => Promise<Response>> | (() => Promise<Response>)
 
 export function mount(app: App, name: RouteName, handler: Handler): void {
   const route: Route = ROUTES[name]
   app.on(route.method, route.path, async (c) => {
     c.set('route', name)
-    const verdict = await guard(c, route)
-    const work = await handler(c)
+    const admission = await guard(c, route)
+    const operation = await handler(c)
     // The deadline counts from the last byte of the request. Work that is still running then goes on without its caller.
-    return verdict.remembering(() =>
-      within(route.deadlineMs, work(), () => {
+    return admission.cacheRefusal(() =>
+      within(route.deadlineMs, operation(), () => {
         throw lateError(route)
       }),
     )

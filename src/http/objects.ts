@@ -1,4 +1,4 @@
-/** Reaching the Durable Objects from a door: the stubs, and what a call that broke on the way means for the caller. */
+/** Stubs of the Durable Objects, and the error of an RPC call that broke. */
 import type { Account } from '../account/account.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
 import { isOverloaded } from '../rpc/overloaded.ts'
@@ -9,23 +9,23 @@ import type { Ctx } from './context.ts'
 export const accountObject = (c: Ctx): DurableObjectStub<Account> =>
   c.env.ACCOUNT.get(c.env.ACCOUNT.idFromName(ACCOUNT_NAME))
 
-/** Only for a tenant that is known to exist: see `tenantExists`. */
+/** Only for a tenant that exists (see `tenantExists`): a call creates the object. */
 export const tenantObject = (c: Ctx, tenant: string): DurableObjectStub<Tenant> =>
   c.env.TENANTS.get(c.env.TENANTS.idFromName(tenant))
 
 export async function tenantExists(c: Ctx, tenant: string): Promise<boolean> {
-  const { tenants } = c.get('edge')
+  const { tenants } = c.get('isolateCache')
   if (tenants.get(tenant)) return true
   const exists = await call(accountObject(c).isTenant(tenant))
-  // An absence is not remembered: the tenant may be created the next moment.
+  // An absence is not cached: the tenant may be created at any moment.
   if (exists) tenants.set(tenant, true)
   return exists
 }
 
-/** The value of an RPC, for what may be repeated without harm. */
+/** The value of an RPC that is safe to repeat. Throws `storage_failed` if the call breaks. */
 export const call = <T>(rpc: Promise<Result<T>>): Promise<T> => settle(rpc, new BrokerError('storage_failed'))
 
-/** The value of an RPC that must not be done twice: if it breaks on the way, nobody knows what it did. */
+/** The value of an RPC that must not run twice. Throws `outcome_unknown` if the call breaks. */
 export const callUnrepeatable = <T>(rpc: Promise<Result<T>>): Promise<T> =>
   settle(rpc, new BrokerError('outcome_unknown', { doNotRepeat: true }))
 

@@ -1,4 +1,4 @@
-/** Pages of a list: `?limit=1..100&cursor=`. A cursor is sealed and opens only for its tenant, route and filter. */
+/** Pagination: `?limit=1..100&cursor=`. A cursor is sealed and opens only for its tenant, route and filter. */
 import type { RouteName } from '../contract/routes.ts'
 import { open, type Place, seal } from '../crypto/seal.ts'
 import { BrokerError } from '../errors.ts'
@@ -9,11 +9,11 @@ const MAX_LIMIT = 100
 
 export interface PageRequest {
   readonly limit: number
-  /** The last sequence number of the page before. */
+  /** Sequence number of the last item on the previous page; `null`: first page. */
   readonly before: number | null
 }
 
-/** `filter`: what narrows the list; a cursor opens only for the same. */
+/** `filter`: the list's filter as text. A cursor opens only with the same filter. */
 export async function readPage(c: Ctx, route: RouteName, filter = ''): Promise<PageRequest> {
   return {
     limit: readLimit(c.req.query('limit')),
@@ -43,7 +43,10 @@ function readLimit(text: string | undefined): number {
 async function readCursor(c: Ctx, list: string, cursor: string | undefined): Promise<number | null> {
   if (cursor === undefined) return null
   const text = cursor.length > 512 ? undefined : await open(c.get('config').rootKeys, place(c, list), cursor)
-  if (text === undefined) throw new BrokerError('invalid_request', { detail: 'cursor: not one of this list' })
+  if (text === undefined)
+    throw new BrokerError('invalid_request', {
+      detail: 'cursor: must be a nextCursor of this list with the same filter',
+    })
   return Number(text)
 }
 

@@ -18,7 +18,7 @@ export const serverRequest = (c: Ctx, requested: RequestedCredential): IssueRequ
 /** Throws the Tenant's refusal. */
 export async function issueToServer(c: Ctx, request: IssueRequest): Promise<Issued> {
   const issued = await call(tenantObject(c, tenantOf(c)).issue(request))
-  // Without reuse there is no fallback: a server is given a credential or an error.
+  // The STUN fallback is for browsers only.
   if (issued.source === 'stun-only') throw new BrokerError('internal')
   return issued
 }

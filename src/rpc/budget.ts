@@ -1,10 +1,10 @@
-/** One API call, as a Tenant asks the Account for it. */
+/** RPC message: a Tenant asks the Account for one call of Cloudflare's API. */
 export interface Spending {
   readonly tenant: string
-  /** The tenant's own share, from its policy. */
+  /** The tenant's share in calls per 5 minutes, from its policy. */
   readonly limit: number
-  /** `recovery` settles what was begun, and operators clean up: both may use the reserve. */
+  /** `operator` and `recovery` (finishing begun work) may use the reserve. */
   readonly purpose: 'tenant' | 'operator' | 'recovery'
-  /** The creation that the call is for: its marker leads the sweep back to the tenant. */
+  /** The intent of the creation. The Account records it, so that the sweep finds the tenant of a marked key. */
   readonly intent?: string
 }

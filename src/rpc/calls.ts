@@ -1,13 +1,13 @@
-/** What every call into an object carries. */
+/** Arguments that the RPC calls into the objects share. */
 import type { Caller, RequestRef } from '../auth/caller.ts'
 
-/** `before`: the last sequence number of the page before. */
+/** `before`: the last sequence number of the previous page; `null`: first page. */
 export interface Page {
   readonly before: number | null
   readonly limit: number
 }
 
-/** Who asks, and for the audit trail which request it was. */
+/** The caller, and the request for the audit trail. */
 export interface Call extends RequestRef {
   readonly caller: Caller
 }

@@ -2,7 +2,7 @@
 import type { Caller } from '../auth/caller.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 
-/** Who asks for a credential, with what binds that asker. For whom, and with which key, says the request. */
+/** Who requests a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
   | {
       readonly kind: 'client-token'
@@ -27,18 +27,18 @@ export interface IssueRequest {
   readonly keyId: string | null
   /** Of the page, as its browser sent it; `null`: none was sent. */
   readonly origin: string | null
-  /** A browser is as well served by a credential it was given before; a server wants its own. */
+  /** A page may get an existing credential of its subject again. A server always gets a new one. */
   readonly reuse: 'allowed' | 'never'
 }
 
-/** What was issued, before any door gives it its shape. */
+/** An issued credential. Each route turns it into its own answer. */
 export interface Issued {
   readonly source: 'minted' | 'reused'
   readonly id: string
   readonly username: string
   readonly credential: string
   readonly urls: ChosenUrls
-  /** Milliseconds since 1970; counted from just before the request upstream, so that we always end first. */
+  /** Milliseconds since 1970, taken just before the mint upstream, so `expiresAt` is never after Cloudflare's. */
   readonly issuedAt: number
   readonly expiresAt: number
 }

@@ -1,6 +1,6 @@
 /**
- * What the two objects ask of each other: the only methods that Account and Tenant know of one another. The classes are
- * checked against it where their stubs are made; each side imports this file and never the other.
+ * The RPC interfaces between Account and Tenant. The compiler checks the classes against them where the stubs are made.
+ * Each side imports this file and must not import the other.
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
@@ -13,19 +13,19 @@ import type { Bookmarks, RestoreFinish } from './restore.ts'
 import type { ReconcileOrder, Reconciliation } from './sweep.ts'
 import type { TenantReport, TenantSetUp } from './tenants.ts'
 
-/** The Account, as Tenants call it. */
+/** The methods of the Account that Tenants call. */
 export interface AccountPort {
   spend(spending: Spending): Promise<Result<void>>
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>>
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>>
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>>
-  mirrorTenant(report: TenantReport): Promise<Result<number>>
-  buryTenant(id: string): Promise<Result<void>>
+  reportTenant(report: TenantReport): Promise<Result<number>>
+  markTenantDeleted(id: string): Promise<Result<void>>
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>>
   observe(observed: Observed): Promise<Result<void>>
 }
 
-/** A Tenant, as the Account calls it. */
+/** The methods of a Tenant that the Account calls. */
 export interface TenantPort {
   init(setUp: TenantSetUp): Promise<Result<TenantView>>
   reseal(order: ResealOrder): Promise<Result<ResealReport>>

@@ -1,20 +1,20 @@
-/** What the Account orders of a Tenant to move its secrets, and what it is told. */
+/** RPC messages of a reseal: one batch that the Account orders, and the Tenant's report. */
 export interface ResealOrder {
-  /** Grows with every order: an older one is not carried on. */
+  /** Increases with every order. A Tenant refuses an older order. */
   readonly number: number
-  /** Id of the root key that everything is moved to. */
+  /** Id of the root key that the secrets move to. */
   readonly to: string
-  /** Rows to look at in one call. */
+  /** Maximum number of rows in one call. */
   readonly limit: number
 }
 
 export interface ResealReport {
   readonly moved: number
-  /** Secrets that do not open, with whatever key; they were left as they are. */
+  /** Number of secrets that no configured root key opens. They stay unchanged. */
   readonly unreadable: number
-  /** At most so many rows are still to be looked at. */
+  /** Upper bound of the rows left. */
   readonly left: number
   readonly finished: boolean
-  /** Root keys that this tenant needs, as far as it knows. */
+  /** Ids of the root keys that this tenant needs, as far as it knows. */
   readonly rootKeys: readonly string[]
 }

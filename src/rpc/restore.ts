@@ -1,16 +1,16 @@
-/** Setting a tenant back in time, between Account and Tenant. */
+/** RPC messages of restoring a tenant to an earlier time (point-in-time recovery). */
 import type { Call } from './calls.ts'
 
 export interface Bookmarks {
-  /** Where the storage stood at the wanted time. */
+  /** Bookmark of the requested time. */
   readonly to: string
-  /** Where it stands now: given to the operator, who may want to undo it. */
+  /** Bookmark of the current state, so that an operator can undo the restore. */
   readonly undo: string
 }
 
 export interface RestoreFinish {
-  /** Absent: the broker itself, after a crash. */
+  /** Absent: the job after a crash. */
   readonly by?: Call | undefined
-  /** The last version that others have heard of. */
+  /** The last version that the Account knows. */
   readonly version: number
 }

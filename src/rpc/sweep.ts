@@ -1,21 +1,22 @@
-/** What the Account asks a Tenant in a sweep, and what it is told. */
-/** A key of upstream's list. */
+/** RPC messages of a sweep: the listed keys that the Account sends, and the Tenant's findings. */
+
+/** A key in upstream's list. */
 export interface SweptKey {
   readonly uid: string
-  /** From its marker, if that is one of this deployment. */
+  /** The intent in its marker; `null`: no marker of this deployment. */
   readonly intent: string | null
 }
 
 export interface ReconcileOrder {
   readonly keys: readonly SweptKey[]
-  /** When the list was asked for. */
+  /** When the list was requested, in milliseconds since 1970. */
   readonly listedAt: number
-  /** How many keys may be asked for one by one. */
+  /** How many unlisted keys the Tenant may check one by one. */
   readonly checks: number
 }
 
 export interface Reconciliation {
-  /** `stranger`: no row of this tenant speaks of it. */
+  /** `stranger`: the tenant has no row of the key. */
   readonly findings: readonly { readonly uid: string; readonly class: 'orphan' | 'missing' | 'stranger' }[]
   readonly checked: number
 }

@@ -1,18 +1,18 @@
-/** Setting a tenant up and changing it. */
+/** RPC messages of setting a tenant up, changing it and reporting it. */
 
 import type { IssuerPair } from '../contract/policy/issuers.ts'
 import type { PolicyPatch } from '../contract/policy/policy.ts'
 import type { Region, TenantPatch, TenantView } from '../contract/resources/tenants.ts'
 import type { Call } from './calls.ts'
 
-/** What a tenant's object reports of itself. */
+/** A Tenant object's report to the Account. */
 export interface TenantReport {
   readonly id: string
   readonly name: string
   readonly status: TenantView['status']
   readonly version: number
   readonly issuers: readonly IssuerPair[]
-  /** Absent: told by the release before. */
+  /** Absent in reports of the previous release. */
   readonly rootKeys?: readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** Asking the Tenant about TURN keys, and what it answers. */
+/** RPC messages of TURN keys. */
 import type { TurnKeyImport, TurnKeyView } from '../contract/resources/turnKeys.ts'
 import type { IdempotencyKey } from '../storage/idempotency.ts'
 import type { Call } from './calls.ts'
@@ -6,7 +6,7 @@ import type { Call } from './calls.ts'
 export interface TurnKeyCreation extends Call {
   readonly name: string
   readonly idempotency: IdempotencyKey | undefined
-  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
+  /** The SDK's retry count, if the request has no `Idempotency-Key`. */
   readonly attempt?: SdkRetry | undefined
 }
 
@@ -17,22 +17,22 @@ export interface TurnKeyImportCall extends Call {
 
 export interface TurnKeyRotation extends Call {
   readonly uid: string
-  /** Whether the old key and what it minted end at once. */
+  /** Whether the old key is deleted and its credentials are revoked at once. */
   readonly revoke: boolean
   readonly idempotency: IdempotencyKey | undefined
-  /** The client's own count of its attempts, where it sent no `Idempotency-Key`. */
+  /** The SDK's retry count, if the request has no `Idempotency-Key`. */
   readonly attempt: SdkRetry | undefined
 }
 
 export interface LookedUp {
   readonly key: TurnKeyView
-  /** Where the answer comes from: the copy, a check upstream just now, or a copy upstream could not confirm. */
+  /** Source of the answer: a fresh copy, upstream just now, or a stale copy that upstream could not confirm. */
   readonly from: 'copy' | 'upstream' | 'stale-copy'
-  /** Seconds for which the copy needs no check; negative: how long it has been due. */
+  /** Seconds for which the copy stays fresh; negative: for how long it has been stale. */
   readonly ttlSeconds: number
 }
 
-/** What the client says of its request. */
+/** Automatic retry of Cloudflare's SDK: its retry count, and the hash of the body. */
 export interface SdkRetry {
   readonly count: number
   readonly bodyHash: string

@@ -1,6 +1,6 @@
 /**
- * The audit trail of an object: one row a decision, written in the transaction of what it tells.
- * Ids and outcomes only; no secret, no subject's name. Actions and fields: docs/storage.md.
+ * Writes the audit trail of an object: one row a decision, in the transaction of the decision. Ids and outcomes only;
+ * must not store a secret or a subject's name. docs/storage.md lists actions and fields.
  */
 import type { AuditAction } from '../contract/resources/auditEvents.ts'
 
@@ -11,13 +11,13 @@ export const AUDIT_TABLE = `
     request_id TEXT, origin TEXT, digest TEXT
   );`
 
-/** Second version of the table: whom it is about, and how many like it a row stands for. */
+/** Migration: adds the subject, and the number of events that a row stands for. */
 export const AUDIT_TABLE_2 = `
   ALTER TABLE audit_events ADD COLUMN subject_id TEXT;
   ALTER TABLE audit_events ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`
 
 export interface AuditEvent {
-  /** `admin:…`, `api-token:{id}`, or `broker` for what a job does. */
+  /** `admin:…`, `api-token:{id}`, or `broker` for a job. */
   readonly actor: string
   readonly action: AuditAction
   readonly target?: string | undefined
@@ -26,9 +26,9 @@ export interface AuditEvent {
   readonly code?: string | undefined
   readonly requestId?: string | undefined
   readonly subjectId?: string | null | undefined
-  /** The web origin a credential was handed to. */
+  /** The web origin that got a credential. */
   readonly origin?: string | null | undefined
-  /** Keyed hash of what was issued. */
+  /** HMAC of the issued username. */
   readonly digest?: string | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Reading an object's audit trail: filtered, page by page, newest first. */
+/** Reads an object's audit trail: filtered, in pages, newest first. */
 import type { AuditEventView, AuditFilter } from '../contract/resources/auditEvents.ts'
 import { instant } from '../contract/values.ts'
 import { paged } from './paging.ts'
@@ -18,7 +18,7 @@ interface AuditRow extends Record<string, SqlStorageValue> {
   digest: string | null
 }
 
-/** The columns behind the filters: names of ours, so that nothing a caller sends becomes SQL. */
+/** Column of each filter. Constant names, so that no text of a caller becomes SQL. */
 const COLUMNS: Readonly<Record<keyof AuditFilter, string>> = {
   actor: 'actor',
   action: 'action',
@@ -29,20 +29,20 @@ const COLUMNS: Readonly<Record<keyof AuditFilter, string>> = {
 }
 
 export interface AuditPage {
-  /** The last sequence number of the page before. */
+  /** The last sequence number of the previous page; `null`: first page. */
   readonly before: number | null
   readonly limit: number
   readonly filter: AuditFilter
 }
 
 export function readAuditTrail(sql: SqlStorage, page: AuditPage): { items: AuditEventView[]; next: number | null } {
-  const given = Object.entries(page.filter) as [keyof AuditFilter, string][] // the contract's own keys
-  const where = ['seq < ?', ...given.map(([name]) => `${COLUMNS[name]} = ?`)].join(' AND ')
+  const filters = Object.entries(page.filter) as [keyof AuditFilter, string][] // the contract's own keys
+  const where = ['seq < ?', ...filters.map(([name]) => `${COLUMNS[name]} = ?`)].join(' AND ')
   const rows = sql
     .exec<AuditRow>(
       `SELECT * FROM audit_events WHERE ${where} ORDER BY seq DESC LIMIT ?`,
       page.before ?? Number.MAX_SAFE_INTEGER,
-      ...given.map(([, value]) => value),
+      ...filters.map(([, value]) => value),
       page.limit + 1,
     )
     .toArray()

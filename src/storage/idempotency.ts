@@ -1,6 +1,6 @@
 /**
- * `Idempotency-Key` records of an object: which request a key stands for and what was answered.
- * Scoped to the route and the object, bound to the body's hash, kept 24 h. Answers without secrets only.
+ * `Idempotency-Key` records of an object: the target of the first request with a key, and its answer. A record is
+ * scoped to route and object, bound to the body's hash, and kept for 24 h. Must not store an answer with a secret.
  */
 import { BrokerError } from '../errors.ts'
 
@@ -16,14 +16,14 @@ const KEPT_MS = 24 * 3_600_000
 
 export interface IdempotencyKey {
   readonly key: string
-  /** SHA-256 of the request's body: the same key with another body is refused. */
+  /** SHA-256 of the request's body. The same key with another body is refused. */
   readonly bodyHash: string
 }
 
 export interface EarlierRequest {
-  /** The record the first request made, e.g. a creation's intent. */
+  /** Id of what the first request made, for example a creation's intent. */
   readonly target: string
-  /** JSON of what was answered; `null` while nothing final was. */
+  /** The answer as JSON; `null` until there is a final one. */
   readonly answer: string | null
 }
 
@@ -36,7 +36,7 @@ export class Idempotency {
     this.#now = now
   }
 
-  /** The earlier request with this key, if any. Throws `idempotency_mismatch` when its body was another. */
+  /** The earlier request with this key, if any. Throws `idempotency_mismatch` if its body was different. */
   find(route: string, { key, bodyHash }: IdempotencyKey): EarlierRequest | undefined {
     const [row] = this.#sql
       .exec<{ body_hash: string; target: string; answer: string | null }>(
@@ -51,7 +51,7 @@ export class Idempotency {
     return { target: row.target, answer: row.answer }
   }
 
-  /** Records the first request; also forgets what is past its time, so that the table stays bounded. */
+  /** Records the first request. Also deletes expired records, so that the table stays bounded. */
   begin(route: string, { key, bodyHash }: IdempotencyKey, target: string): void {
     this.#sql.exec('DELETE FROM idempotency WHERE created_at <= ?', this.#now() - KEPT_MS)
     this.#sql.exec(
@@ -64,7 +64,7 @@ export class Idempotency {
     )
   }
 
-  /** The final answer of whatever request made `target`. Never a secret. */
+  /** Stores the final answer of the request that made `target`. Must not contain a secret. */
   finish(route: string, target: string, answer: unknown): void {
     this.#sql.exec(
       'UPDATE idempotency SET answer = ? WHERE route = ? AND target = ?',
@@ -74,12 +74,12 @@ export class Idempotency {
     )
   }
 
-  /** As `forget`, but what was answered for good stays. */
+  /** Like `forget`, but keeps a record that has a final answer. */
   forgetUnanswered(route: string, target: string): void {
     this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ? AND answer IS NULL', route, target)
   }
 
-  /** Lets the same key begin anew: the first request came to nothing and repeating it is the cure. */
+  /** Deletes the record, so that a repeat with the same key runs again: the first request had no effect. */
   forget(route: string, target: string): void {
     this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ?', route, target)
   }

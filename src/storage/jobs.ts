@@ -1,6 +1,6 @@
 /**
- * Unfinished work of an object: a row for each job, the alarm at the earliest. A job is put in the transaction of
- * what it belongs to, so that a crash after the commit always leaves somebody to carry on.
+ * Job queue of an object: one row a job, and the alarm set to the earliest one. A job is written in the transaction of
+ * the decision that it finishes, so after a crash the alarm resumes the work.
  */
 import * as log from './log.ts'
 
@@ -12,19 +12,19 @@ export const JOBS_TABLE = `
   ) WITHOUT ROWID;
   CREATE INDEX jobs_due ON jobs (due);`
 
-/** How much one alarm does before it lets others in. */
+/** Maximum number of jobs in one alarm. */
 const JOBS_PER_ALARM = 20
 const FIRST_BACKOFF_MS = 2_000
 const LONGEST_BACKOFF_MS = 3_600_000
-/** An alarm this much overdue was dropped by the runtime (it gives up after about six failures). */
+/** An alarm this much overdue is lost: the runtime gives up after about six failures. */
 const LOST_ALARM_MS = 30_000
 
-/** What a handler says of its job. `retry` backs off exponentially; `again` comes back at its own time. */
+/** Result of a handler. `retry`: again with exponential backoff. `againAt`: again at that time. */
 export type JobOutcome = 'done' | 'retry' | { readonly againAt: number }
 
 export interface Job {
   readonly key: string
-  /** How many times it was tried before. */
+  /** Number of earlier attempts. */
   readonly attempt: number
 }
 
@@ -35,7 +35,7 @@ interface JobRow extends Record<string, SqlStorageValue> {
   kind: string
   key: string
   attempt: number
-  /** Grows when the job is ordered again: what ran meanwhile must not end the newer order. */
+  /** Increases when the job is put again, so that a run that began before does not remove the newer job. */
   stamp: number
 }
 
@@ -50,7 +50,7 @@ export class Jobs<Kind extends string> {
     this.#now = now
   }
 
-  /** Adds or re-times a job. Call inside the transaction of what the job belongs to, then `arm()` after it. */
+  /** Adds or reschedules a job. Call it inside the transaction of the decision, and `arm()` after it. */
   put(kind: Kind, key: string, due: number): void {
     this.#storage.sql.exec(
       'INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, attempt = 0, stamp = stamp + 1',
@@ -60,7 +60,7 @@ export class Jobs<Kind extends string> {
     )
   }
 
-  /** Adds a job unless there is one already, whenever that is due. */
+  /** Adds a job unless it exists; an existing one keeps its time. */
   ensure(kind: Kind, key: string, due: number): void {
     this.#storage.sql.exec('INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', kind, key, due)
   }
@@ -71,23 +71,23 @@ export class Jobs<Kind extends string> {
     return rows.toArray()[0]?.due
   }
 
-  /** Whether there was one. */
+  /** Removes a job. Returns whether it existed. */
   remove(kind: Kind, key: string): boolean {
     return this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', kind, key).rowsWritten > 0
   }
 
-  /** Sets the alarm to the earliest job. Synchronous, so that it joins the commit of the writes before it. */
+  /** Sets the alarm to the earliest job. Synchronous, so that the alarm commits together with the writes before it. */
   arm(): void {
     const due = this.#earliest()
     if (due === null) return
     const lost = this.#armedFor !== null && this.#armedFor < this.#now() - LOST_ALARM_MS
     if (this.#armedFor !== null && this.#armedFor <= due && !lost) return
     this.#armedFor = due
-    // Ordered and made durable by the output gate, like every write; a failure resets the object.
+    // Not awaited: like every write, the output gate waits for it, and a failure resets the object.
     void this.#storage.setAlarm(due)
   }
 
-  /** The alarm's body: a bounded share of the due jobs. Nothing one job does keeps the others from running. */
+  /** Runs up to 20 due jobs in parallel. A job that throws does not stop the others. */
   async run(handlers: JobHandlers<Kind>): Promise<void> {
     this.#armedFor = null
     try {
@@ -119,7 +119,7 @@ export class Jobs<Kind extends string> {
   }
 
   #settle(job: JobRow, outcome: JobOutcome): void {
-    // Re-timed by someone else while it ran: that order stands.
+    // The job was put again while it ran, so the newer one stays.
     if (!this.#unchanged(job)) return
     if (outcome === 'done') {
       this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', job.kind, job.key)

@@ -1,4 +1,4 @@
-/** Log lines of the objects: one JSON object each, from an allow-list of fields. Never a message of an exception. */
+/** Log lines of the objects: JSON with an allow-list of fields. Must not log the message of an exception. */
 
 interface Fields {
   readonly tenant?: string
@@ -10,7 +10,7 @@ interface Fields {
   readonly requestId?: string
 }
 
-/** Something an operator may want to look at. Of an exception only its class is told: its text could hold anything. */
+/** Logs an error event for operators. Of an exception only the class is logged: its message may hold secrets. */
 export function failure(event: string, fields: Fields, error?: unknown): void {
   const exception = error instanceof Error ? { exception: error.name } : {}
   console.error(JSON.stringify({ level: 'error', event, ...fields, ...exception }))

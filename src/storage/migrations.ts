@@ -1,13 +1,13 @@
 /**
- * Schema versions of an object's SQLite database. Migrations go forward only, and each leaves a database that the
- * previous release can read. (`PRAGMA user_version` is refused in Durable Objects, hence a table.)
+ * Schema migrations of an object's SQLite database, forward only. After each, the previous release can still read the
+ * database. The version is in a table, because Durable Objects refuse `PRAGMA user_version`.
  */
 
-/** Whether this object was ever set up. Reads only: asking about a tenant that never was stores nothing. */
+/** Whether this object was ever set up. Only reads, so that a call for an unknown tenant stores nothing. */
 export const isSetUp = (sql: SqlStorage): boolean =>
   sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_schema'").toArray().length > 0
 
-/** Applies what is missing, all or nothing. `migrations[n]` leads from version n to n + 1 and is never edited. */
+/** Applies the missing migrations in one transaction. `migrations[n]` leads from version n to n + 1; never edit one. */
 export function migrate(storage: DurableObjectStorage, migrations: readonly string[]): void {
   storage.transactionSync(() => {
     const { sql } = storage

@@ -1,4 +1,4 @@
-/** The names by which Durable Objects are found. A tenant's object is found by the tenant's id. */
+/** Names of Durable Objects. A Tenant object is named by the tenant's id. */
 
-/** There is one Account. */
+/** The only Account object. */
 export const ACCOUNT_NAME = 'account'

@@ -1,8 +1,8 @@
-/** What both Durable Object classes do around an operation: one transaction with its alarm, and a typed answer. */
+/** Wrappers around an operation of either Durable Object: a transaction that sets the alarm, and a typed result. */
 import { BrokerError, type Result } from '../errors.ts'
 import * as log from './log.ts'
 
-/** One synchronous transaction. SQL that fails is `storage_failed`: nothing of the decision was stored. */
+/** Runs one synchronous transaction, then sets the alarm. Throws `storage_failed` if SQL fails: nothing was stored. */
 export const transaction =
   (storage: DurableObjectStorage, jobs: { readonly arm: () => void }) =>
   <T>(work: () => T): T => {
@@ -17,7 +17,7 @@ export const transaction =
     }
   }
 
-/** Runs an operation; nothing is thrown across RPC. */
+/** Runs an operation and returns its result. Never throws: a failure crosses RPC as data. */
 export async function answering<P extends object, T>(
   parts: P | { readonly misconfigured: string },
   operation: (parts: P) => T | Promise<T>,

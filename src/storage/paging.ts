@@ -1,4 +1,4 @@
-/** A page of rows, newest first. Ask the database for one row more than the page holds: it tells whether there is another. */
+/** A page of rows, newest first. Query `limit` + 1 rows: the extra row shows that a next page exists. */
 
 export function paged<R extends { seq: number }, V>(
   rows: readonly R[],

@@ -5,7 +5,7 @@ import { snapshotKey } from '../cache/entries.ts'
 import { CacheWriter } from '../cache/writer.ts'
 import { credentialsApi } from '../cloudflare/credentials.ts'
 import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
-import { type Observer, turnKeysApi } from '../cloudflare/turnKeys.ts'
+import { type RateObserver, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
 import { KeyedMutex } from '../concurrency/keyedMutex.ts'
 import { Semaphore } from '../concurrency/semaphore.ts'
@@ -169,7 +169,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
 }
 
 /** Reports what every answer of Cloudflare's API says of the shared limits to the Account. A lost report does no harm. */
-function reporting(state: DurableObjectState, account: AccountPort): Observer {
+function reporting(state: DurableObjectState, account: AccountPort): RateObserver {
   return async (observed) => {
     const reported = account.observe(observed)
     state.waitUntil(reported)
@@ -189,7 +189,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
     const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }
-    const known = unwrap(await ctx.account.mirrorTenant(report))
+    const known = unwrap(await ctx.account.reportTenant(report))
     if (known > tenantRecord(ctx).version) await catchUp(ctx, known)
     return 'done'
   })

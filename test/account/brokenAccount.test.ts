@@ -75,7 +75,7 @@ it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are 
   await broker.call('DELETE', keysPath('acme', one), acme.token)
   await emulator.fault({ operation: 'update', fault: { kind: 'status', status: 500 } })
   await broker.call('PUT', keysPath('acme', two), acme.token, { name: 'second' })
-  const mirror = vi.spyOn(Account.prototype, 'mirrorTenant').mockImplementation(never)
+  const mirror = vi.spyOn(Account.prototype, 'reportTenant').mockImplementation(never)
   passTime(MINUTE_MS)
   await runJobs('acme')
   expect(await keyRows('acme')).toMatchObject([{ state: 'deleted' }, { name: 'second' }])

@@ -1,13 +1,13 @@
 /** A fetch of a key set is shared between requests, and may die with the request that began it. */
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { JwksCache, type Needing } from '../../src/auth/jwks.ts'
+import { JwksCache, type KeysRequest } from '../../src/auth/jwks.ts'
 import { newKey } from '../support/secrets/idp.ts'
 
 const URL = 'https://login.example.com/keys'
 const { jwk } = await newKey('good')
 /** The runtime keeps nothing alive for a request that was cancelled. */
-const dropped: Needing = { need: 'lacking', waitUntil: () => undefined }
+const dropped: KeysRequest = { need: 'lacking', waitUntil: () => undefined }
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }))
 afterEach(() => void vi.useRealTimers())

@@ -99,7 +99,7 @@ describe('an issuer with an audience', () => {
     const [row] = await accountSql("SELECT version FROM tenants WHERE id = 'globex'")
     expectStatus(await patch(broker, 'globex', [of('fresh')]), 200)
     const late = { id: 'globex', name: 'globex', status: 'active', version: Number(row?.version), issuers: [] } as const
-    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(late))
+    await runInDurableObject(accountStub(), (account) => account.reportTenant(late))
     expect(await owners()).toEqual({ calls: 'acme' })
   }
 
@@ -128,7 +128,7 @@ describe('an issuer with an audience', () => {
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
     for (let round = 0; round < 3; round++) await reportAll('acme')
     const last = { id: 'acme', name: 'acme', status: 'deleting', version: 99, issuers: [of('calls')] } as const
-    await runInDurableObject(accountStub(), (account) => account.mirrorTenant(last))
+    await runInDurableObject(accountStub(), (account) => account.reportTenant(last))
     expect(await owners()).toEqual({})
   })
 

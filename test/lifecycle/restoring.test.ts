@@ -67,7 +67,7 @@ describe('a tenant that is set back in time', () => {
     })
     const answer = await restore(broker, { at })
     expectProblem(answer, 'storage_failed')
-    expect(answer.json.detail).toBe('The storage was not set back.')
+    expect(answer.json.detail).toBe('The storage was not restored; repeat the request.')
     expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('active')
   })
 })

@@ -128,7 +128,7 @@ describe('a root key in use', () => {
     expectStatus(await broker.admin('GET', '/tenants/acme'), 404)
     expect(await uses()).toEqual([])
     const late = { id: 'acme', name: 'a', status: 'active', version: 99, issuers: [], rootKeys: ['k1'] } as const
-    await deploy({}).account().mirrorTenant(late)
+    await deploy({}).account().reportTenant(late)
     expect(await uses()).toEqual([])
     expect((await deploy({ ROOT_KEYS: `${K2},${K1}` }).admin('POST', '/reseal')).json).toMatchObject({
       state: 'done',

@@ -1,7 +1,7 @@
 /**
- * The shared budget of Cloudflare API calls. Cloudflare allows 1,200 requests per 5 minutes for everything together
- * and blocks for 5 minutes above that; the broker spends at most 70 % of it, and no tenant more than its share. What
- * Cloudflare itself says of its limits is upstream.ts: it can only make this less.
+ * The budget of Cloudflare API calls, shared by all tenants. Cloudflare allows 1,200 requests per 5 minutes and blocks
+ * for 5 minutes above that. The broker spends at most 70 % of these, and each tenant at most its share. What Cloudflare
+ * says about its limits (upstreamLimits.ts) can only lower the budget.
  */
 
 import { type ErrorCode, type Failure, MAX_RETRY_AFTER_SECONDS } from '../../errors.ts'
@@ -13,18 +13,21 @@ export const WINDOW_MS = 300_000
 const BUCKET_MS = 10_000
 /** 70 % of Cloudflare's 1,200. */
 export const TOTAL_CALLS = 840
-/** Kept for operators and for settling what is in doubt. */
+/** The part of the budget that only operators and recovery may use. */
 export const RESERVED_CALLS = 120
 
 interface Bucket extends Record<string, SqlStorageValue> {
   bucket: number
-  everybody: number
-  own: number
+  total: number
+  byTenant: number
 }
 
-/** Counts one call, inside a transaction. `undefined` = granted, else why not and when there may be room. */
+/**
+ * Counts one call; `undefined`: granted. Else the failure, with the seconds until a call may be granted. Call it inside
+ * a transaction.
+ */
 export function spend(sql: SqlStorage, now: number, spending: Spending): Failure | undefined {
-  // A bucket counts until its last moment is past the window.
+  // A bucket counts until all of its 10 s are outside the window.
   sql.exec('DELETE FROM api_calls WHERE bucket < ?', oldestBucket(now))
   const upstream = upstreamRow(sql)
   const blocked = blockedUntil(upstream, now)
@@ -34,14 +37,14 @@ export function spend(sql: SqlStorage, now: number, spending: Spending): Failure
   const reserve = isTenant ? RESERVED_CALLS : 0
   const buckets = sql
     .exec<Bucket>(
-      `SELECT bucket, sum(calls) AS everybody, coalesce(sum(calls) FILTER (WHERE tenant = ?), 0) AS own
+      `SELECT bucket, sum(calls) AS total, coalesce(sum(calls) FILTER (WHERE tenant = ?), 0) AS byTenant
        FROM api_calls GROUP BY bucket ORDER BY bucket`,
       spending.tenant,
     )
     .toArray()
   const freeAt = Math.max(
-    roomAt(buckets, 'everybody', TOTAL_CALLS - reserve),
-    isTenant ? roomAt(buckets, 'own', spending.limit) : 0,
+    freeFrom(buckets, 'total', TOTAL_CALLS - reserve),
+    isTenant ? freeFrom(buckets, 'byTenant', spending.limit) : 0,
     (callsLeft(upstream, now) ?? Number.POSITIVE_INFINITY) > reserve ? 0 : (upstream.resets_at ?? 0),
   )
   if (freeAt > now) return refusal('rate_limited', freeAt - now)
@@ -57,7 +60,7 @@ export function spend(sql: SqlStorage, now: number, spending: Spending): Failure
   return
 }
 
-/** The calls of the last 5 minutes. */
+/** Number of calls in the last 5 minutes. */
 export const spentCalls = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>('SELECT coalesce(sum(calls), 0) AS n FROM api_calls WHERE bucket >= ?', oldestBucket(now))
@@ -65,20 +68,20 @@ export const spentCalls = (sql: SqlStorage, now: number): number =>
 
 const oldestBucket = (now: number): number => Math.floor((now - WINDOW_MS) / BUCKET_MS)
 
-/** When so many calls have left the window that one more stays within `cap`; 0: now. */
-function roomAt(buckets: readonly Bucket[], whose: 'everybody' | 'own', cap: number): number {
-  let tooMany = buckets.reduce((sum, bucket) => sum + bucket[whose], 0) - cap + 1
-  if (tooMany <= 0) return 0
+/** When enough calls have left the window for one more within `cap`, in milliseconds since 1970; 0: now. */
+function freeFrom(buckets: readonly Bucket[], counted: 'total' | 'byTenant', cap: number): number {
+  let excess = buckets.reduce((sum, bucket) => sum + bucket[counted], 0) - cap + 1
+  if (excess <= 0) return 0
   for (const bucket of buckets) {
-    tooMany -= bucket[whose]
-    if (tooMany <= 0) return (bucket.bucket + 1) * BUCKET_MS + WINDOW_MS
+    excess -= bucket[counted]
+    if (excess <= 0) return (bucket.bucket + 1) * BUCKET_MS + WINDOW_MS
   }
   return Number.POSITIVE_INFINITY
 }
 
 const SENTENCES = {
-  rate_limited: 'The budget of Cloudflare API calls is spent for now.',
-  upstream_unavailable: "Cloudflare's API asked to wait.",
+  rate_limited: 'The budget of Cloudflare API calls (5 minutes) is spent; wait for Retry-After.',
+  upstream_unavailable: "Cloudflare's API answered 429; the broker calls it again after Retry-After.",
 } as const satisfies Partial<Record<ErrorCode, string>>
 
 const refusal = (code: keyof typeof SENTENCES, waitMs: number): Failure => ({

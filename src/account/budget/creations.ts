@@ -28,7 +28,7 @@ export const countCreations = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>('SELECT count(*) AS n FROM creations').one().n
 
 /** Deletes creations older than 31 days, unless their key is still listed. Inside a transaction. */
-export function forgetOldCreations(sql: SqlStorage, now: number, listed: ReadonlySet<string>): void {
+export function deleteOldCreations(sql: SqlStorage, now: number, listed: ReadonlySet<string>): void {
   const old = sql
     .exec<{ intent: string }>(
       'SELECT intent FROM creations WHERE at < ? LIMIT ?',

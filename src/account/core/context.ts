@@ -1,4 +1,4 @@
-/** What the Account's operations work with. Built once per object; passed in, so that each operation is a function. */
+/** What every operation of the Account gets as its first argument. Built once per object. */
 import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
 import type { Region } from '../../contract/resources/tenants.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
@@ -8,7 +8,7 @@ import type { Jobs } from '../../storage/jobs.ts'
 import type { AccountJobKind } from './jobKinds.ts'
 
 export interface AccountContext {
-  /** The name of this installation, in the markers of its keys. */
+  /** Name of this installation, in the markers of its keys. */
   readonly deployment: string
   readonly sql: SqlStorage
   readonly now: () => number
@@ -16,8 +16,8 @@ export interface AccountContext {
   readonly idempotency: Idempotency
   readonly turnKeys: TurnKeysApi
   readonly rootKeys: RootKeys
-  /** A tenant's object. The first call ever says where it is to live. */
+  /** Stub of a Tenant object. The location hint only matters for the first call, which creates the object. */
   readonly tenant: (id: string, locationHint?: Region) => TenantPort
-  /** One synchronous transaction, and the alarm after it. */
+  /** Runs one synchronous transaction, then sets the alarm. */
   readonly transact: <T>(work: () => T) => T
 }

@@ -1,6 +1,6 @@
 /**
- * The directory of tenants: creation, listing, what their objects report, and the tombstones that keep an id from
- * ever being used again. A tenant's own object is the truth of the tenant; this is where it is found.
+ * The directory of tenants: creation, list, the reports of their objects, and the tombstones that prevent the reuse of
+ * an id. The Tenant object is the truth; the directory finds it and mirrors name, status and version.
  */
 import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
 import { pairOf } from '../../contract/policy/issuers.ts'
@@ -13,13 +13,13 @@ import { audit } from '../../storage/audit.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { paged } from '../../storage/paging.ts'
 import type { AccountContext } from '../core/context.ts'
-import { dropUses, noteUses } from '../rootKeys/inUse.ts'
-import { claimIssuers, keepIssuers, reclaimIssuers } from './issuers.ts'
+import { addRootKeyUses, deleteRootKeyUses } from '../rootKeys/inUse.ts'
+import { claimIssuers, freeIssuersExcept, reclaimIssuers } from './issuers.ts'
 import { releaseAllTurnKeys } from './keyOwners.ts'
 
 export const CREATION_JOB = 'tenant-creation'
 const ROUTE = 'tenants'
-/** The job takes over when the request that began a creation is surely gone. */
+/** After this time the request that began a creation has ended, and the job takes over. */
 const CREATION_TAKEOVER_MS = 30_000
 
 export interface TenantRow extends Record<string, SqlStorageValue> {
@@ -33,13 +33,13 @@ export interface TenantRow extends Record<string, SqlStorageValue> {
   created_at: number
 }
 
-/** Whether a tenant's object may be asked. Not before it was set up: the first call decides where it lives. */
+/** Whether the Tenant object may be called. Not before it is set up, because the first call decides its location. */
 export function isTenant(ctx: AccountContext, id: string): boolean {
   const row = tenantRow(ctx, id)
   return row !== undefined && row.state !== 'creating' && row.state !== 'deleted'
 }
 
-/** One page, newest first. `before` is the last sequence number of the page before. */
+/** One page of tenants, newest first. `before` is the last sequence number of the previous page. */
 export function listTenants(
   ctx: AccountContext,
   page: { readonly before: number | null; readonly limit: number },
@@ -60,18 +60,21 @@ export interface TenantCreation extends RequestRef {
   readonly idempotency: IdempotencyKey | undefined
 }
 
-/** Row `creating` → the tenant's object is set up → `active`. A job finishes what a crash interrupts. */
+/** Writes a row `creating`, sets the object up, then writes `active`. After a crash a job finishes the creation. */
 export async function createTenant(ctx: AccountContext, creation: TenantCreation): Promise<TenantView> {
   const { tenant, idempotency } = creation
   const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
   if (earlier?.answer) return JSON.parse(earlier.answer) as TenantView // written by finishCreation
   if (earlier) throw new BrokerError('idempotency_in_progress', { retryAfterSeconds: 2 })
   if (tenantRow(ctx, tenant.id)) {
-    throw new BrokerError('conflict', { detail: 'This tenant id is in use, or was used before.' })
+    throw new BrokerError('conflict', { detail: 'id: is in use or was used before; choose another.' })
   }
   const chosen = mergePolicy({}, tenant.policy ?? {})
   requireSoundPolicy(chosen)
-  if (chosen.defaultKeyId) throw new BrokerError('invalid_request', { detail: 'policy.defaultKeyId: no such TURN key' })
+  if (chosen.defaultKeyId)
+    throw new BrokerError('invalid_request', {
+      detail: 'policy.defaultKeyId: a new tenant has no TURN key yet; set it later',
+    })
 
   ctx.transact(() => {
     claimIssuers(ctx, tenant.id, (chosen.issuers ?? []).map(pairOf))
@@ -92,7 +95,7 @@ export async function createTenant(ctx: AccountContext, creation: TenantCreation
   return finishCreation(ctx, tenant.id)
 }
 
-/** Idempotent: also the job's body. */
+/** Finishes a creation: for the request, and for the job after a crash. Idempotent. */
 export async function finishCreation(ctx: AccountContext, id: string): Promise<TenantView> {
   const view = await setUpTenant(ctx, id)
   ctx.transact(() => {
@@ -103,7 +106,7 @@ export async function finishCreation(ctx: AccountContext, id: string): Promise<T
   return view
 }
 
-/** Has the tenant's object set itself up, which changes nothing where it is. */
+/** Sets up the Tenant object. Does nothing if it is set up already. */
 export async function setUpTenant(ctx: AccountContext, id: string): Promise<TenantView> {
   const row = tenantRow(ctx, id)
   if (!row || row.state === 'deleted') throw new BrokerError('not_found')
@@ -113,15 +116,15 @@ export async function setUpTenant(ctx: AccountContext, id: string): Promise<Tena
 }
 
 /**
- * What a tenant's object reports of itself. Reports may overtake each other: an older version changes nothing.
- * Answers the version that is known from here on: above the reported one, somebody set the object back in time.
+ * Stores a Tenant object's report. Reports may arrive out of order, so an older version changes nothing. Returns the
+ * highest known version: if it is above the reported one, the object was restored to an earlier state.
  */
-export function mirrorTenant(ctx: AccountContext, report: TenantReport): number {
+export function recordTenantReport(ctx: AccountContext, report: TenantReport): number {
   return ctx.transact(() => {
-    noteUses(ctx, report.id, report.rootKeys ?? [])
+    addRootKeyUses(ctx, report.id, report.rootKeys ?? [])
     if ((tenantRow(ctx, report.id)?.version ?? 0) <= report.version) {
-      keepIssuers(ctx, report.id, report.issuers)
-      // Not for one that is no more: nothing would free it.
+      freeIssuersExcept(ctx, report.id, report.issuers)
+      // Not for a deleted tenant: nothing would free the claim.
       if (isTenant(ctx, report.id)) reclaimIssuers(ctx, report.id, report.issuers)
     }
     ctx.sql.exec(
@@ -136,15 +139,15 @@ export function mirrorTenant(ctx: AccountContext, report: TenantReport): number 
   })
 }
 
-/** The tenant's object has nothing left upstream: only the tombstone stays. Idempotent. */
-export function buryTenant(ctx: AccountContext, id: string): void {
+/** Ends a deletion: the tenant has no keys left upstream, and only its tombstone stays. Idempotent. */
+export function markTenantDeleted(ctx: AccountContext, id: string): void {
   ctx.transact(() => {
     const row = tenantRow(ctx, id)
     if (!row || row.state === 'deleted') return
     ctx.sql.exec("UPDATE tenants SET state = 'deleted', name = '', deleted_at = ? WHERE id = ?", ctx.now(), id)
     releaseAllTurnKeys(ctx.sql, id)
-    keepIssuers(ctx, id, [])
-    dropUses(ctx, id)
+    freeIssuersExcept(ctx, id, [])
+    deleteRootKeyUses(ctx, id)
     audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'tenant.deleted', target: id, outcome: 'done' })
   })
 }

@@ -1,21 +1,21 @@
-/** Which tenant an (issuer, audience) belongs to: one, so that no token opens two tenants. */
+/** Owner of each pair of issuer and audience: one tenant at most, so that no token is valid at two tenants. */
 import type { IssuerPair } from '../../contract/policy/issuers.ts'
 import { BrokerError } from '../../errors.ts'
 import * as log from '../../storage/log.ts'
 import type { AccountContext } from '../core/context.ts'
 
-/** Inside a transaction. Throws `conflict` when one of them is another tenant's; then none is claimed. */
+/** Claims pairs, all or none. Throws `conflict` if another tenant has one. Call it inside a transaction. */
 export function claimIssuers(ctx: AccountContext, tenant: string, pairs: readonly IssuerPair[]): void {
   for (const pair of pairs) {
     if (isClaimed(ctx, tenant, pair)) continue
-    const detail = 'policy.issuers: an issuer with this audience belongs to another tenant'
+    const detail = 'policy.issuers: an issuer with this audience belongs to another tenant; use another audience'
     throw new BrokerError('conflict', { detail })
   }
 }
 
 /**
- * Inside a transaction: what the tenant says that it has is its own, though a report from before, late on its way, may
- * have freed it. If another tenant has taken it since, somebody must look: one token opens both.
+ * Claims again the pairs in a tenant's report, because a late older report may have freed them. Logs `issuer_conflict`
+ * if another tenant has claimed one since: its tokens are then valid at both. Call it inside a transaction.
  */
 export function reclaimIssuers(ctx: AccountContext, tenant: string, pairs: readonly IssuerPair[]): void {
   for (const pair of pairs) {
@@ -23,7 +23,7 @@ export function reclaimIssuers(ctx: AccountContext, tenant: string, pairs: reado
   }
 }
 
-/** Whether it is the tenant's now. */
+/** Claims a free pair. Returns whether the pair now belongs to the tenant. */
 function isClaimed(ctx: AccountContext, tenant: string, { issuer, audience }: IssuerPair): boolean {
   const { owner } = ctx.sql
     .exec<{ owner: string }>(
@@ -37,8 +37,8 @@ function isClaimed(ctx: AccountContext, tenant: string, { issuer, audience }: Is
   return owner === tenant
 }
 
-/** Inside a transaction: frees what the tenant had and does not have any more. */
-export function keepIssuers(ctx: AccountContext, tenant: string, pairs: readonly IssuerPair[]): void {
+/** Frees the tenant's pairs that are not in `pairs`. Call it inside a transaction. */
+export function freeIssuersExcept(ctx: AccountContext, tenant: string, pairs: readonly IssuerPair[]): void {
   const kept = new Set(pairs.map(nameOf))
   const rows = ctx.sql
     .exec<{ issuer: string; audience: string }>('SELECT issuer, audience FROM issuers WHERE tenant = ?', tenant)

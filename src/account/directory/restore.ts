@@ -1,6 +1,7 @@
 /**
- * A tenant's storage set back to an earlier time, or set up anew where it was lost. The Account leads, because the tenant's
- * own memory of it goes: audit row and job are here, and the job brings the tenant back when a crash interrupts.
+ * Restore: sets a tenant's storage back to an earlier time, or sets the tenant up again if its storage was lost. The
+ * Account leads, because the Tenant's own rows are replaced: the audit row and the job that finishes after a crash are
+ * here.
  */
 
 import { actorOf } from '../../auth/caller.ts'
@@ -16,7 +17,7 @@ const TAKEOVER_MS = 30_000
 
 export interface Restoration extends Call {
   readonly tenant: string
-  /** `null`: the storage was lost. */
+  /** Milliseconds since 1970; `null`: the storage was lost. */
   readonly at: number | null
 }
 
@@ -32,35 +33,36 @@ export async function restoreTenant(ctx: AccountContext, call: Restoration): Pro
     audit(ctx.sql, ctx.now(), { ...event, outcome: 'begun' })
     ctx.jobs.put(RESTORE_JOB, tenant, ctx.now() + TAKEOVER_MS)
   })
-  if (bookmarks) await setBack(ctx, tenant, bookmarks.to)
+  if (bookmarks) await restartFromBookmark(ctx, tenant, bookmarks.to)
   else await setUpTenant(ctx, tenant)
-  return { tenant: await bringBack(ctx, tenant, call), undo: bookmarks?.undo ?? null }
+  return { tenant: await finishRestore(ctx, tenant, call), undo: bookmarks?.undo ?? null }
 }
 
-/** The job's part, where a crash interrupted. A tenant that was deleted meanwhile is not brought back. */
+/** Job: finishes a restore after a crash. A tenant that was deleted meanwhile is not restored. */
 export async function resumeRestore(ctx: AccountContext, tenant: string): Promise<void> {
-  if (isRestorable(tenantRow(ctx, tenant))) await bringBack(ctx, tenant)
+  if (isRestorable(tenantRow(ctx, tenant))) await finishRestore(ctx, tenant)
 }
 
-/** The end of it. Where it cannot be known whether the tenant is back, the job asks again. */
-async function bringBack(ctx: AccountContext, tenant: string, by?: Call): Promise<TenantView> {
+/** Checks that the tenant is back and reports it. If the call breaks, the job retries. */
+async function finishRestore(ctx: AccountContext, tenant: string, by?: Call): Promise<TenantView> {
   const { version } = requireRestorable(ctx, tenant)
   const answer = await objectOf(ctx, tenant)
     .comeBack({ by, version })
     .catch(() => ({ ok: false, failure: { code: 'storage_failed' } }) as const)
-  // What was lost and never set up is not there to come back.
-  const back = !answer.ok && answer.failure.code === 'not_found' ? null : unwrap(answer)
-  const outcome = back ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: 'storage_failed' }
+  // `not_found`: the storage was lost and the set-up did not happen.
+  const restored = !answer.ok && answer.failure.code === 'not_found' ? null : unwrap(answer)
+  const outcome = restored ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: 'storage_failed' }
   ctx.transact(() => {
     audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'tenant.restore', target: tenant, ...outcome })
     ctx.jobs.remove(RESTORE_JOB, tenant)
   })
-  if (!back) throw new BrokerError('storage_failed', { detail: 'The storage was not set back.' })
-  return back
+  if (!restored)
+    throw new BrokerError('storage_failed', { detail: 'The storage was not restored; repeat the request.' })
+  return restored
 }
 
-/** The object ends itself: no answer is the right one. */
-async function setBack(ctx: AccountContext, tenant: string, to: string): Promise<void> {
+/** The object aborts itself and restarts from the bookmark, so the RPC is expected to break. */
+async function restartFromBookmark(ctx: AccountContext, tenant: string, to: string): Promise<void> {
   try {
     unwrap(await objectOf(ctx, tenant).setBack(to))
   } catch (error) {
@@ -71,16 +73,18 @@ async function setBack(ctx: AccountContext, tenant: string, to: string): Promise
 }
 
 async function requireLost(ctx: AccountContext, tenant: string): Promise<void> {
-  const there = await objectOf(ctx, tenant).edgeSnapshot()
-  if (there.ok)
-    throw new BrokerError('conflict', { detail: 'The storage is there: say to which time it is to be set back.' })
-  if (there.failure.code !== 'not_found') unwrap(there)
+  const snapshot = await objectOf(ctx, tenant).edgeSnapshot()
+  if (snapshot.ok)
+    throw new BrokerError('conflict', {
+      detail: 'at: is required, because the storage is not lost; send the time to restore to.',
+    })
+  if (snapshot.failure.code !== 'not_found') unwrap(snapshot)
 }
 
 function requireRestorable(ctx: AccountContext, tenant: string) {
   const row = tenantRow(ctx, tenant)
   if (!isRestorable(row)) {
-    throw new BrokerError('conflict', { detail: 'Only a tenant that is active or suspended can be restored.' })
+    throw new BrokerError('conflict', { detail: 'The tenant must be active or suspended to be restored.' })
   }
   return row
 }
@@ -88,5 +92,5 @@ function requireRestorable(ctx: AccountContext, tenant: string) {
 const isRestorable = (row: TenantRow | undefined): row is TenantRow =>
   row?.state === 'active' || row?.state === 'suspended'
 
-/** A new one each time: that of an object that has ended is of no use. */
+/** A new stub each time: the stub of an aborted object stays broken. */
 const objectOf = (ctx: AccountContext, tenant: string) => ctx.tenant(tenant)

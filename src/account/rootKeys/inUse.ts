@@ -1,6 +1,6 @@
 /**
- * Which root keys are needed: by secrets that tenants have reported, and by client tokens that may still be valid.
- * One that is needed and not configured is told by /readyz before anybody meets it.
+ * Which root keys are needed: by tenants' secrets, as their objects reported, and by client tokens that may still be
+ * valid. If a needed key is not configured, `/readyz` fails.
  */
 import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/resources/clientTokens.ts'
 import type { RootKeyUse } from '../../contract/resources/reseal.ts'
@@ -8,24 +8,27 @@ import { instant } from '../../contract/values.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import type { AccountContext } from '../core/context.ts'
 
-/** Objects of the deployment before may go on signing for a while after the first one of the new has started. */
+/** After a deployment, objects of the previous release may still sign for this long. */
 const ROLL_OUT_MS = 300_000
-const SIGNED_FOR_MS = MAX_CLIENT_TOKEN_SECONDS * 1_000 + ROLL_OUT_MS
+const MAX_SIGNED_LIFE_MS = MAX_CLIENT_TOKEN_SECONDS * 1_000 + ROLL_OUT_MS
 
-/** When the object starts: which root key is in front. The one before signed client tokens until now, for all we know. */
-export function noteFront(sql: SqlStorage, now: number, { current }: RootKeys): void {
+/**
+ * Records the current root key when the object starts. The previous one may have signed client tokens until now, so it
+ * stays needed for `MAX_SIGNED_LIFE_MS`.
+ */
+export function recordCurrentRootKey(sql: SqlStorage, now: number, { current }: RootKeys): void {
   const [front] = sql.exec<{ root_key: string }>('SELECT root_key FROM root_keys_front WHERE until IS NULL').toArray()
   if (front?.root_key === current) return
   sql.exec('UPDATE root_keys_front SET until = ? WHERE until IS NULL', now)
-  sql.exec('DELETE FROM root_keys_front WHERE until < ?', now - SIGNED_FOR_MS)
+  sql.exec('DELETE FROM root_keys_front WHERE until < ?', now - MAX_SIGNED_LIFE_MS)
   sql.exec(
     'INSERT INTO root_keys_front (root_key, until) VALUES (?, NULL) ON CONFLICT DO UPDATE SET until = NULL',
     current,
   )
 }
 
-/** Inside a transaction: a tenant has told which root keys its secrets need. Nothing is taken back by this. */
-export function noteUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[]): void {
+/** Adds the root keys that a tenant reported as needed. Removes none. Call it inside a transaction. */
+export function addRootKeyUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[]): void {
   for (const rootKey of rootKeys) {
     ctx.sql.exec(
       `INSERT INTO root_key_uses (root_key, tenant, noted_at)
@@ -38,8 +41,16 @@ export function noteUses(ctx: AccountContext, tenant: string, rootKeys: readonly
   }
 }
 
-/** Inside a transaction: a reseal that began at `since` found that these are all it needs. */
-export function keepUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[], since: number): void {
+/**
+ * After a finished reseal that began at `since`: the tenant needs only these root keys. Call it inside a transaction.
+ * Uses that were recorded after `since` stay.
+ */
+export function retainRootKeyUses(
+  ctx: AccountContext,
+  tenant: string,
+  rootKeys: readonly string[],
+  since: number,
+): void {
   const kept = JSON.stringify(rootKeys)
   ctx.sql.exec(
     `DELETE FROM root_key_uses
@@ -50,11 +61,11 @@ export function keepUses(ctx: AccountContext, tenant: string, rootKeys: readonly
   )
 }
 
-/** Inside a transaction: the tenant is gone, and its secrets with it. */
-export const dropUses = (ctx: AccountContext, tenant: string): unknown =>
+/** Removes all root key uses of a deleted tenant. Call it inside a transaction. */
+export const deleteRootKeyUses = (ctx: AccountContext, tenant: string): unknown =>
   ctx.sql.exec('DELETE FROM root_key_uses WHERE tenant = ?', tenant)
 
-/** Ids of all root keys that something needs: a few steps along the index, however many tenants there are. */
+/** Ids of all needed root keys. Skips along the index, so the cost does not grow with the number of tenants. */
 export function neededRootKeys(ctx: AccountContext): string[] {
   const rows = ctx.sql.exec<{ id: string }>(
     `WITH RECURSIVE used(id) AS (
@@ -64,12 +75,12 @@ export function neededRootKeys(ctx: AccountContext): string[] {
      )
      SELECT id FROM used WHERE id IS NOT NULL
      UNION SELECT root_key FROM root_keys_front WHERE until IS NULL OR until > ?`,
-    ctx.now() - SIGNED_FOR_MS,
+    ctx.now() - MAX_SIGNED_LIFE_MS,
   )
   return rows.toArray().map(({ id }) => id)
 }
 
-/** Every root key that is configured or needed, with who needs it. */
+/** Every root key that is configured or needed, with the number of tenants that need it. */
 export function rootKeysInUse(ctx: AccountContext): RootKeyUse[] {
   const { sql, rootKeys } = ctx
   const counts = new Map(
@@ -82,10 +93,10 @@ export function rootKeysInUse(ctx: AccountContext): RootKeyUse[] {
     sql
       .exec<{ id: string; until: number }>(
         'SELECT root_key AS id, until FROM root_keys_front WHERE until > ?',
-        ctx.now() - SIGNED_FOR_MS,
+        ctx.now() - MAX_SIGNED_LIFE_MS,
       )
       .toArray()
-      .map(({ id, until }) => [id, instant(until + SIGNED_FOR_MS)]),
+      .map(({ id, until }) => [id, instant(until + MAX_SIGNED_LIFE_MS)]),
   )
   return [...new Set([...rootKeys.ids, ...neededRootKeys(ctx)])].map((id) => ({
     id,

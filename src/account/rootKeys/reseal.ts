@@ -1,6 +1,6 @@
 /**
- * Ordering that every tenant's secrets move to the root key in front, and what became of it. A job a tenant asks its
- * object for one bounded batch after the other; the object holds its own progress, this is the last that it told.
+ * Reseal: moves every tenant's secrets to the current root key. Each tenant has a job that calls its object for one
+ * bounded batch after the other. The object has the real progress; this table has its last report.
  */
 
 import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
@@ -12,17 +12,17 @@ import type { ResealReport } from '../../rpc/reseal.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { AccountContext } from '../core/context.ts'
-import { keepUses, noteUses, rootKeysInUse } from './inUse.ts'
+import { addRootKeyUses, retainRootKeyUses, rootKeysInUse } from './inUse.ts'
 
 export const RESEAL_JOB = 'reseal'
 const ROWS_A_BATCH = 200
 const BATCH_DEADLINE_MS = 10_000
-/** An object that did not answer, or still runs with other root keys, is asked again after this. */
+/** Retry delay for an object that did not answer, or that still runs with the previous root keys. */
 const ASK_AGAIN_MS = 15_000
 
 export interface ResealCall extends RequestRef {
   readonly caller: Caller
-  /** The root key in front, as the Worker that was asked has it. */
+  /** The current root key in the configuration of the calling Worker. */
   readonly to: string
 }
 
@@ -32,17 +32,17 @@ interface Order extends Record<string, SqlStorageValue> {
   ordered_at: number
 }
 
-/** Once more while it runs asks at once again those that are not through; any other order begins anew. */
+/** Starts a reseal. If one to the same key is running, retries its unfinished tenants now. Throws `conflict`. */
 export function orderReseal(ctx: AccountContext, call: ResealCall): ResealView {
   const { to } = call
   if (to !== ctx.rootKeys.current) {
-    const detail = 'The new ROOT_KEYS have not reached every part of the broker yet; try again in a minute.'
+    const detail = 'ROOT_KEYS: the new value has not reached every object of the broker yet; repeat in a minute.'
     throw new BrokerError('conflict', { detail })
   }
   ctx.transact(() => {
-    const known = orderOf(ctx)
-    const goesOn = known?.to_key === to && countOf(ctx, "state <> 'done'") > 0
-    if (!goesOn) begin(ctx, to, known)
+    const previous = orderOf(ctx)
+    const isRunning = previous?.to_key === to && countOf(ctx, "state <> 'done'") > 0
+    if (!isRunning) startOrder(ctx, to, previous)
     const waiting = ctx.sql.exec<{ tenant: string }>("SELECT tenant FROM reseals WHERE state <> 'done'").toArray()
     for (const { tenant } of waiting) ctx.jobs.put(RESEAL_JOB, tenant, ctx.now())
     const { caller, requestId } = call
@@ -52,9 +52,12 @@ export function orderReseal(ctx: AccountContext, call: ResealCall): ResealView {
   return resealProgress(ctx)
 }
 
-/** Inside a transaction. The number grows also if this storage was set back: no tenant may know a later one. */
-function begin(ctx: AccountContext, to: string, before: Order | undefined): void {
-  const number = Math.max(ctx.now(), (before?.number ?? 0) + 1)
+/**
+ * Call it inside a transaction. The number contains the time, so it increases even if this storage was restored to an
+ * earlier state: no tenant may have seen a later number.
+ */
+function startOrder(ctx: AccountContext, to: string, previous: Order | undefined): void {
+  const number = Math.max(ctx.now(), (previous?.number ?? 0) + 1)
   ctx.sql.exec('DELETE FROM reseal_order')
   ctx.sql.exec('INSERT INTO reseal_order (number, to_key, ordered_at) VALUES (?, ?, ?)', number, to, ctx.now())
   ctx.sql.exec('DELETE FROM reseals')
@@ -79,7 +82,7 @@ export function resealProgress(ctx: AccountContext): ResealView {
   }
 }
 
-/** One batch of one tenant. */
+/** Job: one batch of one tenant. */
 export async function resealJob(ctx: AccountContext, { key: tenant }: Job): Promise<JobOutcome> {
   const order = orderOf(ctx)
   if (!order || countOf(ctx, "state <> 'done' AND tenant = ?", tenant) === 0) return 'done'
@@ -91,7 +94,7 @@ export async function resealJob(ctx: AccountContext, { key: tenant }: Job): Prom
   if (!gone && !result?.ok) return { againAt: ctx.now() + ASK_AGAIN_MS }
 
   return ctx.transact((): JobOutcome => {
-    // Overtaken by a newer order, whose own job is there.
+    // A newer order has replaced this one and has its own job.
     if (orderOf(ctx)?.number !== order.number) return 'done'
     if (!result.ok) {
       ctx.sql.exec('DELETE FROM reseals WHERE tenant = ?', tenant)
@@ -106,9 +109,9 @@ export async function resealJob(ctx: AccountContext, { key: tenant }: Job): Prom
       left,
       tenant,
     )
-    noteUses(ctx, tenant, rootKeys)
+    addRootKeyUses(ctx, tenant, rootKeys)
     if (!finished) return { againAt: ctx.now() }
-    keepUses(ctx, tenant, rootKeys, begunAt)
+    retainRootKeyUses(ctx, tenant, rootKeys, begunAt)
     if (countOf(ctx, "state <> 'done'") === 0) {
       const { to_key: target } = order
       const outcome = countOf(ctx, 'unreadable > 0') > 0 ? 'failed' : 'done'

@@ -1,4 +1,4 @@
-/** What the last sweep found: a row a key, replaced by the next. Uid and class; never a name. */
+/** The findings of the last sweep, one row a key; the next sweep replaces them. Must not store a key's name. */
 import { FINDING_CLASSES, type FindingClass, type FindingView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
 
@@ -10,28 +10,28 @@ export interface Finding {
   readonly tenant: string | null
 }
 
-/** Inside a transaction. `run` is the sweep that saw it. */
+/** Stores findings of sweep `run`. Call it inside a transaction. */
 export function recordFindings(sql: SqlStorage, findings: readonly Finding[], run: number): void {
-  for (const it of findings) {
+  for (const finding of findings) {
     sql.exec(
       `INSERT INTO findings (uid, class, tenant, since, run) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET since = iif(class = excluded.class, since, excluded.since),
          class = excluded.class, tenant = excluded.tenant, run = excluded.run`,
-      it.uid,
-      it.class,
-      it.tenant,
+      finding.uid,
+      finding.class,
+      finding.tenant,
       run,
       run,
     )
   }
 }
 
-/** A tenant that could not be asked: what was found of its keys before stands. Inside a transaction. */
-export const keepFindings = (sql: SqlStorage, tenant: string, run: number): unknown =>
+/** Keeps the previous findings of a tenant that did not answer. Call it inside a transaction. */
+export const carryOverFindings = (sql: SqlStorage, tenant: string, run: number): unknown =>
   sql.exec('UPDATE findings SET run = ? WHERE tenant = ?', run, tenant)
 
-/** What this sweep did not see any more. Inside a transaction. */
-export const forgetFindings = (sql: SqlStorage, run: number): unknown =>
+/** Deletes the findings that sweep `run` did not store or keep. Call it inside a transaction. */
+export const deleteStaleFindings = (sql: SqlStorage, run: number): unknown =>
   sql.exec('DELETE FROM findings WHERE run < ?', run)
 
 export function countFindings(sql: SqlStorage): Record<FindingClass, number> {
@@ -39,7 +39,7 @@ export function countFindings(sql: SqlStorage): Record<FindingClass, number> {
     .exec<{ class: FindingClass; n: number }>('SELECT class, count(*) AS n FROM findings GROUP BY class')
     .toArray()
   const countOf = (name: FindingClass) => rows.find((row) => row.class === name)?.n ?? 0
-  // Every class is there, also with none.
+  // Every class has a count, also 0.
   return Object.fromEntries(FINDING_CLASSES.map((name) => [name, countOf(name)])) as Record<FindingClass, number>
 }
 

@@ -1,7 +1,7 @@
 /**
- * The sweep: every key of the account is looked at once an hour, and when an operator asks. The Account lists and
- * sorts; what a key is, and whether it may be deleted, only its Tenant can say and do. What no Tenant knows is
- * reported and never touched. A run is done in shares, so that it keeps no other work waiting.
+ * The sweep reconciles Cloudflare's list of keys with the tenants, once an hour and when an operator orders it. The
+ * Account lists the keys and groups them by tenant. Only a Tenant decides about its keys and deletes orphans. Keys that
+ * no tenant knows are reported and never changed. A run is split into shares, so that other jobs are not delayed.
  */
 
 import { actorOf } from '../../auth/caller.ts'
@@ -14,26 +14,26 @@ import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.t
 import { audit } from '../../storage/audit.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
 import * as log from '../../storage/log.ts'
-import { forgetOldCreations, tenantOfCreation } from '../budget/creations.ts'
+import { deleteOldCreations, tenantOfCreation } from '../budget/creations.ts'
 import type { AccountContext } from '../core/context.ts'
 import { isTenant } from '../directory/directory.ts'
 import { ownerOfTurnKey, tenantsWithKeys } from '../directory/keyOwners.ts'
-import { type Finding, forgetFindings, keepFindings, recordFindings } from './findings.ts'
-import type { Listed, UpstreamList } from './ownership.ts'
+import { carryOverFindings, deleteStaleFindings, type Finding, recordFindings } from './findings.ts'
 import { isAnythingToSweep, SWEEP_EVERY_MS, SWEEP_JOB, sweepRow, sweepView } from './sweepRows.ts'
+import type { Listed, UpstreamList } from './upstreamList.ts'
 
-/** A run whose calls were all used up goes on after this. */
-const REST_AFTER_MS = 300_000
+/** When a run has used up its checks, the next run starts after this. */
+const NEXT_RUN_AFTER_MS = 300_000
 const TENANTS_A_SHARE = 25
 const TENANTS_AT_ONCE = 5
 const TENANT_DEADLINE_MS = 30_000
-/** Keys not listed are asked for one by one; a list that lies must not spend the budget. */
+/** Keys that are not listed are checked one by one. The limits keep an incomplete list from spending the budget. */
 const CHECKS_A_RUN = 60
 const CHECKS_A_TENANT = 5
 
 const MARKER = /^tb\.([a-z0-9]{4,16})\.([0-9A-Za-z]{17})( |$)/
 
-/** An operator wants one now. */
+/** Orders a sweep now, for an operator. */
 export function orderSweep(ctx: AccountContext, call: Call): SweepView {
   ctx.transact(() => {
     ctx.jobs.put(SWEEP_JOB, '', ctx.now())
@@ -44,9 +44,9 @@ export function orderSweep(ctx: AccountContext, call: Call): SweepView {
   return sweepView(ctx)
 }
 
-/** One share of a run. */
+/** Job: one share of a run, at most 25 tenants. */
 export async function sweep(ctx: AccountContext, list: UpstreamList): Promise<JobOutcome> {
-  const run = begin(ctx)
+  const run = startOrResume(ctx)
   let listed: Listed
   try {
     listed = await list.all(ctx)
@@ -54,25 +54,27 @@ export async function sweep(ctx: AccountContext, list: UpstreamList): Promise<Jo
     ctx.transact(() => ctx.sql.exec("UPDATE sweep SET state = 'failed', ended_at = ?", ctx.now()))
     return 'retry'
   }
-  const { byTenant, loose, intents } = sorted(ctx, listed.keys)
-  if (run.next === '') ctx.transact(() => recordFindings(ctx.sql, loose, run.id))
+  const { byTenant, unowned, intents } = groupByTenant(ctx, listed.keys)
+  if (run.next === '') ctx.transact(() => recordFindings(ctx.sql, unowned, run.id))
 
   const tenants = tenantsToAsk(ctx, byTenant).filter((id) => id > run.next)
   const share = tenants.slice(0, TENANTS_A_SHARE)
   for (let first = 0; first < share.length; first += TENANTS_AT_ONCE) {
     const group = share.slice(first, first + TENANTS_AT_ONCE)
-    await Promise.all(group.map((id) => examine(ctx, id, { run: run.id, listed, keys: byTenant.get(id) ?? [] })))
+    await Promise.all(
+      group.map((id) => reconcileTenant(ctx, id, { run: run.id, listed, keys: byTenant.get(id) ?? [] })),
+    )
   }
   const last = share.at(-1)
   if (last !== undefined && tenants.length > share.length) {
     ctx.transact(() => ctx.sql.exec('UPDATE sweep SET next = ?', last))
     return { againAt: ctx.now() }
   }
-  return end(ctx, run.id, intents)
+  return finishRun(ctx, run.id, intents)
 }
 
-/** A run that was interrupted goes on where it was. */
-function begin(ctx: AccountContext): { readonly id: number; readonly next: string } {
+/** Starts a run, or resumes an interrupted one after the last tenant that was asked. */
+function startOrResume(ctx: AccountContext): { readonly id: number; readonly next: string } {
   return ctx.transact(() => {
     const { state, begun_at, next } = sweepRow(ctx.sql)
     if (state === 'running' && begun_at !== null) return { id: begun_at, next }
@@ -86,20 +88,20 @@ function begin(ctx: AccountContext): { readonly id: number; readonly next: strin
   })
 }
 
-function end(ctx: AccountContext, run: number, intents: ReadonlySet<string>): JobOutcome {
+function finishRun(ctx: AccountContext, run: number, intents: ReadonlySet<string>): JobOutcome {
   return ctx.transact(() => {
-    forgetFindings(ctx.sql, run)
-    forgetOldCreations(ctx.sql, ctx.now(), intents)
+    deleteStaleFindings(ctx.sql, run)
+    deleteOldCreations(ctx.sql, ctx.now(), intents)
     ctx.sql.exec("UPDATE sweep SET state = 'done', ended_at = ?, next = ''", ctx.now())
-    if (sweepRow(ctx.sql).checks_left <= 0) return { againAt: ctx.now() + REST_AFTER_MS }
+    if (sweepRow(ctx.sql).checks_left <= 0) return { againAt: ctx.now() + NEXT_RUN_AFTER_MS }
     return isAnythingToSweep(ctx.sql) ? { againAt: ctx.now() + SWEEP_EVERY_MS } : 'done'
   })
 }
 
-/** By tenant what a tenant can speak of; the rest is only told. An imported key has an owner and no marker of ours. */
-function sorted(ctx: AccountContext, keys: readonly UpstreamKey[]) {
+/** Groups keys by owner (an imported key has no marker), else by the tenant of the marker's intent. */
+function groupByTenant(ctx: AccountContext, keys: readonly UpstreamKey[]) {
   const byTenant = new Map<string, SweptKey[]>()
-  const loose: Finding[] = []
+  const unowned: Finding[] = []
   const intents = new Set<string>()
   for (const { uid, name } of keys) {
     const [, deployment, marked] = MARKER.exec(name) ?? []
@@ -110,45 +112,45 @@ function sorted(ctx: AccountContext, keys: readonly UpstreamKey[]) {
       byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), { uid, intent }])
       continue
     }
-    const other = deployment === undefined ? 'foreign' : 'other-deployment'
-    loose.push({ uid, class: intent === null ? other : 'unclaimed', tenant })
+    const unmarked = deployment === undefined ? 'foreign' : 'other-deployment'
+    unowned.push({ uid, class: intent === null ? unmarked : 'unclaimed', tenant })
   }
-  return { byTenant, loose, intents }
+  return { byTenant, unowned, intents }
 }
 
-/** Also tenants of whose keys none is listed: those may have vanished. */
+/** Tenants with listed keys, and tenants that own keys: a key that is not listed may be missing. */
 function tenantsToAsk(ctx: AccountContext, byTenant: ReadonlyMap<string, unknown>): string[] {
   const all = new Set([...byTenant.keys(), ...tenantsWithKeys(ctx.sql)])
   return [...all].filter((id) => isTenant(ctx, id)).sort()
 }
 
-async function examine(
+async function reconcileTenant(
   ctx: AccountContext,
   tenant: string,
-  it: { readonly run: number; readonly listed: Listed; readonly keys: readonly SweptKey[] },
+  { run, listed, keys }: { readonly run: number; readonly listed: Listed; readonly keys: readonly SweptKey[] },
 ): Promise<void> {
   const checks = takeChecks(ctx)
-  const examination = { keys: it.keys, listedAt: it.listed.askedAt, checks }
-  const result = await askTenant(ctx, tenant, examination)
-  // No object, although the directory has the tenant: its storage is gone, and with it every secret.
+  const order = { keys, listedAt: listed.requestedAt, checks }
+  const result = await callTenant(ctx, tenant, order)
+  // The directory has the tenant, but its object is empty: the storage is lost, and with it every secret.
   const lost = result?.ok === false && result.failure.code === 'not_found'
-  const nothing: Reconciliation = { findings: it.keys.map(({ uid }) => ({ uid, class: 'stranger' })), checked: 0 }
-  const examined = result?.ok ? result.value : lost ? nothing : undefined
+  const allStrangers: Reconciliation = { findings: keys.map(({ uid }) => ({ uid, class: 'stranger' })), checked: 0 }
+  const reconciled = result?.ok ? result.value : lost ? allStrangers : undefined
   ctx.transact(() => {
-    const unused = checks - (examined?.checked ?? 0)
-    const failed = examined && !lost ? 0 : 1
+    const unused = checks - (reconciled?.checked ?? 0)
+    const failed = reconciled && !lost ? 0 : 1
     ctx.sql.exec(
       'UPDATE sweep SET checks_left = checks_left + ?, asked = asked + 1, failed = failed + ?',
       unused,
       failed,
     )
-    if (!examined) return keepFindings(ctx.sql, tenant, it.run)
-    const findings = examined.findings.map((found) => ({ uid: found.uid, class: classOf(ctx, found), tenant }))
-    return recordFindings(ctx.sql, findings, it.run)
+    if (!reconciled) return carryOverFindings(ctx.sql, tenant, run)
+    const findings = reconciled.findings.map((found) => ({ uid: found.uid, class: classOf(ctx, found), tenant }))
+    return recordFindings(ctx.sql, findings, run)
   })
 }
 
-/** Reserved before the Tenant is asked, as several are asked at once. */
+/** Reserves checks before the Tenant is called, because several Tenants are called in parallel. */
 function takeChecks(ctx: AccountContext): number {
   return ctx.transact(() => {
     const checks = Math.max(0, Math.min(CHECKS_A_TENANT, sweepRow(ctx.sql).checks_left))
@@ -157,14 +159,14 @@ function takeChecks(ctx: AccountContext): number {
   })
 }
 
-async function askTenant(
+async function callTenant(
   ctx: AccountContext,
   tenant: string,
-  examination: ReconcileOrder,
+  order: ReconcileOrder,
 ): Promise<Result<Reconciliation> | undefined> {
   try {
     const object = ctx.tenant(tenant)
-    return await within(TENANT_DEADLINE_MS, object.examineKeys(examination), () => undefined)
+    return await within(TENANT_DEADLINE_MS, object.examineKeys(order), () => undefined)
   } catch (error) {
     log.failure('tenant_unreachable', { tenant, operation: 'sweep' }, error)
     return

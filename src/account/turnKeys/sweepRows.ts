@@ -11,21 +11,21 @@ export const SWEEP_EVERY_MS = 3_600_000
 
 export interface SweepRow extends Record<string, SqlStorageValue> {
   state: SweepView['state']
-  /** Names the run, too. */
+  /** Also the id of the run. */
   begun_at: number | null
   ended_at: number | null
-  /** The last tenant that was asked: a run goes on behind it. */
+  /** The last tenant that was asked. The run resumes after it. */
   next: string
   asked: number
   failed: number
-  /** How many keys may still be asked for one by one. */
+  /** How many unlisted keys may still be checked one by one. */
   checks_left: number
 }
 
 export const sweepRow = (sql: SqlStorage): SweepRow => sql.exec<SweepRow>('SELECT * FROM sweep').one()
 
-/** Keys may be there, so that a sweep must come. Inside a transaction. */
-export const ensureSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =>
+/** Schedules a sweep, because there may be keys from now on. Call it inside a transaction. */
+export const scheduleSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =>
   ctx.jobs.ensure(SWEEP_JOB, '', ctx.now() + SWEEP_EVERY_MS)
 
 export const isAnythingToSweep = (sql: SqlStorage): boolean =>

@@ -1,10 +1,10 @@
-/** Identity providers of a tenant: whose JWTs its own users may bring to the browser door, and what must be in them. */
+/** Schema of a tenant's identity providers: whose JWTs are accepted at the browser door, and which claims they need. */
 import * as z from 'zod'
 
 const MAX_ISSUERS = 10
 const MAX_KEYS = 50
 
-/** Signatures with a public key only: with a shared secret the tenant's provider and the broker could not be told apart. */
+/** Public-key signatures only. With a shared secret (HS256) the broker itself could sign JWTs of the provider. */
 export const JWT_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -34,7 +34,7 @@ const PublicKey = z
   })
   .strip()
 
-/** A public key (RFC 7517). Fields that are not needed to verify are ignored; a private or symmetric part is refused. */
+/** A public key (RFC 7517). Fields not needed for verification are dropped. Private and symmetric keys are refused. */
 export const Jwk = z
   .looseObject({})
   .refine((key) => !('d' in key) && !('k' in key), 'must be a public key')
@@ -46,16 +46,16 @@ const Jwks = z.object({ keys: z.array(Jwk).min(1).max(MAX_KEYS) })
 const ClaimName = z.string().regex(/^[A-Za-z0-9_:./-]{1,128}$/)
 const Text = z.string().min(1).max(255)
 
-/** A record passes over `__proto__`, and a requirement must not be lost in silence. */
+/** `z.record` skips `__proto__`, which would silently drop a required claim. So it is refused. */
 const RequiredClaims = z
-  .custom<object>((it) => typeof it === 'object' && it !== null && !Object.hasOwn(it, '__proto__'))
+  .custom<object>((claims) => typeof claims === 'object' && claims !== null && !Object.hasOwn(claims, '__proto__'))
   .pipe(z.record(ClaimName, z.union([z.string().max(255), z.number(), z.boolean()])))
 
 const TenantIssuer = z
   .strictObject({
-    /** `iss`, exactly. */
+    /** Must equal the `iss` claim. */
     issuer: Text,
-    /** One of `aud`, exactly. */
+    /** Must equal the `aud` claim, or one of its items. */
     audience: Text,
     jwksUrl: z
       .string()
@@ -67,12 +67,15 @@ const TenantIssuer = z
       .array(JwtAlgorithm)
       .min(1)
       .refine((list) => new Set(list).size === list.length, 'must not repeat an algorithm'),
-    /** The claim that names the subject. */
+    /** Name of the claim that holds the subject. */
     subjectClaim: ClaimName.default('sub'),
-    /** Claims that must have this value, or hold it in a list. */
+    /** Claims that must equal this value, or be an array that contains it. */
     requiredClaims: RequiredClaims.default({}),
   })
-  .refine((it) => (it.jwksUrl === undefined) !== (it.jwks === undefined), 'must have exactly one of jwksUrl, jwks')
+  .refine(
+    ({ jwksUrl, jwks }) => (jwksUrl === undefined) !== (jwks === undefined),
+    'must have exactly one of jwksUrl, jwks',
+  )
 export type TenantIssuer = z.infer<typeof TenantIssuer>
 
 export const TenantIssuers = z
@@ -80,7 +83,7 @@ export const TenantIssuers = z
   .max(MAX_ISSUERS)
   .refine((list) => new Set(list.map(issuerName)).size === list.length, 'must not repeat an issuer and audience')
 
-/** The pair that belongs to one tenant. */
+/** Issuer and audience. A pair belongs to at most one tenant. */
 export interface IssuerPair {
   readonly issuer: string
   readonly audience: string
@@ -88,13 +91,13 @@ export interface IssuerPair {
 
 export const pairOf = ({ issuer, audience }: IssuerPair): IssuerPair => ({ issuer, audience })
 
-function issuerName(it: IssuerPair): string {
-  return JSON.stringify([it.issuer, it.audience])
+function issuerName({ issuer, audience }: IssuerPair): string {
+  return JSON.stringify([issuer, audience])
 }
 
 /**
- * https, port 443, a DNS name with a dot that is no IP address, no credentials, no fragment. Written in ASCII without
- * blanks, so that an operator who reads it sees the name that is asked: a parser drops or rewrites the rest.
+ * https, port 443, a DNS name with a dot, not an IP address, no credentials, no fragment. ASCII without white space:
+ * a URL parser drops or rewrites other characters, and an operator would then read another name than the one fetched.
  */
 function isJwksUrl(text: string): boolean {
   if (!/^https:\/\/[\x21-\x7e]+$/i.test(text) || !URL.canParse(text)) return false

@@ -1,6 +1,6 @@
 /**
- * A tenant's policy: every setting, its bounds and its default. Only what differs from the defaults is stored,
- * so that a better default reaches every tenant that did not choose.
+ * A tenant's policy: every setting with its bounds and its default. Only the settings that a tenant chose are stored,
+ * so a changed default applies to every tenant that did not choose.
  */
 import * as z from 'zod'
 import { BrokerError } from '../../errors.ts'
@@ -10,7 +10,7 @@ import { TenantIssuers } from './issuers.ts'
 
 const count = (min: number, max: number) => z.int().min(min).max(max)
 
-/** A web origin exactly as a browser sends it: https, http on loopback, or an app's own scheme. */
+/** A web origin exactly as a browser sends it: https, http on loopback, or the `capacitor:` or `ionic:` scheme. */
 export const WebOrigin = z
   .string()
   .max(255)
@@ -73,11 +73,11 @@ export const DEFAULT_POLICY: Policy = {
   auditRetentionRows: 2_000_000,
 }
 
-/** What a tenant chose, at creation or in a merge patch (RFC 7396): absent = untouched, `null` = the default. */
+/** The chosen settings, at creation or in a merge patch (RFC 7396): absent = unchanged, `null` = the default. */
 export const PolicyPatch = z.strictObject(nullishFields())
 export type PolicyPatch = z.infer<typeof PolicyPatch>
 
-/** What a tenant chose after a patch: only what differs from the defaults, by choice. */
+/** Applies a merge patch to the chosen settings. A patch of `null` resets all of them. */
 export function mergePolicy(chosen: PolicyPatch, patch: PolicyPatch | null): PolicyPatch {
   if (patch === null) return {}
   const urls = patch.urls ? { ...chosen.urls, ...patch.urls } : patch.urls
@@ -85,13 +85,13 @@ export function mergePolicy(chosen: PolicyPatch, patch: PolicyPatch | null): Pol
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null))
 }
 
-/** The policy in force; throws a ZodError when the choices contradict each other. */
+/** The chosen settings with the defaults filled in. Throws a ZodError if they contradict each other. */
 export function effectivePolicy(chosen: PolicyPatch): Policy {
   const urls = { ...DEFAULT_POLICY.urls, ...withoutNulls(chosen.urls ?? {}) }
   return Policy.parse({ ...DEFAULT_POLICY, ...withoutNulls(chosen), urls })
 }
 
-/** Refuses choices that contradict each other; each by itself has passed its schema. */
+/** Throws `invalid_request` if settings that are valid one by one contradict each other. */
 export function requireSoundPolicy(chosen: PolicyPatch): void {
   try {
     effectivePolicy(chosen)
@@ -104,30 +104,30 @@ const withoutNulls = (values: object) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null))
 
 function nullishFields() {
-  const of = <T extends z.ZodType>(schema: T) => schema.nullable().exactOptional()
+  const nullish = <T extends z.ZodType>(schema: T) => schema.nullable().exactOptional()
   return {
-    allowedOrigins: of(fields.allowedOrigins),
-    requireOrigin: of(fields.requireOrigin),
-    defaultTtl: of(fields.defaultTtl),
-    maxTtl: of(fields.maxTtl),
-    maxLiveCredentialsPerSubject: of(fields.maxLiveCredentialsPerSubject),
-    maxLiveCredentials: of(fields.maxLiveCredentials),
-    maxMintsPerMinute: of(fields.maxMintsPerMinute),
-    maxTurnKeys: of(fields.maxTurnKeys),
-    maxApiCallsPer5Min: of(fields.maxApiCallsPer5Min),
-    reuse: of(fields.reuse),
-    defaultKeyId: of(fields.defaultKeyId),
-    urls: of(z.strictObject({ transports: of(urls.shape.transports), maxUrls: of(urls.shape.maxUrls) })),
-    fallback: of(fields.fallback),
-    issuers: of(fields.issuers),
-    auditRetentionDays: of(fields.auditRetentionDays),
-    auditRetentionRows: of(fields.auditRetentionRows),
+    allowedOrigins: nullish(fields.allowedOrigins),
+    requireOrigin: nullish(fields.requireOrigin),
+    defaultTtl: nullish(fields.defaultTtl),
+    maxTtl: nullish(fields.maxTtl),
+    maxLiveCredentialsPerSubject: nullish(fields.maxLiveCredentialsPerSubject),
+    maxLiveCredentials: nullish(fields.maxLiveCredentials),
+    maxMintsPerMinute: nullish(fields.maxMintsPerMinute),
+    maxTurnKeys: nullish(fields.maxTurnKeys),
+    maxApiCallsPer5Min: nullish(fields.maxApiCallsPer5Min),
+    reuse: nullish(fields.reuse),
+    defaultKeyId: nullish(fields.defaultKeyId),
+    urls: nullish(z.strictObject({ transports: nullish(urls.shape.transports), maxUrls: nullish(urls.shape.maxUrls) })),
+    fallback: nullish(fields.fallback),
+    issuers: nullish(fields.issuers),
+    auditRetentionDays: nullish(fields.auditRetentionDays),
+    auditRetentionRows: nullish(fields.auditRetentionRows),
   }
 }
 
 function isWebOrigin(text: string): boolean {
   if (/^(capacitor|ionic):\/\/[a-z0-9.-]{1,200}$/.test(text)) return true
-  // A host as it is named, not a pattern: browsers send no `*`, so it would match nothing.
+  // No wildcard: browsers never send `*` in an origin, so it would match nothing.
   if (!URL.canParse(text) || !/^https?:\/\/[a-z0-9._[\]:-]+$/.test(text)) return false
   const url = new URL(text)
   const scheme = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))

@@ -1,13 +1,13 @@
-/** The account behind the broker as operators see it. No name of a key, no secret: a foreign key's name may say anything. */
+/** The Cloudflare account as operators see it. Must not show names of keys: a foreign key's name may hold anything. */
 
 import type { RootKeyUse } from './reseal.ts'
 
 /**
- * Why a key that Cloudflare lists, or does not list any more, is worth a look.
- * - `foreign`: not one of the broker's. `other-deployment`: another installation's on this account.
- * - `unclaimed`: with a marker of this deployment, and no tenant knows it. `lost`: a tenant's, whose secret is not here any more.
- * - `orphan`: left by a creation that failed or a key that was deleted; its tenant is deleting it.
- * - `missing`: a tenant's that Cloudflare does not have.
+ * Differences that the sweep finds between Cloudflare's list of TURN keys and the tenants' keys.
+ * - `foreign`: listed, and made by no broker. `other-deployment`: made by another installation on this account.
+ * - `unclaimed`: has a marker of this deployment, but no tenant knows it. `lost`: a tenant's, and its secret is lost.
+ * - `orphan`: left over from a failed creation or a deletion. Its tenant is deleting it.
+ * - `missing`: a tenant's key that Cloudflare does not list.
  */
 export const FINDING_CLASSES = ['foreign', 'other-deployment', 'unclaimed', 'lost', 'orphan', 'missing'] as const
 export type FindingClass = (typeof FINDING_CLASSES)[number]
@@ -18,30 +18,30 @@ export type SweepView = {
   state: 'never' | 'ordered' | 'running' | 'done' | 'failed'
   begunAt: string | null
   endedAt: string | null
-  /** When the next one is due; null: there is nothing to sweep. */
+  /** When the next sweep is due; `null`: there is nothing to sweep. */
   nextAt: string | null
-  /** Tenants that were asked, and those that did not answer: what was found of their keys before stands. */
+  /** How many tenants were asked, and how many did not answer. For the latter the previous findings stay. */
   tenants: { asked: number; failed: number }
   counts: Record<FindingClass, number>
-  /** The first hundred, by uid. */
+  /** At most 100 findings, ordered by uid. */
   findings: FindingView[]
 }
 
 export type AccountView = {
-  /** Calls of Cloudflare's API in 5 minutes. */
+  /** Calls to Cloudflare's API in 5 minutes. */
   budget: {
     limit: number
-    /** Of these, kept for operators and recovery. */
+    /** The part of `limit` that only operators and recovery may use. */
     reserved: number
     spent: number
-    /** What Cloudflare itself said is left, while that is less than the budget; else null. */
+    /** The calls left according to Cloudflare, while fewer than the budget has; else `null`. */
     upstreamRemaining: number | null
-    /** Cloudflare asked to wait until then; null: it did not. */
+    /** Until when Cloudflare asked to wait; `null`: no block. */
     blockedUntil: string | null
   }
-  /** TURN keys of the account, the broker's or not, when they were last listed. */
+  /** All TURN keys of the account, as of the last list. */
   turnKeys: { count: number | null; limit: number; listedAt: string | null }
   sweep: SweepView
-  /** Every root key that something needs, or that is configured. */
+  /** Every root key that is configured, or that a tenant needs. */
   rootKeys: RootKeyUse[]
 }

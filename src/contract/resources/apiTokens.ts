@@ -1,10 +1,10 @@
-/** API tokens: the server-side bearers of a tenant. The token itself is shown once, at creation or roll. */
+/** Schema of API tokens, the bearer tokens of a tenant's servers. A token is shown once, at creation or roll. */
 import * as z from 'zod'
 import { Scope } from '../scopes.ts'
 import { Instant, NonEmptyName } from '../values.ts'
 
 export const MAX_API_TOKENS = 50
-/** How long a rolled token's old secret stays valid unless the caller says otherwise, and at most. */
+/** How long the old secret of a rolled token stays valid: the default and the maximum, in seconds. */
 export const DEFAULT_OVERLAP_SECONDS = 3_600
 export const MAX_OVERLAP_SECONDS = 604_800
 
@@ -30,7 +30,7 @@ export type ApiTokenView = {
   scopes: Scope[]
   expiresAt: string | null
   createdAt: string
-  /** When the secret last changed, and until when the one before is still accepted. */
+  /** When the secret last changed, and until when the previous secret is accepted. */
   rolledAt: string | null
   previousValidUntil: string | null
 }

@@ -1,4 +1,4 @@
-/** The audit trail as it is read. Ids and outcomes; never a secret, never a subject's name. */
+/** Shape of audit events. Ids and outcomes; never a secret, never a subject's name. */
 export const AUDIT_FILTERS = ['actor', 'action', 'target', 'outcome', 'code', 'subjectId'] as const
 export type AuditFilter = Partial<Record<(typeof AUDIT_FILTERS)[number], string>>
 
@@ -36,7 +36,7 @@ export type AuditAction =
   | 'subject.erase'
 
 export type AuditEventView = {
-  /** Grows by one with every event of the tenant. */
+  /** Increases by one with every event of the tenant. */
   seq: number
   at: string
   actor: string
@@ -45,10 +45,10 @@ export type AuditEventView = {
   subjectId: string | null
   outcome: string
   code: string | null
-  /** How many like it this row stands for: refusals of one subject and code are one row a minute. */
+  /** How many events this row stands for: refusals of the same asker, subject and code are one row a minute. */
   count: number
   requestId: string | null
   origin: string | null
-  /** Keyed hash of the username that was issued. */
+  /** HMAC of the issued username. */
   digest: string | null
 }

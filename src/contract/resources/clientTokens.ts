@@ -1,4 +1,4 @@
-/** Client tokens: the short JWTs a tenant's back end gives its browsers. */
+/** Schema of client tokens, the short-lived JWTs that a tenant's back end gives to its pages. */
 import * as z from 'zod'
 import { WebOrigin } from '../policy/policy.ts'
 import { TtlSeconds, TurnKeyUid } from '../values.ts'
@@ -9,9 +9,9 @@ export const MAX_CLIENT_TOKEN_SECONDS = 3_600
 
 export const ClientTokenCreate = z.strictObject({
   subject: Subject,
-  /** Life of the token itself, in seconds. */
+  /** Lifetime of the token itself, in seconds. */
   ttl: z.int().min(1).max(MAX_CLIENT_TOKEN_SECONDS).default(DEFAULT_CLIENT_TOKEN_SECONDS),
-  /** Life of the credentials it is good for: default and ceiling of what its holder may ask. */
+  /** Lifetime of its credentials in seconds: the default and the maximum. */
   credentialTtl: TtlSeconds.exactOptional(),
   /** Binds the token to one web origin of the policy. */
   origin: WebOrigin.exactOptional(),

@@ -1,10 +1,10 @@
-/** Credentials as callers ask for and get them, at every door that hands some out. */
+/** Requests and answers of every route that issues credentials. */
 import * as z from 'zod'
 import { TtlSeconds } from '../values.ts'
 
 const MAX_SUBJECT_CHARACTERS = 128
 
-/** The end user a credential is for, as the tenant names it: 1-128 well-formed code points, no controls; compared as is. */
+/** The end user of a credential, as the tenant names it: 1-128 code points, no control characters. Compared exactly. */
 export const Subject = z
   .string()
   .min(1)
@@ -19,31 +19,31 @@ export type Subject = z.infer<typeof Subject>
 export const CredentialId = z.string().regex(/^cr_[0-9A-Za-z]{22}$/)
 export const SubjectId = z.string().regex(/^su_[0-9A-Za-z]{22}$/)
 
-/** The browser door's JSON body; all of it may be left out. */
+/** The browser door's JSON body. The body is optional. */
 export const IceServersRequest = z.strictObject({ ttl: TtlSeconds.exactOptional() })
 export type IceServersRequest = z.infer<typeof IceServersRequest>
 
-/** The body of Cloudflare's own credential calls; unknown fields are ignored there. */
+/** The body of Cloudflare's credential calls. Unknown fields are ignored, as Cloudflare does. */
 export const GenerateRequest = z.object({ ttl: TtlSeconds.optional(), customIdentifier: Subject.optional() })
 
-/** As `username` stands in the path of a revocation. */
+/** `username` in the path of a revocation. */
 export const Username = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
 
 export type IceServer = { urls: string[] } | { urls: string[]; username: string; credential: string }
 
-/** The browser door's answer; the whole object can be handed to `new RTCPeerConnection()`. */
+/** The browser door's answer. The whole object can be passed to `new RTCPeerConnection()`. */
 export type IceServersAnswer = {
   iceServers: IceServer[]
   /** Seconds left. */
   ttl: number
-  /** RFC 3339; before Cloudflare's own end. */
+  /** RFC 3339. Slightly earlier than the expiry at Cloudflare. */
   expiresAt: string
-  /** Seconds until the client should ask again. */
+  /** Seconds until the client should request new servers. */
   refreshAfter: number
   source: 'minted' | 'reused' | 'stun-only'
 }
 
-/** A live credential in a list; its password is shown nowhere but in the answer it was minted for. */
+/** A live credential in a list. Its password is not shown. */
 export type CredentialView = {
   id: string
   subjectId: string | null
@@ -54,5 +54,5 @@ export type CredentialView = {
   origin: string | null
 }
 
-/** draft-uberti-behave-turn-rest-00 §2.2, for servers that ask for TURN credentials in that dialect. */
+/** The answer of draft-uberti-behave-turn-rest-00 §2.2, which many media servers read. */
 export type TurnRestAnswer = { username: string; password: string; ttl: number; uris: string[] }

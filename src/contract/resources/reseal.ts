@@ -1,30 +1,30 @@
-/** Moving every secret to the root key in front, and which root keys are needed. Ids of root keys only. */
+/** Progress of a reseal (every secret moves to the current root key), and which root keys are needed. Ids only. */
 
 export type RootKeyUse = {
-  /** As in `ROOT_KEYS`. */
+  /** The id in `ROOT_KEYS`. */
   id: string
-  /** In front: it seals and signs. */
+  /** The first of `ROOT_KEYS`: it seals and signs. */
   current: boolean
   configured: boolean
-  /** How many tenants have secrets that need it. */
+  /** Number of tenants with secrets that need this key. */
   tenants: number
-  /** Until when a client token signed with it may be valid; `null` while it is in front, or when none can be. */
+  /** Until when client tokens signed with this key may be valid; `null` if the key is current, or if none can be. */
   clientTokensUntil: string | null
 }
 
 export type ResealView = {
-  /** `none`: nothing was ever ordered. */
+  /** `none`: no reseal was ever ordered. */
   state: 'none' | 'running' | 'done'
-  /** Id of the root key that everything is moved to. */
+  /** Id of the root key that the secrets move to. */
   to: string | null
   orderedAt: string | null
-  /** Tenants whose secrets are looked at, and those that are through. */
+  /** Number of tenants in the reseal, and of those that are done. */
   tenants: number
   done: number
-  /** Secrets: moved, and left as they are because no configured root key opens them. */
+  /** Number of secrets moved, and of secrets left unchanged because no configured root key opens them. */
   moved: number
   unreadable: number
-  /** At most so many rows are still to be looked at, of the tenants that have begun. */
+  /** Upper bound of the rows left, of the tenants that have begun. */
   left: number
   rootKeys: RootKeyUse[]
 }

@@ -1,9 +1,9 @@
-/** Revocations, bans and subjects: taking back what was handed out. */
+/** Schema of revocations, bans and subjects. */
 import * as z from 'zod'
 import { ApiTokenId, Instant, TurnKeyUid } from '../values.ts'
 import { CredentialId, Subject } from './credentials.ts'
 
-/** A finished revocation and an ended ban can be read for this long. */
+/** How long a finished revocation and an ended ban can be read. */
 export const REVOCATION_KEPT_DAYS = 30
 
 const selector = {
@@ -16,10 +16,13 @@ const exactlyOne = (given: object, names: readonly string[]) => names.filter((na
 
 export const RevocationCreate = z
   .strictObject({ ...selector, banUntil: Instant.exactOptional() })
-  .refine((it) => exactlyOne(it, Object.keys(selector)), 'must have exactly one of subject, keyId, credentialId, all')
-  .refine((it) => it.banUntil === undefined || it.subject !== undefined, {
+  .refine(
+    (given) => exactlyOne(given, Object.keys(selector)),
+    'must have exactly one of subject, keyId, credentialId, all',
+  )
+  .refine(({ banUntil, subject }) => banUntil === undefined || subject !== undefined, {
     path: ['banUntil'],
-    message: 'goes with subject only',
+    message: 'must be sent together with subject',
   })
 export type RevocationCreate = z.infer<typeof RevocationCreate>
 
@@ -27,9 +30,9 @@ export const RevocationId = z.string().regex(/^rv_[0-9A-Za-z]{22}$/)
 
 export type RevocationView = {
   id: string
-  /** What was chosen; a subject by its opaque id. */
+  /** The selector of the request. A subject is shown by its id. */
   selector: { subjectId: string | null } | { keyId: string } | { credentialId: string } | { all: true }
-  /** How many live credentials it met, and what became of them: matched = revoked + pending + expired. */
+  /** Live credentials that the selector matched; matched = revoked + pending + expired. */
   matched: number
   revoked: number
   pending: number
@@ -40,7 +43,7 @@ export type RevocationView = {
 
 export const BanCreate = z
   .strictObject({ subject: Subject.exactOptional(), tokenId: ApiTokenId.exactOptional(), until: Instant })
-  .refine((it) => exactlyOne(it, ['subject', 'tokenId']), 'must have exactly one of subject, tokenId')
+  .refine((given) => exactlyOne(given, ['subject', 'tokenId']), 'must have exactly one of subject, tokenId')
 export type BanCreate = z.infer<typeof BanCreate>
 
 export const BanId = z.string().regex(/^bn_[0-9A-Za-z]{22}$/)

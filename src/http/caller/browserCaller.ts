@@ -3,7 +3,7 @@
  * Turns a token into a subject, a key and what binds the caller; what these are worth is the Tenant's decision.
  */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
-import { isTenantJwt, readTenantJwt, type Trust } from '../../auth/tenantJwts.ts'
+import { isTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
@@ -15,7 +15,7 @@ export interface BrowserCaller {
   readonly keyId: string | null
 }
 
-/** Throws `invalid_token`. A client token is checked without asking anything; a JWT needs the tenant's issuers. */
+/** Throws `invalid_token`. A client token is verified without any look-up; a JWT needs the tenant's issuers. */
 export async function identify(c: Ctx, tenant: string, token: string): Promise<BrowserCaller> {
   const { rootKeys, deployment } = c.get('config')
   if (isClientToken(token)) {
@@ -26,9 +26,9 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   }
   if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
   const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
-  const { jwks } = c.get('edge')
+  const { jwks } = c.get('isolateCache')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
-  const keysAt: Trust['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
+  const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
   const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())
   if (!jwt) throw new BrokerError('invalid_token')
   const { issuer, audience } = jwt.issuer

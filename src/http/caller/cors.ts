@@ -1,6 +1,7 @@
 /**
- * CORS of the browser door: exact origins of the tenant's policy, on errors too, so that a page can read why it was
- * refused. An origin binds browsers, not thieves. The Tenant decides again when a credential is issued.
+ * CORS of the browser door, with the exact origins of the tenant's policy. Errors carry the headers too, so that a page
+ * can read why it was refused. An origin protects against other pages only: a program can send any. The Tenant checks
+ * it again when it issues a credential.
  */
 import { isFresh, type TenantSnapshot } from '../../cache/entries.ts'
 import { WebOrigin } from '../../contract/policy/policy.ts'
@@ -8,43 +9,44 @@ import { TenantId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 import { tenantExists } from '../objects.ts'
-import { askedSnapshot, knownSnapshot } from './snapshots.ts'
+import { cachedSnapshot, fetchSnapshot } from './snapshots.ts'
 
 const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
 const PREFLIGHT_SECONDS = 7_200
 
 /**
- * Before anything may be refused: the answer varies by origin, and a page this isolate knows may read the refusal.
- * Looks nothing up, so that it can stand before the rate.
+ * Sets the CORS headers that need no look-up, before the rate limit and every other check. So a page with a cached
+ * origin can read any refusal.
  */
-export function greet(c: Ctx): void {
+export function setCachedCorsHeaders(c: Ctx): void {
   c.header('Vary', 'Origin')
   const origin = c.req.header('Origin')
-  const remembered = c.get('edge').snapshots.get(c.req.param('tenant') ?? '')
-  if (origin !== undefined && remembered?.allowedOrigins.includes(origin)) welcome(c, origin)
+  const cached = c.get('isolateCache').snapshots.get(c.req.param('tenant') ?? '')
+  if (origin !== undefined && cached?.allowedOrigins.includes(origin)) allowOrigin(c, origin)
 }
 
 /**
- * The request's origin, `null` when it has none (native apps). Sets the headers if it is known to be allowed; throws
- * `origin_not_allowed` if it is known not to be. Asks no object: what is not known is settled by `settleOrigin`.
+ * The request's origin; `null` without one (native apps). If a fresh cached snapshot allows the origin, sets the CORS
+ * headers; if it does not, throws `origin_not_allowed`. Without a fresh snapshot `requireAllowedOrigin` decides later.
+ * Calls no object.
  */
 export async function readOrigin(c: Ctx, tenant: string): Promise<string | null> {
   const origin = c.req.header('Origin')
   if (origin === undefined) return null
   if (!WebOrigin.safeParse(origin).success) throw new BrokerError('origin_not_allowed')
-  const snapshot = await knownSnapshot(c, tenant)
-  if (snapshot && isFresh(snapshot, Date.now())) decide(c, snapshot, origin)
-  // Of an old one only so much is believed: its pages may read why they are refused, be it a token that has expired.
-  else if (snapshot?.allowedOrigins.includes(origin)) welcome(c, origin)
+  const snapshot = await cachedSnapshot(c, tenant)
+  if (snapshot && isFresh(snapshot, Date.now())) checkOrigin(c, snapshot, origin)
+  // A stale snapshot only lets its pages read errors, such as an expired token. It does not allow the origin.
+  else if (snapshot?.allowedOrigins.includes(origin)) allowOrigin(c, origin)
   return origin
 }
 
-/** Decides what `readOrigin` could not, by asking the Tenant: only for a caller who has shown a good token. */
-export async function settleOrigin(c: Ctx, tenant: string, origin: string | null): Promise<void> {
+/** Asks the Tenant for its origins if `readOrigin` could not decide. Call it only after the token was verified. */
+export async function requireAllowedOrigin(c: Ctx, tenant: string, origin: string | null): Promise<void> {
   if (origin === null || c.get('originAllowed')) return
-  const snapshot = await askedSnapshot(c, tenant)
-  // A tenant that is no more says itself what a token of it is worth.
-  if (snapshot) decide(c, snapshot, origin)
+  const snapshot = await fetchSnapshot(c, tenant)
+  // Without a snapshot the tenant is being deleted, and the operation itself refuses the token.
+  if (snapshot) checkOrigin(c, snapshot, origin)
 }
 
 export async function answerPreflight(c: Ctx): Promise<Response> {
@@ -53,9 +55,9 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
   const origin = await readOrigin(c, tenant.data)
   if (origin === null) throw new BrokerError('origin_not_allowed')
   if (!c.get('originAllowed')) {
-    if (await tenantExists(c, tenant.data)) await settleOrigin(c, tenant.data, origin)
-    // A tenant that does not exist, or not any more, has no origins.
-    if (!c.get('originAllowed')) throw refused(c)
+    if (await tenantExists(c, tenant.data)) await requireAllowedOrigin(c, tenant.data, origin)
+    // An unknown or deleted tenant has no allowed origins.
+    if (!c.get('originAllowed')) throw originRefused(c)
   }
   c.header('Access-Control-Allow-Methods', 'POST')
   c.header('Access-Control-Allow-Headers', 'Authorization, Content-Type')
@@ -63,20 +65,20 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
   return c.body(null, 204)
 }
 
-function decide(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
-  if (!snapshot.allowedOrigins.includes(origin)) throw refused(c)
+function checkOrigin(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
+  if (!snapshot.allowedOrigins.includes(origin)) throw originRefused(c)
   c.set('originAllowed', true)
-  welcome(c, origin)
+  allowOrigin(c, origin)
 }
 
-/** Takes back the welcome of an older snapshot. */
-function refused(c: Ctx): BrokerError {
+/** Removes the headers that a stale snapshot may have set. */
+function originRefused(c: Ctx): BrokerError {
   c.header('Access-Control-Allow-Origin', undefined)
   c.header('Access-Control-Expose-Headers', undefined)
   return new BrokerError('origin_not_allowed')
 }
 
-function welcome(c: Ctx, origin: string): void {
+function allowOrigin(c: Ctx, origin: string): void {
   c.header('Access-Control-Allow-Origin', origin)
   c.header('Access-Control-Expose-Headers', EXPOSED)
 }

@@ -1,6 +1,6 @@
 /**
- * Who may come in. Order of work: syntax, checksum, rates, the edge's snapshot; an object is asked last, and by the
- * operation itself: the Tenant has the last word on every caller. What it refused is remembered for ten seconds.
+ * Authentication of every route, cheapest check first: syntax, checksum, rate limits, cached refusals, existence of the
+ * tenant. Does not verify an API token: the Tenant does, in the operation itself. Its refusals are cached for 10 s.
  */
 import { readAdminToken } from '../../auth/admin.ts'
 import { readApiToken } from '../../auth/apiTokens.ts'
@@ -13,23 +13,23 @@ import { TenantId, TurnKeyUid } from '../../contract/values.ts'
 import { BrokerError, type ErrorCode, noSuchTurnKey } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 import { accountObject, call, tenantExists, tenantObject } from '../objects.ts'
-import { greet } from './cors.ts'
+import { setCachedCorsHeaders } from './cors.ts'
 import { limitAddress, limitTenant } from './rateLimits.ts'
 
-export interface Verdict {
-  /** Runs the operation; if the Tenant refuses the token in it, the refusal is remembered. */
-  readonly remembering: <T>(operation: () => Promise<T>) => Promise<T>
+export interface Admission {
+  /** Runs the operation. If the Tenant refuses the token, the refusal is cached. */
+  readonly cacheRefusal: <T>(operation: () => Promise<T>) => Promise<T>
 }
 
-const NOTHING_TO_REMEMBER: Verdict = { remembering: (operation) => operation() }
+const NO_REFUSAL_CACHE: Admission = { cacheRefusal: (operation) => operation() }
 
-export async function guard(c: Ctx, route: Route): Promise<Verdict> {
-  if (route.access === 'public') return NOTHING_TO_REMEMBER
+export async function guard(c: Ctx, route: Route): Promise<Admission> {
+  if (route.access === 'public') return NO_REFUSAL_CACHE
   if (route.access === 'client-token') {
-    // The door reads the token itself: it may be in the body.
-    greet(c)
+    // The handler reads the token, because it may be in the body.
+    setCachedCorsHeaders(c)
     await limitAddress(c)
-    return NOTHING_TO_REMEMBER
+    return NO_REFUSAL_CACHE
   }
   const bearer = bearerOf(c.req.header('Authorization'))
   if (bearer === undefined) throw new BrokerError('invalid_token')
@@ -44,36 +44,36 @@ export async function guard(c: Ctx, route: Route): Promise<Verdict> {
   return admitApiToken(c, apiToken, route.access.scope)
 }
 
-async function admitOperator(c: Ctx, operator: Caller): Promise<Verdict> {
+async function admitOperator(c: Ctx, operator: Caller): Promise<Admission> {
   c.set('caller', operator)
   const tenant = tenantInPath(c) ?? (await ownerOfKey(c))
-  if (tenant === undefined) return NOTHING_TO_REMEMBER
+  if (tenant === undefined) return NO_REFUSAL_CACHE
   if (!TenantId.safeParse(tenant).success || !(await tenantExists(c, tenant))) {
     throw new BrokerError('not_found', { detail: 'No such tenant.' })
   }
   c.set('tenant', tenant)
-  return NOTHING_TO_REMEMBER
+  return NO_REFUSAL_CACHE
 }
 
-async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, scope: Scope): Promise<Verdict> {
+async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, scope: Scope): Promise<Admission> {
   const { tenant } = caller
   const snapshot = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
-  if (snapshot && recognises(snapshot, caller)) await limitTenant(c, tenant)
+  if (snapshot && hasToken(snapshot, caller)) await limitTenant(c, tenant)
   else await limitAddress(c)
 
-  const edge = c.get('edge')
-  const memory = `${caller.digest} ${scope}`
-  const refused = edge.refusals.get(memory)
+  const { refusals } = c.get('isolateCache')
+  const refusalKey = `${caller.digest} ${scope}`
+  const refused = refusals.get(refusalKey)
   if (refused) throw new BrokerError(refused)
   const refuse = (code: ErrorCode) => {
-    edge.refusals.set(memory, code)
+    refusals.set(refusalKey, code)
     return new BrokerError(code)
   }
-  // Anybody can write a token for any tenant: no object is created for one that never was.
+  // Anyone can forge a token of an unknown tenant. No object may be created for it.
   if (!snapshot && !(await tenantExists(c, tenant))) throw refuse('invalid_token')
 
-  const verdict: Verdict = {
-    async remembering(operation) {
+  const admission: Admission = {
+    async cacheRefusal(operation) {
       try {
         return await operation()
       } catch (error) {
@@ -85,16 +85,16 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
   }
   if ((tenantInPath(c) ?? tenant) !== tenant) {
     const object = tenantObject(c, tenant)
-    await verdict.remembering(() => call(object.authorize({ caller, scope, requestId: c.get('requestId') })))
+    await admission.cacheRefusal(() => call(object.authorize({ caller, scope, requestId: c.get('requestId') })))
     throw foreign(c)
   }
   c.set('caller', caller)
   c.set('tenant', tenant)
   if (snapshot) c.set('snapshot', snapshot)
-  return verdict
+  return admission
 }
 
-/** Cloudflare's credential calls name a TURN key and no tenant: for an operator the Account knows whose it is. */
+/** Cloudflare's credential routes name a TURN key but no tenant. For an operator, the Account knows the key's owner. */
 async function ownerOfKey(c: Ctx): Promise<string | undefined> {
   const uid = c.req.param('key_id')
   if (uid === undefined) return
@@ -105,20 +105,20 @@ async function ownerOfKey(c: Ctx): Promise<string | undefined> {
 
 const tenantInPath = (c: Ctx): string | undefined => c.req.param('tenant') ?? c.req.param('account_id')
 
-/** Another tenant's things do not exist. Nothing here looks at whether they do. */
+/** Another tenant's resources get the error of unknown ones. Must not look up whether they exist. */
 function foreign(c: Ctx): BrokerError {
   if (c.req.param('key_id') !== undefined) return noSuchTurnKey()
   return new BrokerError(c.req.param('account_id') === undefined ? 'not_found' : 'insufficient_scope')
 }
 
-function recognises(snapshot: TenantSnapshot, caller: Caller & { kind: 'api-token' }): boolean {
+function hasToken(snapshot: TenantSnapshot, caller: Caller & { kind: 'api-token' }): boolean {
   const token = snapshot.tokens.find(({ id }) => id === caller.id)
-  // A digest is no secret worth timing: whoever can compute it holds the token.
+  // No constant-time comparison needed: only a holder of the token can compute its digest.
   return token?.digests.some(({ digest }) => digest === caller.digest) ?? false
 }
 
-/** Whether the edge may say yes to a read by itself. */
-export function edgeGrants(snapshot: TenantSnapshot, caller: Caller, scope: Scope, now: number): boolean {
+/** Whether the snapshot alone may grant a read. It must never grant a write. */
+export function snapshotGrants(snapshot: TenantSnapshot, caller: Caller, scope: Scope, now: number): boolean {
   if (caller.kind !== 'api-token' || snapshot.status === 'deleting') return false
   const token = snapshot.tokens.find(({ id }) => id === caller.id)
   if (!token?.scopes.includes(scope)) return false

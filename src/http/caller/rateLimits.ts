@@ -1,8 +1,8 @@
-/** The soft rates at the edge: per address block, per tenant. Exact limits are the Tenant's. */
+/** Rate limits per address block, tenant and subject: approximate, per Cloudflare location. The Tenant has exact ones. */
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 
-/** The limiters count in windows of 60 s and do not say when one ends. */
+/** The limiters count in windows of 60 s and do not report when a window ends. */
 const RETRY_AFTER_SECONDS = 30
 
 export async function limitAddress(c: Ctx): Promise<void> {
@@ -14,7 +14,7 @@ export async function limitTenant(c: Ctx, tenant: string): Promise<void> {
   await limit(c.env.RATE_TENANT, tenant)
 }
 
-/** `subject` as the tenant names it: the limiter keeps it in memory only. */
+/** `subject` as the tenant names it. The limiter keeps it in memory only. */
 export async function limitSubject(c: Ctx, tenant: string, subject: string): Promise<void> {
   await limit(c.env.RATE_SUBJECT, `${tenant} ${subject}`)
 }
@@ -24,7 +24,7 @@ async function limit(limiter: RateLimit, key: string): Promise<void> {
   if (!success) throw new BrokerError('rate_limited', { retryAfterSeconds: RETRY_AFTER_SECONDS })
 }
 
-/** Who counts as one: an IPv4 address, or an IPv6 /64, which is what one household or machine is given. */
+/** The unit that is limited: an IPv4 address, or an IPv6 /64, which is the block of one household or machine. */
 export function addressBlock(address: string): string {
   if (!address.includes(':')) return address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)

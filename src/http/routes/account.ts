@@ -1,4 +1,4 @@
-/** The account at the admin door: its state, and the order to sweep it now. */
+/** Admin routes of the account: its state, and ordering a sweep. */
 import { callOf } from '../call.ts'
 import type { App } from '../context.ts'
 import { mount } from '../mount.ts'

@@ -1,4 +1,4 @@
-/** API tokens at the admin door. The token itself is in the answer of create and roll, and nowhere else. */
+/** Admin routes of API tokens. Only the answers of create and roll contain the token itself. */
 import { ApiTokenCreate, ApiTokenRoll } from '../../contract/resources/apiTokens.ts'
 import { ApiTokenId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'

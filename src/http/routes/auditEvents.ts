@@ -1,4 +1,4 @@
-/** The audit trails: a tenant's at the server door, the Account's at the admin door. */
+/** Routes of the audit trails: a tenant's for servers, the Account's for operators. */
 import { AUDIT_FILTERS, type AuditFilter } from '../../contract/resources/auditEvents.ts'
 import { malformed } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
@@ -31,12 +31,13 @@ export function auditRoutes(app: App): void {
   })
 }
 
-/** The filters in a fixed order, so that a cursor opens however they are written. */
+/** The filters in a fixed order, so that a cursor does not depend on the order in the query. */
 function filterOf(c: Ctx): AuditFilter {
   const given = AUDIT_FILTERS.flatMap((name) => {
     const value = c.req.query(name)
     if (value === undefined) return []
-    if (value.length > MAX_FILTER_CHARACTERS) throw malformed(`${name}: is too long`)
+    if (value.length > MAX_FILTER_CHARACTERS)
+      throw malformed(`${name}: must have at most ${MAX_FILTER_CHARACTERS} characters`)
     return [[name, value] as const]
   })
   return Object.fromEntries(given)

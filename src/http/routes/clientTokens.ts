@@ -1,4 +1,4 @@
-/** Client tokens at the server door. */
+/** Server route that creates client tokens. */
 import { ClientTokenCreate } from '../../contract/resources/clientTokens.ts'
 import { readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'

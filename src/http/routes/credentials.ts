@@ -1,4 +1,4 @@
-/** Live credentials and subjects at the server door. Never a password, never a subject in a URL. */
+/** Server routes of live credentials and subjects. Must not show a password or take a subject in a URL. */
 import { SubjectId } from '../../contract/resources/credentials.ts'
 import { SubjectSearch } from '../../contract/resources/revocations.ts'
 import { TurnKeyUid } from '../../contract/values.ts'
@@ -14,8 +14,9 @@ export function credentialRoutes(app: App): void {
   mount(app, 'credentialList', async (c) => {
     const subjectId = c.req.query('subjectId') ?? null
     const keyId = c.req.query('keyId') ?? null
-    if (subjectId !== null && !SubjectId.safeParse(subjectId).success) throw malformed('subjectId: is malformed')
-    if (keyId !== null && !TurnKeyUid.safeParse(keyId).success) throw malformed('keyId: is malformed')
+    if (subjectId !== null && !SubjectId.safeParse(subjectId).success) throw malformed('subjectId: must be an id su_…')
+    if (keyId !== null && !TurnKeyUid.safeParse(keyId).success)
+      throw malformed('keyId: must be the uid of a TURN key, 32 characters')
     const filter = JSON.stringify([subjectId, keyId])
     const page = await readPage(c, 'credentialList', filter)
     return async () => {

@@ -1,4 +1,4 @@
-/** Is it up, can it work. Says yes or no, and why to nobody. */
+/** Liveness and readiness probes. They answer yes or no and must not reveal a reason. */
 import { within } from '../../concurrency/deadline.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import { parseConfig } from '../../env.ts'
@@ -8,7 +8,7 @@ import { accountObject, call } from '../objects.ts'
 
 const READY_DEADLINE_MS = 3_000
 
-/** Mounted before the configuration is required: an isolate that runs is up. */
+/** Mounted before `requireConfig`: `/healthz` answers without a valid configuration. */
 export function healthRoutes(app: App): void {
   mount(app, 'health', (c) => async () => c.json({ ok: true }))
 
@@ -18,18 +18,18 @@ export function healthRoutes(app: App): void {
   })
 }
 
-/** Remembered for ten seconds, so that a probe, or a flood of them, costs one question. */
+/** Cached for 10 s, so that a flood of probes causes one call to the Account. */
 async function isReady(c: Ctx): Promise<boolean> {
-  const { readiness } = c.get('edge')
-  const known = readiness.get('')
-  if (known !== undefined) return known
+  const { readiness } = c.get('isolateCache')
+  const cached = readiness.get('')
+  if (cached !== undefined) return cached
   const parsed = parseConfig(c.env)
   const ready = parsed.ok && (await allIsReadable(c, parsed.config.rootKeys))
   readiness.set('', ready)
   return ready
 }
 
-/** The Account answers, and every root key that something needs is configured. */
+/** Whether the Account answers in time and every needed root key is configured. */
 async function allIsReadable(c: Ctx, { ids }: RootKeys): Promise<boolean> {
   const asked = call(accountObject(c).neededRootKeys()).then(
     (needed) => needed.every((id) => ids.includes(id)),

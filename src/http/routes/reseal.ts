@@ -1,4 +1,4 @@
-/** Operators' door to the root keys: order that everything moves to the one in front, and see how far it is. */
+/** Admin routes of a reseal (moving every secret to the current root key): order one, and read its progress. */
 import { callOf } from '../call.ts'
 import type { App } from '../context.ts'
 import { mount } from '../mount.ts'

@@ -1,4 +1,4 @@
-/** Revocations and bans at the server door. */
+/** Server routes of revocations and bans. */
 import { BanCreate, BanId, RevocationCreate, RevocationId } from '../../contract/resources/revocations.ts'
 import { BrokerError } from '../../errors.ts'
 import { readJson } from '../body.ts'

@@ -1,4 +1,4 @@
-/** Tenants at the admin door, and a tenant's view of itself at the server door. */
+/** Admin routes of tenants, and the server route by which a tenant reads itself. */
 import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
 import { readJson } from '../body.ts'
@@ -10,7 +10,7 @@ import { accountObject, call, callUnrepeatable, tenantObject } from '../objects.
 import { readPage, writePage } from '../pages.ts'
 
 export function tenantRoutes(app: App): void {
-  mount(app, 'tenantSelf', (c) => async () => described(c, await describe(c)))
+  mount(app, 'tenantSelf', (c) => async () => withEtag(c, await describe(c)))
 
   mount(app, 'tenantList', async (c) => {
     const page = await readPage(c, 'tenantList')
@@ -20,15 +20,15 @@ export function tenantRoutes(app: App): void {
   mount(app, 'tenantCreate', async (c) => {
     const { value: tenant, hash } = await readJson(c, TenantCreate)
     const creation = { ...callOf(c), tenant, idempotency: idempotencyOf(c, hash) }
-    return async () => described(c, await callUnrepeatable(accountObject(c).createTenant(creation)), 201)
+    return async () => withEtag(c, await callUnrepeatable(accountObject(c).createTenant(creation)), 201)
   })
 
-  mount(app, 'tenantGet', (c) => async () => described(c, await describe(c)))
+  mount(app, 'tenantGet', (c) => async () => withEtag(c, await describe(c)))
 
   mount(app, 'tenantPatch', async (c) => {
     const { value: patch } = await readJson(c, TenantPatch)
     const change = { ...callOf(c), patch, ifMatch: ifMatchOf(c) }
-    return async () => described(c, await call(tenantObject(c, tenantOf(c)).patch(change)))
+    return async () => withEtag(c, await call(tenantObject(c, tenantOf(c)).patch(change)))
   })
 
   mount(app, 'tenantDelete', (c) => {
@@ -52,17 +52,17 @@ export function tenantRoutes(app: App): void {
 const describe = (c: Ctx): Promise<TenantView> =>
   call(tenantObject(c, tenantOf(c)).describe({ ...callOf(c), scope: 'tenant:read' }))
 
-function described(c: Ctx, tenant: TenantView, status: 200 | 201 = 200): Response {
+function withEtag(c: Ctx, tenant: TenantView, status: 200 | 201 = 200): Response {
   c.header('ETag', `"${tenant.version}"`)
   return c.json(tenant, status)
 }
 
-/** The version in `If-Match: "3"`; `*` and no header match any. */
+/** The version in `If-Match: "3"`; `undefined` for `*` or without the header, which match any version. */
 function ifMatchOf(c: Ctx): number | undefined {
   const header = c.req.header('If-Match')
   if (header === undefined || header === '*') return
   const version = /^"(\d{1,15})"$/.exec(header)?.[1]
   if (version === undefined)
-    throw new BrokerError('invalid_request', { detail: 'If-Match: must be a version in quotes' })
+    throw new BrokerError('invalid_request', { detail: 'If-Match: must be a version in quotes, such as "3"' })
   return Number(version)
 }

@@ -1,4 +1,4 @@
-/** What Cloudflare has no call for: rotating a TURN key, and importing one with its secret. */
+/** Routes of TURN keys that Cloudflare's API does not have: rotating a key, and importing one with its secret. */
 import { TurnKeyImport, TurnKeyRotate } from '../../contract/resources/turnKeys.ts'
 import { TurnKeyUid } from '../../contract/values.ts'
 import { noSuchTurnKey } from '../../errors.ts'

@@ -1,4 +1,4 @@
-/** A credential in the form of draft-uberti-behave-turn-rest-00, which many media servers read. */
+/** Server route that issues a credential in the form of draft-uberti-behave-turn-rest-00, for media servers. */
 import { Subject, type TurnRestAnswer } from '../../contract/resources/credentials.ts'
 import { secondsLeft } from '../../contract/values.ts'
 import { malformed } from '../body.ts'
@@ -10,7 +10,7 @@ export function turnRestRoutes(app: App): void {
   mount(app, 'turnRest', (c) => {
     if (c.req.query('service') !== 'turn') throw malformed('service: must be "turn"')
     if (c.req.query('key') !== undefined || c.req.query('api') !== undefined) {
-      throw malformed('the API token goes into the Authorization header, never into a URL')
+      throw malformed('key, api: send the API token in the Authorization header, not in the URL')
     }
     const request = serverRequest(c, {
       subject: subjectOf(c.req.query('username')),

@@ -14,8 +14,8 @@ const DEADLINES_MS = {
   claimTurnKey: 2_500,
   releaseTurnKey: 2_500,
   claimIssuers: 2_500,
-  mirrorTenant: 5_000,
-  buryTenant: 5_000,
+  reportTenant: 5_000,
+  markTenantDeleted: 5_000,
   markedTurnKeys: 10_000,
   observe: 2_500,
 } as const satisfies Record<keyof AccountPort, number>
@@ -34,8 +34,8 @@ export function accountCalls(stub: () => AccountPort): AccountPort {
     claimTurnKey: bounded('claimTurnKey', (uid, tenant) => stub().claimTurnKey(uid, tenant)),
     releaseTurnKey: bounded('releaseTurnKey', (uid, tenant) => stub().releaseTurnKey(uid, tenant)),
     claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),
-    mirrorTenant: bounded('mirrorTenant', (report) => stub().mirrorTenant(report)),
-    buryTenant: bounded('buryTenant', (id) => stub().buryTenant(id)),
+    reportTenant: bounded('reportTenant', (report) => stub().reportTenant(report)),
+    markTenantDeleted: bounded('markTenantDeleted', (id) => stub().markTenantDeleted(id)),
     observe: bounded('observe', (observed) => stub().observe(observed)),
     markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
   }

@@ -33,7 +33,7 @@ export async function beginDeletion(ctx: TenantContext, call: Call & { readonly 
 /** `true` once the Account has only the tombstone left: then the object's storage may be deleted. */
 export async function isBuried(ctx: TenantContext): Promise<boolean> {
   if (unfinishedKeys(ctx.sql).length > 0) return false
-  unwrap(await ctx.account.buryTenant(tenantId(ctx)))
+  unwrap(await ctx.account.markTenantDeleted(tenantId(ctx)))
   return true
 }
 

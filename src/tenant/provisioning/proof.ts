@@ -3,7 +3,7 @@
  * not pass the mints' semaphore: a new key must not wait for mints that hang on the key it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
-import type { NoReply, Reply } from '../../cloudflare/reply.ts'
+import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { pause } from '../../concurrency/deadline.ts'
 import { newId } from '../../crypto/ids.ts'
 import type { TenantContext } from '../core/context.ts'
@@ -27,7 +27,7 @@ export interface Proof {
 export async function askForProof(
   ctx: TenantContext,
   key: OpenedKey,
-  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: NoReply) => boolean },
+  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: FailedReply) => boolean },
 ): Promise<Reply<Proof>> {
   for (let attempt = 1; ; attempt++) {
     const begunAt = ctx.now()

@@ -1,5 +1,5 @@
 /** The second half of a rotation, by the request or its job: one mint proves the new key, then one commit switches over. */
-import type { NoReply, Reply } from '../../cloudflare/reply.ts'
+import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { mergePolicy } from '../../contract/policy/policy.ts'
 import type { Failure } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -53,7 +53,7 @@ const isToBeProven = (row: TurnKeyRow | undefined): row is NamedTurnKeyRow =>
 const oldOf = (ctx: TenantContext, { replaces }: TurnKeyRow): TurnKeyRow | undefined =>
   replaces === null ? undefined : keyBySeq(ctx.sql, replaces)
 
-const NOT_ASKED: NoReply = { kind: 'doubtful', reason: 'network' }
+const NOT_ASKED: FailedReply = { kind: 'doubtful', reason: 'network' }
 
 async function prove(ctx: TenantContext, row: NamedTurnKeyRow, until: number): Promise<Reply<Proof>> {
   try {

@@ -1,6 +1,8 @@
 /**
- * The browser door: a client token, or a JWT of the tenant's own identity provider, in; ICE servers out. The token comes
- * as `Authorization: Bearer`, or as form field `access_token` (RFC 6750 §2.2), which makes it a CORS simple request: no
+ * The browser door: takes a client token or a JWT of the tenant's identity provider, and answers ICE servers. The token
+ * comes
+ * as `Authorization: Bearer`, or as the form field `access_token` (RFC 6750 §2.2). A form is a CORS simple
+ * request: no
  * preflight, one round trip.
  */
 import { bearerOf } from '../../../auth/bearer.ts'
@@ -10,7 +12,7 @@ import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { malformed, readBytes, readJson } from '../../body.ts'
 import { identify } from '../../caller/browserCaller.ts'
-import { answerPreflight, greet, readOrigin, settleOrigin } from '../../caller/cors.ts'
+import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
 import type { App, Ctx } from '../../context.ts'
 import { mount } from '../../mount.ts'
@@ -22,7 +24,7 @@ const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
 export function iceServersRoutes(app: App): void {
   mount(app, 'iceServersPreflight', (c) => async () => {
-    greet(c)
+    setCachedCorsHeaders(c)
     await limitAddress(c)
     return answerPreflight(c)
   })
@@ -33,11 +35,11 @@ export function iceServersRoutes(app: App): void {
     const origin = await readOrigin(c, tenant.data)
     const { token, requestedTtlSeconds } = await readRequest(c)
     return async () => {
-      // Within the deadline: a tenant's identity provider may have to be asked.
+      // Within the deadline, because it may fetch the key set of the tenant's identity provider.
       const { asker, subject, keyId } = await identify(c, tenant.data, token)
       await limitSubject(c, tenant.data, subject)
       c.set('tenant', tenant.data)
-      await settleOrigin(c, tenant.data, origin)
+      await requireAllowedOrigin(c, tenant.data, origin)
       const begun = Date.now()
       const issued = await call(
         tenantObject(c, tenant.data).issue({
@@ -81,7 +83,8 @@ async function readRequest(c: Ctx): Promise<{ token: string; requestedTtlSeconds
   const type = c.req.header('Content-Type')
   const isForm = type !== undefined && FORM.test(type)
   const { accessToken, requestedTtlSeconds } = isForm ? await readForm(c) : await readJsonRequest(c)
-  if (bearer !== undefined && accessToken !== undefined) throw malformed('the token must come in one place only')
+  if (bearer !== undefined && accessToken !== undefined)
+    throw malformed('access_token: must not be sent together with an Authorization header')
   const token = bearer ?? accessToken
   if (token === undefined) throw new BrokerError('invalid_token')
   return { token, requestedTtlSeconds }
@@ -99,7 +102,7 @@ async function readJsonRequest(c: Ctx): Promise<Fields> {
   return { accessToken: undefined, requestedTtlSeconds }
 }
 
-/** A body without a content type is looked at only to tell it from none. */
+/** Whether the request has a body. Read only if there is no content type. */
 async function hasBody(c: Ctx): Promise<boolean> {
   return c.req.raw.body !== null && (await readBytes(c.req.raw)).byteLength > 0
 }
@@ -109,7 +112,8 @@ async function readForm(c: Ctx): Promise<Fields> {
   const bytes = await readBytes(c.req.raw)
   const form = new URLSearchParams(new TextDecoder().decode(bytes))
   for (const name of form.keys()) {
-    if (name !== 'access_token' && name !== 'ttl') throw malformed('the form has an unknown field')
+    if (name !== 'access_token' && name !== 'ttl')
+      throw malformed('the form has an unknown field: only access_token and ttl are allowed')
     if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
   }
   const ttlText = form.get('ttl')

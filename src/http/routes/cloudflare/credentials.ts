@@ -1,6 +1,6 @@
 /**
- * Cloudflare's credential calls, served under the same paths: a back end written for `rtc.live.cloudflare.com` works by
- * changing host and token.
+ * Cloudflare's credential routes under the same paths. A back end written for `rtc.live.cloudflare.com` only changes
+ * host and token.
  */
 import { GenerateRequest, Username } from '../../../contract/resources/credentials.ts'
 import { TurnKeyUid } from '../../../contract/values.ts'
@@ -14,7 +14,7 @@ import { call, tenantObject } from '../../objects.ts'
 import { issueToServer, serverRequest } from '../../serverCredential.ts'
 
 export function cloudflareCredentialRoutes(app: App): void {
-  /** 201 with a list of servers. */
+  /** Answers 201 with an array of servers. */
   mount(app, 'credentialGenerateIceServers', async (c) => {
     const request = await generateRequest(c)
     return async () => {
@@ -24,7 +24,7 @@ export function cloudflareCredentialRoutes(app: App): void {
     }
   })
 
-  /** 201 with one server, an object: the older form. */
+  /** Answers 201 with one server as an object: Cloudflare's older form. */
   mount(app, 'credentialGenerate', async (c) => {
     const request = await generateRequest(c)
     return async () => {

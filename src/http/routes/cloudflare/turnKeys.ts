@@ -1,6 +1,6 @@
 /**
- * TURN keys in Cloudflare's own shape: `/client/v4/accounts/{account_id}/calls/turn_keys`, where `account_id` is the
- * tenant's id. A look-up is answered from KV while the Tenant confirmed it within a minute.
+ * TURN keys in Cloudflare's shape: `/client/v4/accounts/{account_id}/calls/turn_keys`, where `account_id` is the
+ * tenant's id. A get is answered from KV if the Tenant confirmed the entry within the last 60 s.
  */
 import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../../../cache/entries.ts'
 import { TurnKeyWrite } from '../../../contract/resources/turnKeys.ts'
@@ -9,7 +9,7 @@ import { noSuchTurnKey } from '../../../errors.ts'
 import type { LookedUp } from '../../../rpc/turnKeys.ts'
 import { readJson } from '../../body.ts'
 import { callOf, tenantOf } from '../../call.ts'
-import { edgeGrants } from '../../caller/guard.ts'
+import { snapshotGrants } from '../../caller/guard.ts'
 import type { App, Ctx } from '../../context.ts'
 import { idempotencyOf } from '../../idempotencyKey.ts'
 import { mount } from '../../mount.ts'
@@ -34,7 +34,7 @@ export function cloudflareTurnKeyRoutes(app: App): void {
 
   mount(app, 'turnKeyGet', (c) => async () => {
     const uid = uidOf(c)
-    const cached = await fromEdge(c, uid)
+    const cached = await readFromKv(c, uid)
     if (cached) return c.json(enveloped(cached))
     const found = await call(tenantObject(c, tenantOf(c)).lookUpTurnKey({ ...callOf(c), uid }))
     cacheStatus(c, `${tenantStatus(found)}, edge; fwd=miss`)
@@ -54,21 +54,21 @@ export function cloudflareTurnKeyRoutes(app: App): void {
   })
 }
 
-/** KV's answer, if the tenant's snapshot and the key's entry are both fresh and both say yes. */
-async function fromEdge(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | undefined> {
+/** The key from KV, if the tenant's snapshot and the key's entry are both fresh and grant the read. */
+async function readFromKv(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | undefined> {
   const snapshot = c.get('snapshot')
   const { caller } = callOf(c)
   const now = Date.now()
-  if (!snapshot || !isFresh(snapshot, now) || !edgeGrants(snapshot, caller, 'turn_keys:read', now)) return
+  if (!snapshot || !isFresh(snapshot, now) || !snapshotGrants(snapshot, caller, 'turn_keys:read', now)) return
   const tenant = tenantOf(c)
   const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant })
-  // An entry that says "gone" is a no, and a no is the Tenant's to say.
+  // A tombstone (`key: null`) is a miss here: only the Tenant may answer that a key is gone.
   if (!entry?.key || entry.uid !== uid || entry.key.uid !== uid || !isFresh(entry, now)) return
   cacheStatus(c, `edge; hit; ttl=${Math.floor((entry.confirmedAt + 60_000 - now) / 1_000)}`)
   return entry.key
 }
 
-/** `Cache-Status` (RFC 9211): the Tenant is nearer to the origin, so it stands first. */
+/** The Tenant's part of `Cache-Status` (RFC 9211). It comes first, because the Tenant is nearer to the origin. */
 function tenantStatus({ from, ttlSeconds }: LookedUp): string {
   if (from === 'upstream') return 'tenant; fwd=stale; stored'
   return `tenant; hit; ttl=${ttlSeconds}${from === 'stale-copy' ? '; detail="upstream-unconfirmed"' : ''}`
@@ -79,7 +79,7 @@ function cacheStatus(c: Ctx, status: string): void {
   c.header('Cache-Status', status)
 }
 
-/** A `key_id` that could not be one is a key that never was. */
+/** A malformed `key_id` gets the same 404 as an unknown one. */
 function uidOf(c: Ctx): string {
   const uid = TurnKeyUid.safeParse(c.req.param('key_id'))
   if (!uid.success) throw noSuchTurnKey()

@@ -4,7 +4,7 @@
  * awaited and feed the outcome in as events.
  */
 import { failureOf } from '../../../cloudflare/failures.ts'
-import type { NoReply } from '../../../cloudflare/reply.ts'
+import type { FailedReply } from '../../../cloudflare/reply.ts'
 import type { Failure } from '../../../errors.ts'
 import { isVisible, RECONCILE_AFTER_MS } from '../../turnKeys/states.ts'
 import { checked, renamed, renameOrdered } from './answers.ts'
@@ -127,7 +127,7 @@ function removalOrdered({ state, replaced }: KeyFacts, at: number): Step {
 const BUSY: Failure = { code: 'broker_busy', retryAfterSeconds: PENDING_RETRY_SECONDS }
 
 /** A key that Cloudflare no longer knows counts as removed. */
-export function removed(reply: { readonly kind: 'ok' } | NoReply): Step {
+export function removed(reply: { readonly kind: 'ok' } | FailedReply): Step {
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return { failure: failureOf(reply) }
   return {
     to: 'deleted',

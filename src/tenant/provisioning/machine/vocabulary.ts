@@ -1,6 +1,6 @@
 /** The types of the state machine: facts, events, steps, jobs. It decides nothing. */
 
-import type { NoReply } from '../../../cloudflare/reply.ts'
+import type { FailedReply } from '../../../cloudflare/reply.ts'
 import type { AuditAction } from '../../../contract/resources/auditEvents.ts'
 import { type Failure, noSuchTurnKey } from '../../../errors.ts'
 import type { AuditEvent } from '../../../storage/audit.ts'
@@ -29,7 +29,7 @@ export interface KeyFacts {
 }
 
 /** Cloudflare's answer about a key, as far as it matters here. */
-export type Said = { readonly kind: 'ok'; readonly modified: string } | NoReply
+export type Said = { readonly kind: 'ok'; readonly modified: string } | FailedReply
 
 export type KeyEvent =
   /** Cloudflare created the key and its secret is sealed. `refusal`: the caller lost the right to it meanwhile. */
@@ -48,7 +48,7 @@ export type KeyEvent =
   | { readonly kind: 'removal-ordered'; readonly inMs: number }
   /** Its credentials were revoked except `pending` ones. `possible`: a retry may revoke the rest. */
   | { readonly kind: 'taken-back'; readonly pending: number; readonly possible: boolean }
-  | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | NoReply }
+  | { readonly kind: 'removed'; readonly reply: { readonly kind: 'ok' } | FailedReply }
   | { readonly kind: 'rename-ordered'; readonly name: string }
   | { readonly kind: 'renamed'; readonly name: string; readonly reply: Said }
   | { readonly kind: 'checked'; readonly reply: Said }
@@ -101,7 +101,7 @@ export type SuccessionEvent =
   /** The proof minted, or failed. `old`: the facts of the key to be replaced, if it still can be. */
   | {
       readonly kind: 'proved'
-      readonly reply: { readonly kind: 'ok' } | NoReply
+      readonly reply: { readonly kind: 'ok' } | FailedReply
       readonly old: { readonly name: string } | undefined
     }
   /** Another key mints in its place from now on. */
