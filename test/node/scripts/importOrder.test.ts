@@ -36,6 +36,10 @@ const FORBIDDEN: readonly (readonly [room: string, target: string])[] = [
   ['concurrency', 'contract/values.ts'],
   ['contract', 'contract/resources/tenants.ts'],
   ['contract/policy', 'contract/resources/tenants.ts'],
+  ['contract/answers', 'http/body.ts'],
+  ['contract/resources', 'contract/answers/tenants.ts'],
+  ['http', 'contract/answers/tenants.ts'],
+  ['client', 'contract/answers/tenants.ts'],
   ['a room that is not in the rule', 'errors.ts'],
 ]
 
