@@ -1,0 +1,25 @@
+// `npm run openapi`: writes the OpenAPI document and the page that shows it into public/, which Cloudflare serves as static
+// assets. With --check it writes nothing, and exits 1 when what is committed is out of date.
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { openapi } from './openapi/document.ts'
+
+const folder = path.join(import.meta.dirname, '../public')
+const document = openapi()
+const generated: [file: string, text: string][] = [['openapi.json', `${JSON.stringify(document, null, 1)}\n`]]
+const stale = generated.filter(([file, text]) => text !== current(file))
+
+if (process.argv.includes('--check')) {
+  for (const [file] of stale) console.error(`public/${file} is out of date: npm run openapi`)
+  if (stale.length > 0) process.exitCode = 1
+} else {
+  for (const [file, text] of stale) writeFileSync(path.join(folder, file), text)
+}
+
+function current(file: string): string | undefined {
+  try {
+    return readFileSync(path.join(folder, file), 'utf8')
+  } catch {
+    return
+  }
+}

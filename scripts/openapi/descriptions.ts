@@ -1,0 +1,133 @@
+// Words for the fields of the document. Answers carry theirs beside their schema; requests are part of the Worker, so their
+// words stand here and not in its bundle. A field without words makes the build fail.
+import type { JsonSchema } from './schemas.ts'
+
+/** Fields that mean the same wherever they stand. `Component.field` goes before `field`. */
+const FIELDS: Readonly<Record<string, string>> = {
+  'ApiTokenCreate.expiresAt': 'When the token expires. Absent or `null`: never.',
+  'ApiTokenCreate.scopes': 'What the token may do. No scope implies another, and they do not change.',
+  'ApiTokenRoll.overlapSeconds': 'How long the old secret stays valid, in seconds. 0 ends it at once.',
+  'BanCreate.subject': 'Bans this user of the tenant.',
+  'BanCreate.tokenId': 'Bans this API token from issuing credentials.',
+  'BanCreate.until': 'When the ban ends by itself.',
+  'ClientTokenCreate.credentialTtl': 'Lifetime of its credentials in seconds: the default and the maximum.',
+  'ClientTokenCreate.keyId': 'The TURN key that mints. Absent: the one that the policy chooses.',
+  'ClientTokenCreate.origin': 'Binds the token to one web origin of the policy.',
+  'ClientTokenCreate.subject': 'The user that the token is for, as the tenant names them.',
+  'ClientTokenCreate.ttl': 'Lifetime of the token itself, in seconds.',
+  'GenerateRequest.customIdentifier': 'The user that the credential is for. Absent: it counts for no user.',
+  'IceServersForm.access_token': 'The token, unless it is in the `Authorization` header.',
+  'RevocationCreate.all': 'Revokes every live credential of the tenant.',
+  'RevocationCreate.banUntil': 'Bans the subject too, until then.',
+  'RevocationCreate.credentialId': 'Revokes this credential.',
+  'RevocationCreate.keyId': 'Revokes what this TURN key minted.',
+  'RevocationCreate.subject': 'Revokes the credentials of this user.',
+  'SubjectSearch.subject': 'The user, as the tenant names them.',
+  'TenantCreate.policy': 'Settings that differ from the defaults.',
+  'TenantPatch.policy': 'Settings to change. `null` restores every default.',
+  'TenantPatch.status': '`suspended`: nothing new is created. `active`: as usual.',
+  'TenantRestore.at': 'The time to go back to, at most 30 days ago.',
+  'TurnKeyImport.key': "The key's secret, as Cloudflare showed it once.",
+  'TurnKeyImport.name': 'The new name of the key. Absent: its name at Cloudflare.',
+  'TurnKeyImport.uid': 'The uid of the key at Cloudflare.',
+  'TurnKeyRotate.revoke': 'Whether the credentials of the old key end at once.',
+  'TurnKeyWrite.name': 'The name of the key.',
+
+  allowedOrigins: 'Web origins whose pages may use the browser door, exactly as browsers send them.',
+  requireOrigin: 'Whether requests without an origin are refused, such as those of native apps.',
+  defaultTtl: 'Lifetime of a credential in seconds, if none is asked. Not above `maxTtl`.',
+  maxTtl: 'The longest lifetime of a credential that may be asked, in seconds.',
+  maxLiveCredentialsPerSubject: 'How many live credentials one user may have.',
+  maxLiveCredentials: 'How many live credentials the tenant may have.',
+  maxMintsPerMinute: 'How many credentials may be minted in 60 seconds.',
+  maxTurnKeys: 'How many TURN keys the tenant may have.',
+  maxApiCallsPer5Min: "How many calls of Cloudflare's API the tenant may cause in 5 minutes.",
+  reuse: 'Whether a user gets a live credential again instead of a new one.',
+  defaultKeyId: 'The TURN key that mints. `null`: the newest active one.',
+  urls: 'Which ICE URLs are handed out.',
+  transports: 'Which transports to a TURN server are handed out.',
+  maxUrls: 'How many URLs at most. `null`: all of them.',
+  fallback: 'What a page gets while Cloudflare is out of reach: an error, or STUN alone.',
+  issuers: "The tenant's identity providers, whose JWTs the browser door accepts.",
+  auditRetentionDays: 'How long the audit trail is kept, in days.',
+  auditRetentionRows: 'How many rows the audit trail keeps at most.',
+  issuer: 'Must equal the `iss` claim.',
+  audience: 'Must equal the `aud` claim, or one of its items.',
+  jwksUrl: 'The https address of the key set.',
+  jwks: 'The key set itself, instead of its address.',
+  keys: 'Public keys (RFC 7517).',
+  algorithms: 'The signature algorithms that are accepted.',
+  subjectClaim: 'The claim that names the user.',
+  requiredClaims: 'Claims that must equal this value, or be an array that contains it.',
+  kty: 'The type of the key.',
+  kid: 'The id of the key.',
+  use: 'What the key is for.',
+  alg: 'The algorithm of the key.',
+  n: 'The modulus of an RSA key.',
+  e: 'The exponent of an RSA key.',
+  crv: 'The curve of the key.',
+  x: 'The x coordinate, or the public key.',
+  y: 'The y coordinate.',
+
+  actor: 'Who asked.',
+  action: 'What was done.',
+  apiTokens: 'How many API tokens.',
+  asked: 'How many were asked.',
+  at: 'When it happened.',
+  begunAt: 'When it began. `null`: it did not.',
+  blockedUntil: 'Until when Cloudflare asked to wait. `null`: no block.',
+  class: 'Which kind of difference it is.',
+  count: 'How many. `null`: not known yet.',
+  createdAt: 'When it was created.',
+  endedAt: 'When it ended. `null`: it did not.',
+  errors: 'What was wrong.',
+  expiresAt: 'When it expires. `null`: never.',
+  failed: 'How many did not answer.',
+  iceServers: 'ICE servers, with a credential for TURN.',
+  id: 'The id.',
+  issuedAt: 'When it was issued.',
+  items: 'The items.',
+  limit: 'The limit.',
+  listedAt: 'When Cloudflare last listed them. `null`: never.',
+  liveCredentials: 'How many live credentials.',
+  messages: 'Always empty.',
+  modifiedAt: 'When it last changed.',
+  name: 'The name.',
+  ok: 'Always true.',
+  orderedAt: 'When it was ordered. `null`: never.',
+  policy: 'The settings of the tenant.',
+  region: "Where the tenant's storage is created. It cannot be changed. Cloudflare takes it as a hint.",
+  result: 'The result; `null` in an error.',
+  scopes: 'What the token may do.',
+  since: 'When it was first found.',
+  spent: 'How much of it is spent.',
+  state: 'How far it is.',
+  status: 'Whether the tenant is active.',
+  subjectId: 'The id of the subject. `null`: none.',
+  success: 'Whether the call worked.',
+  sweep: 'The last look at every TURN key of the account.',
+  tenant: 'The tenant.',
+  ttl: 'Lifetime in seconds.',
+  turnKeys: 'TURN keys.',
+  uid: "Cloudflare's id of the TURN key.",
+  uris: 'URLs of TURN servers.',
+}
+
+/** Puts the words in place. Throws if a field has none. */
+export function describeFields(components: Record<string, JsonSchema>): Record<string, JsonSchema> {
+  for (const [name, schema] of Object.entries(components)) describe(name, schema)
+  return components
+}
+
+function describe(component: string, schema: JsonSchema): void {
+  for (const [field, property] of Object.entries(schema.properties ?? {})) {
+    if (typeof property !== 'object') continue
+    describe(component, property)
+    if (property.description !== undefined) continue
+    const words = FIELDS[`${component}.${field}`] ?? FIELDS[field]
+    if (words === undefined) throw new Error(`scripts/openapi/descriptions.ts has no words for ${component}.${field}`)
+    property.description = words
+  }
+  const inner = [schema.items, ...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])].flat()
+  for (const each of inner) if (typeof each === 'object') describe(component, each)
+}

@@ -1,0 +1,166 @@
+// Assembles the OpenAPI 3.1 document of the whole API out of the contract's tables and the tables of this folder.
+import packageJson from '../../package.json' with { type: 'json' }
+import { ROUTES, type Route, type RouteName } from '../../src/contract/routes.ts'
+import { errorsOf } from './errorCodes.ts'
+import { type Body, type Operation, TAGS } from './operation.ts'
+import { ADMIN } from './operations/admin.ts'
+import { BROWSER } from './operations/browser.ts'
+import { CLOUDFLARE } from './operations/cloudflare.ts'
+import { PUBLIC } from './operations/public.ts'
+import { SERVER } from './operations/server.ts'
+import { namesInPath, PATH, type Parameter, QUERY, REQUEST_HEADERS } from './parameters.ts'
+import { errorResponses, exampleComponents, headerComponents, type Json, ref, successResponses } from './responses.ts'
+import { componentSchemas, inlineSchema } from './schemas.ts'
+
+const REPOSITORY = 'https://github.com/turn-broker/turn-broker'
+
+const OPERATIONS: Readonly<Record<RouteName, Operation>> = { ...PUBLIC, ...BROWSER, ...CLOUDFLARE, ...SERVER, ...ADMIN }
+
+const DESCRIPTION =
+  `turn-broker hands out Cloudflare TURN credentials to the users of many tenants. Tenants' back ends hold API tokens,
+pages hold client tokens or JWTs of the tenant's identity provider, operators hold the admin token.
+
+Bodies are JSON in UTF-8 of at most 16 KiB. A client must ignore fields of an answer that it does not know: later versions may add
+some. Every answer carries \`X-Request-Id\`, which finds it in the logs. Errors of native routes are \`application/problem+json\`
+(RFC 9457); under \`/client/v4/\` and \`/v1/turn/\` they come in Cloudflare's envelope. Each code with its cause and cure:
+[docs/errors.md](${REPOSITORY}/blob/main/docs/errors.md).`.replaceAll(/(?<!\n)\n(?!\n)/g, ' ')
+
+const SECURITY_SCHEMES = {
+  apiToken: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'tb_{tenant}_{id}_{secret}',
+    description:
+      'An API token of a tenant, for its servers. An operator creates it with a list of scopes; each operation names the one it needs.',
+  },
+  adminToken: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The admin token, for operators. It opens the server routes of every tenant too.',
+  },
+  clientToken: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description:
+      'A client token, for pages and apps: a short-lived JWT that a back end creates. It is signed and checked as RFC 8725 advises, and lives for one hour at most.',
+  },
+  tenantJwt: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description:
+      'A JWT of an identity provider that the tenant’s policy names. It is checked as RFC 8725 advises, with public-key algorithms only.',
+  },
+} as const
+type Security = Partial<Record<keyof typeof SECURITY_SCHEMES, readonly string[]>>
+
+/** The document as it is committed. */
+export function openapi(): Json {
+  const components: Record<string, Json> = {}
+  const paths: Record<string, Record<string, Json>> = {}
+  for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
+    // Object.entries forgets the names
+    const { responses, components: used } = errorResponses(route, errorsOf(name, route, OPERATIONS[name]))
+    Object.assign(components, used)
+    const path = route.path.replaceAll(/:([a-z_]+)/g, '{$1}')
+    paths[path] ??= { ...pathParameters(route) }
+    paths[path][route.method.toLowerCase()] = operation(name, route, responses)
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'turn-broker',
+      version: packageJson.version,
+      summary: 'Cloudflare TURN credentials for many tenants.',
+      description: DESCRIPTION,
+      contact: { name: 'turn-broker', url: REPOSITORY },
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/', description: 'The broker that serves this document.', 'x-internal': false }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
+    paths,
+    components: {
+      securitySchemes: SECURITY_SCHEMES,
+      parameters: parameterComponents(),
+      headers: headerComponents(({ schema }) => inlineSchema(schema)),
+      responses: sorted(components),
+      examples: exampleComponents(),
+      schemas: componentSchemas(),
+    },
+  }
+}
+
+function operation(operationId: RouteName, route: Route, errors: Readonly<Record<string, Json>>): Json {
+  const { tag, summary, description, query = [], headers = [], body } = OPERATIONS[operationId]
+  const parameters = [
+    ...query.map((name) => ref('parameters', `query.${name}`)),
+    ...headers.map((name) => ref('parameters', `header.${name}`)),
+  ]
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    description,
+    security: securityOf(route.access),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body ? { requestBody: requestBody(body) } : {}),
+    responses: withErrors(successResponses(OPERATIONS[operationId]), errors),
+  }
+}
+
+/** A status that is both an answer and an error, as 503 of the readiness probe, is the answer. */
+const withErrors = (successes: Record<string, Json>, errors: Readonly<Record<string, Json>>) => ({
+  ...errors,
+  ...successes,
+})
+
+function securityOf(access: Route['access']): Security[] {
+  if (access === 'public') return []
+  if (access === 'admin') return [{ adminToken: [] }]
+  // `{}`: the token may be in the form instead of the header.
+  if (access === 'client-token') return [{ clientToken: [] }, { tenantJwt: [] }, {}]
+  return [{ apiToken: [access.scope] }, { adminToken: [] }]
+}
+
+const requestBody = ({ presence, description, content }: Body): Json => ({
+  description,
+  required: presence === 'required',
+  content: Object.fromEntries(
+    Object.entries(content).map(([type, [schema, example]]) => [
+      type,
+      { schema: ref('schemas', schema), examples: { example: ref('examples', example) } },
+    ]),
+  ),
+})
+
+function pathParameters(route: Route): Json {
+  const names = namesInPath(route.path)
+  return names.length === 0 ? {} : { parameters: names.map((name) => ref('parameters', `path.${name}`)) }
+}
+
+function parameterComponents(): Json {
+  const kinds: [string, Readonly<Record<string, Parameter>>][] = [
+    ['path', PATH],
+    ['query', QUERY],
+    ['header', REQUEST_HEADERS],
+  ]
+  return Object.fromEntries(
+    kinds.flatMap(([kind, table]) =>
+      Object.entries(table).map(([key, { name = key, description, schema, example, required }]) => [
+        `${kind}.${key}`,
+        {
+          name,
+          in: kind,
+          description,
+          ...(kind === 'path' || required ? { required: true } : {}),
+          schema: inlineSchema(schema),
+          example,
+        },
+      ]),
+    ),
+  )
+}
+
+const sorted = (record: Record<string, Json>): Record<string, Json> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -1,0 +1,172 @@
+// Routes for the operators, who hold the admin token.
+import type { Operations } from '../operation.ts'
+import { UPSTREAM } from './cloudflare.ts'
+
+export const ADMIN: Operations<
+  | 'tenantList'
+  | 'tenantCreate'
+  | 'tenantGet'
+  | 'tenantPatch'
+  | 'tenantRestore'
+  | 'tenantDelete'
+  | 'apiTokenList'
+  | 'apiTokenCreate'
+  | 'apiTokenDelete'
+  | 'turnKeyImport'
+  | 'apiTokenRoll'
+  | 'accountGet'
+  | 'accountSweep'
+  | 'accountAuditList'
+  | 'resealOrder'
+  | 'resealProgress'
+> = {
+  tenantList: {
+    tag: 'Tenants',
+    summary: 'List tenants',
+    description: 'Newest first.',
+    query: ['limit', 'cursor'],
+    answers: { 200: { description: 'A page of tenants.', json: ['TenantPage', 'tenantPage'] } },
+  },
+  tenantCreate: {
+    tag: 'Tenants',
+    summary: 'Create a tenant',
+    description: 'The id is never reused, also after the tenant is deleted. The region is fixed.',
+    headers: ['Idempotency-Key'],
+    body: {
+      presence: 'required',
+      description: 'The tenant, with the settings of its policy that differ from the defaults.',
+      content: { 'application/json': ['TenantCreate', 'tenantCreate'] },
+    },
+    answers: { 201: { description: 'The tenant.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
+    errors: ['conflict'],
+  },
+  tenantGet: {
+    tag: 'Tenants',
+    summary: 'Get a tenant',
+    description: 'Policy, counts, and the usage of the last seven days with activity.',
+    answers: { 200: { description: 'The tenant.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
+  },
+  tenantPatch: {
+    tag: 'Tenants',
+    summary: 'Change a tenant',
+    description:
+      'A merge patch (RFC 7396): what is absent stays, arrays are replaced, `null` in the policy restores the default. With `If-Match` the change is made only if the version is still that one.',
+    headers: ['If-Match'],
+    body: {
+      presence: 'required',
+      description: 'What to change.',
+      content: {
+        'application/merge-patch+json': ['TenantPatch', 'tenantPatch'],
+        'application/json': ['TenantPatch', 'tenantPatch'],
+      },
+    },
+    answers: { 200: { description: 'The tenant, changed.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
+    errors: ['conflict', 'version_mismatch'],
+  },
+  tenantRestore: {
+    tag: 'Tenants',
+    summary: 'Restore a tenant to an earlier time',
+    description:
+      'The tenant comes back suspended. Without `at`: sets the tenant up again after its storage was lost. docs/runbooks.md says what to look at afterwards.',
+    body: {
+      presence: 'required',
+      description: 'To which time; `{}` after a loss.',
+      content: { 'application/json': ['TenantRestore', 'tenantRestore'] },
+    },
+    answers: { 200: { description: 'The tenant, restored.', json: ['TenantRestored', 'tenantRestored'] } },
+    errors: ['conflict'],
+  },
+  tenantDelete: {
+    tag: 'Tenants',
+    summary: 'Delete a tenant',
+    description:
+      'Everything of the tenant ends at once; its TURN keys are deleted at Cloudflare in the background. With TURN keys only as `cascade=true`.',
+    query: ['cascade'],
+    answers: { 202: { description: 'The deletion is under way.', json: ['TenantDeletion', 'tenantDeletion'] } },
+    errors: ['tenant_has_keys', 'conflict'],
+  },
+  apiTokenList: {
+    tag: 'API tokens',
+    summary: "List a tenant's API tokens",
+    description: 'Newest first, without the tokens themselves.',
+    query: ['limit', 'cursor'],
+    answers: { 200: { description: 'A page of API tokens.', json: ['ApiTokenPage', 'apiTokenPage'] } },
+  },
+  apiTokenCreate: {
+    tag: 'API tokens',
+    summary: 'Create an API token',
+    description: 'The token is in this answer and never again. A tenant has at most 50.',
+    headers: ['Idempotency-Key'],
+    body: {
+      presence: 'required',
+      description: 'Name, scopes and expiry.',
+      content: { 'application/json': ['ApiTokenCreate', 'apiTokenCreate'] },
+    },
+    answers: { 201: { description: 'The token.', json: ['ApiTokenSecret', 'apiTokenSecret'] } },
+    errors: ['conflict', 'secret_not_repeatable'],
+  },
+  apiTokenDelete: {
+    tag: 'API tokens',
+    summary: 'Delete an API token',
+    description: 'The token, and client tokens made with it, end at once. Cached reads end within 60 seconds.',
+    answers: { 204: { description: 'The token is deleted.' } },
+  },
+  turnKeyImport: {
+    tag: 'TURN keys',
+    summary: 'Import a TURN key of the account',
+    description:
+      'A key that belongs to no tenant, or a new secret for a key of this tenant. The secret is proven by a mint before anything is stored. May be repeated.',
+    headers: ['Idempotency-Key'],
+    body: {
+      presence: 'required',
+      description: 'The key and its secret.',
+      content: { 'application/json': ['TurnKeyImport', 'turnKeyImport'] },
+    },
+    answers: { 201: { description: 'The key.', json: ['TurnKey', 'turnKeyView'] } },
+    errors: ['tenant_suspended', 'turn_key_limit', 'conflict', ...UPSTREAM],
+  },
+  apiTokenRoll: {
+    tag: 'API tokens',
+    summary: 'Give an API token a new secret',
+    description: 'The old secret stays valid for `overlapSeconds`. Id, name, scopes and expiry stay.',
+    body: {
+      presence: 'required',
+      description: 'How long the old secret stays valid.',
+      content: { 'application/json': ['ApiTokenRoll', 'apiTokenRoll'] },
+    },
+    answers: { 200: { description: 'The token with its new secret.', json: ['ApiTokenSecret', 'apiTokenSecret'] } },
+    errors: ['conflict'],
+  },
+  accountGet: {
+    tag: 'Account',
+    summary: 'Describe the Cloudflare account',
+    description: 'Budget of API calls, number of TURN keys, findings of the last sweep, root keys in use.',
+    answers: { 200: { description: 'The account.', json: ['Account', 'account'] } },
+  },
+  accountSweep: {
+    tag: 'Account',
+    summary: 'Look at every TURN key of the account now',
+    description: 'Otherwise the sweep comes by itself within the hour. May be repeated.',
+    answers: { 202: { description: 'The sweep is ordered.', json: ['Sweep', 'sweepOrdered'] } },
+  },
+  accountAuditList: {
+    tag: 'Audit',
+    summary: "Read the account's audit trail",
+    description: 'Tenants created and deleted, sweeps and reseals. Newest first.',
+    query: ['limit', 'cursor', 'actor', 'action', 'target', 'outcome', 'code', 'auditSubjectId'],
+    answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
+  },
+  resealOrder: {
+    tag: 'Account',
+    summary: 'Move every secret to the current root key',
+    description: 'After a new root key was put in front of `ROOT_KEYS`. Ordered again, it goes on, or begins again.',
+    answers: { 202: { description: 'The reseal is ordered.', json: ['Reseal', 'reseal'] } },
+    errors: ['conflict'],
+  },
+  resealProgress: {
+    tag: 'Account',
+    summary: 'Get the progress of the reseal',
+    description: 'And which root keys are still needed.',
+    answers: { 200: { description: 'The progress.', json: ['Reseal', 'reseal'] } },
+  },
+}

@@ -1,0 +1,59 @@
+// The browser door: the one route for pages and apps, and its preflight.
+import type { Operations } from '../operation.ts'
+
+export const BROWSER: Operations<'iceServers' | 'iceServersPreflight'> = {
+  iceServers: {
+    tag: 'ICE servers',
+    summary: 'Get ICE servers for a connection',
+    description:
+      'Pass the whole answer to `new RTCPeerConnection()`. Send the token as `Authorization: Bearer`, or as the form field `access_token`, but not both. A form without other headers needs no CORS preflight. Until half of its life has passed, the same user gets the same credential again. A request may always be repeated.',
+    headers: ['Origin'],
+    body: {
+      presence: 'optional',
+      description: 'A form, JSON, or nothing.',
+      content: {
+        'application/x-www-form-urlencoded': ['IceServersForm', 'iceServersForm'],
+        'application/json': ['IceServersRequest', 'iceServersRequest'],
+      },
+    },
+    answers: {
+      201: {
+        description: 'ICE servers. Without `source: stun-only` they hold a TURN credential.',
+        headers: ['Server-Timing', 'Vary', 'Access-Control-Allow-Origin', 'Access-Control-Expose-Headers'],
+        json: ['IceServers', 'iceServers'],
+      },
+    },
+    errors: [
+      'ttl_too_long',
+      'origin_not_allowed',
+      'conflict',
+      'tenant_suspended',
+      'subject_banned',
+      'no_turn_key',
+      'subject_limit',
+      'tenant_limit',
+      'upstream_failed',
+      'upstream_unavailable',
+    ],
+  },
+  iceServersPreflight: {
+    tag: 'ICE servers',
+    summary: 'Answer the CORS preflight of a page',
+    description: 'Browsers send it by themselves when the token is in the `Authorization` header or the body is JSON.',
+    headers: ['Origin'],
+    answers: {
+      204: {
+        description: 'The page may send the request.',
+        headers: [
+          'Vary',
+          'Access-Control-Allow-Origin',
+          'Access-Control-Expose-Headers',
+          'Access-Control-Allow-Methods',
+          'Access-Control-Allow-Headers',
+          'Access-Control-Max-Age',
+        ],
+      },
+    },
+    errors: ['origin_not_allowed', 'rate_limited', 'storage_failed', 'broker_busy'],
+  },
+}

@@ -1,0 +1,160 @@
+// The answers of an operation: what the tables say of its successes, and one response for each status of its errors. Equal
+// error responses are one component.
+
+import type { Route } from '../../src/contract/routes.ts'
+import { CLOUDFLARE_TURN_KEY, ERRORS, type ErrorCode } from '../../src/errors.ts'
+import { EXAMPLES, IDS } from './examples.ts'
+import { ANSWER_HEADERS, type AnswerHeaderName, CORS, EVERYWHERE } from './headers.ts'
+import type { Answer, Operation } from './operation.ts'
+import { namesInPath } from './parameters.ts'
+
+export type Json = Readonly<Record<string, unknown>>
+
+const PROBLEM_TYPE = 'https://github.com/turn-broker/turn-broker/blob/main/docs/errors.md#'
+const EXAMPLE_WAIT_SECONDS = 2
+
+/** Refers to a component. A name of ours needs no escaping in a JSON pointer. */
+export const ref = (kind: string, name: string): Json => ({ $ref: `#/components/${kind}/${name}` })
+
+export interface ErrorAnswers {
+  /** Status → reference to a component. */
+  readonly responses: Readonly<Record<string, Json>>
+  /** The components that are referred to. */
+  readonly components: Readonly<Record<string, Json>>
+}
+
+/** The answers without the errors, by status. */
+export const successResponses = (operation: Operation): Record<string, Json> =>
+  Object.fromEntries(Object.entries(operation.answers).map(([status, answer]) => [status, success(answer)]))
+
+function success(answer: Answer): Json {
+  const { description, headers = [], json, script } = answer
+  const content = json
+    ? { 'application/json': { schema: ref('schemas', json[0]), examples: { example: ref('examples', json[1]) } } }
+    : script && {
+        'text/javascript; charset=utf-8': { schema: { type: 'string', maxLength: 65_536, pattern: '^/\\*!' } },
+      }
+  return { description, headers: headersOf([...EVERYWHERE, ...headers]), ...(content ? { content } : {}) }
+}
+
+export function errorResponses(route: Route, codes: readonly ErrorCode[]): ErrorAnswers {
+  const byStatus = Map.groupBy(codes, (code) => String(ERRORS[code].status))
+  const isBrowserDoor = route.path.endsWith('/ice-servers')
+  const isAboutKeys = namesInPath(route.path).includes('key_id')
+  const responses: Record<string, Json> = {}
+  const components: Record<string, Json> = {}
+  for (const [status, unsorted] of byStatus) {
+    const same = inOrder(unsorted)
+    const kind = [
+      route.dialect,
+      status,
+      ...(isBrowserDoor ? ['page'] : []),
+      ...(isAboutKeys && status === '404' ? ['key'] : []),
+    ]
+    const name = [...kind, ...same].join('.')
+    responses[status] = ref('responses', name)
+    components[name] =
+      route.dialect === 'cloudflare'
+        ? failure(Number(status), same, isAboutKeys)
+        : problem(Number(status), same, isBrowserDoor)
+  }
+  return { responses, components }
+}
+
+/** As the table of errors has them. */
+const inOrder = (codes: readonly ErrorCode[]): ErrorCode[] =>
+  (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.includes(code)) // Object.keys forgets the names
+
+function problem(status: number, codes: readonly ErrorCode[], isBrowserDoor: boolean): Json {
+  const schema = {
+    allOf: [
+      ref('schemas', 'Problem'),
+      { type: 'object', properties: { status: { const: status }, code: { enum: codes } } },
+    ],
+  }
+  const examples = Object.fromEntries(codes.map((code) => [code, ref('examples', `problem.${code}`)]))
+  const headers = [...errorHeaders(status), ...(isBrowserDoor ? CORS : [])]
+  return {
+    description: describe(codes),
+    headers: headersOf(headers),
+    content: { 'application/problem+json': { schema, examples } },
+  }
+}
+
+function failure(status: number, codes: readonly ErrorCode[], isAboutKeys: boolean): Json {
+  const numbers = codes.map((code) => ERRORS[code].cloudflareCode as number) // the table's own literals
+  const isKey = isAboutKeys && status === 404
+  const known = [...new Set([...(isKey ? [CLOUDFLARE_TURN_KEY] : []), ...numbers])]
+  const item = { type: 'object', properties: { code: { enum: known } } }
+  const schema = {
+    allOf: [
+      ref('schemas', 'CloudflareFailure'),
+      { type: 'object', properties: { errors: { type: 'array', items: item, maxItems: 1 } } },
+    ],
+  }
+  const names = [...(isKey ? ['no_such_turn_key'] : []), ...codes]
+  const examples = Object.fromEntries(names.map((name) => [name, ref('examples', `cloudflare.${name}`)]))
+  return {
+    description: describe(codes),
+    headers: headersOf(errorHeaders(status)),
+    content: { 'application/json': { schema, examples } },
+  }
+}
+
+const describe = (codes: readonly ErrorCode[]): string =>
+  codes.map((code) => `\`${code}\`: ${ERRORS[code].sentence}`).join('\n\n')
+
+function errorHeaders(status: number): AnswerHeaderName[] {
+  const mayWait = [409, 429, 502, 503, 504].includes(status)
+  const mayForbid = [409, 500, 502, 503, 504].includes(status)
+  return [
+    ...EVERYWHERE,
+    ...(status === 401 ? (['WWW-Authenticate'] as const) : []),
+    ...(mayWait ? (['Retry-After'] as const) : []),
+    ...(mayForbid ? (['x-should-retry'] as const) : []),
+  ]
+}
+
+const headersOf = (names: readonly AnswerHeaderName[]): Json =>
+  Object.fromEntries(names.map((name) => [name, ref('headers', name)]))
+
+/** One example a code and dialect, and one for each body of the tables. */
+export function exampleComponents(): Record<string, Json> {
+  const problems = (Object.keys(ERRORS) as ErrorCode[]).flatMap((code) => [
+    // Object.keys forgets the names
+    [`problem.${code}`, { summary: ERRORS[code].title, value: problemExample(code) }],
+    [
+      `cloudflare.${code}`,
+      { summary: ERRORS[code].title, value: failureExample(ERRORS[code].cloudflareCode, ERRORS[code].sentence) },
+    ],
+  ])
+  const bodies = Object.entries(EXAMPLES).map(([name, value]) => [name, { summary: 'An example.', value }])
+  const noKey = { summary: 'No such TURN key', value: failureExample(CLOUDFLARE_TURN_KEY, 'No such TURN key.') }
+  return Object.fromEntries([...bodies, ...problems, ['cloudflare.no_such_turn_key', noKey]])
+}
+
+function problemExample(code: ErrorCode): Json {
+  const { title, status, sentence } = ERRORS[code]
+  const problem = { type: PROBLEM_TYPE + code, title, status, detail: sentence, code, requestId: IDS.request }
+  return status === 503 || status === 429 ? { ...problem, retryAfter: EXAMPLE_WAIT_SECONDS } : problem
+}
+
+const failureExample = (code: number, message: string): Json => ({
+  success: false,
+  errors: [{ code, message }],
+  messages: [],
+  result: null,
+})
+
+export const headerComponents = (schemaOf: (header: (typeof ANSWER_HEADERS)[AnswerHeaderName]) => unknown) =>
+  Object.fromEntries(
+    Object.entries(ANSWER_HEADERS).map(([name, header]) => [
+      name,
+      {
+        description: header.description,
+        ...('required' in header ? { required: true } : {}),
+        schema: schemaOf(header),
+        example: header.example,
+      },
+    ]),
+  )

@@ -1,0 +1,84 @@
+// The schemas of the document: bodies of requests and answers, each a component under its name here. JSON Schema comes from
+// zod; refinements.ts adds what zod cannot say, descriptions.ts the words for requests.
+import * as z from 'zod'
+import * as account from '../../src/contract/answers/account.ts'
+import * as apiTokens from '../../src/contract/answers/apiTokens.ts'
+import * as audit from '../../src/contract/answers/auditEvents.ts'
+import * as credentials from '../../src/contract/answers/credentials.ts'
+import * as errors from '../../src/contract/answers/errors.ts'
+import * as revocations from '../../src/contract/answers/revocations.ts'
+import * as tenants from '../../src/contract/answers/tenants.ts'
+import * as turnKeys from '../../src/contract/answers/turnKeys.ts'
+import { Policy, PolicyPatch } from '../../src/contract/policy/policy.ts'
+import { ApiTokenCreate, ApiTokenRoll } from '../../src/contract/resources/apiTokens.ts'
+import { ClientTokenCreate } from '../../src/contract/resources/clientTokens.ts'
+import { GenerateRequest, IceServersRequest } from '../../src/contract/resources/credentials.ts'
+import { BanCreate, RevocationCreate, SubjectSearch } from '../../src/contract/resources/revocations.ts'
+import { TenantCreate, TenantPatch, TenantRestore } from '../../src/contract/resources/tenants.ts'
+import { TurnKeyImport, TurnKeyRotate, TurnKeyWrite } from '../../src/contract/resources/turnKeys.ts'
+import { TtlSeconds } from '../../src/contract/values.ts'
+import { describeFields } from './descriptions.ts'
+import { refine } from './refinements.ts'
+
+export type JsonSchema = z.core.JSONSchema.BaseSchema
+
+/** The browser door's form. The door reads it by hand (http/routes/browser/iceServers.ts). */
+const IceServersForm = z.strictObject({
+  access_token: z
+    .string()
+    .regex(/^[A-Za-z0-9._~+/-]+=*$/)
+    .meta({ maxLength: 8_192 })
+    .exactOptional(),
+  ttl: TtlSeconds.exactOptional(),
+})
+
+export const REQUESTS = {
+  ApiTokenCreate,
+  ApiTokenRoll,
+  BanCreate,
+  ClientTokenCreate,
+  GenerateRequest,
+  IceServersForm,
+  IceServersRequest,
+  PolicyPatch,
+  RevocationCreate,
+  SubjectSearch,
+  TenantCreate,
+  TenantPatch,
+  TenantRestore,
+  TurnKeyImport,
+  TurnKeyRotate,
+  TurnKeyWrite,
+} as const satisfies Record<string, z.ZodType>
+
+export const ANSWERS = {
+  ...account,
+  ...apiTokens,
+  ...audit,
+  ...credentials,
+  ...errors,
+  ...revocations,
+  ...tenants,
+  ...turnKeys,
+  Policy,
+} as const satisfies Record<string, z.ZodType>
+
+/** All components, by name, in the order of the alphabet. */
+export function componentSchemas(): Record<string, JsonSchema> {
+  const all = { ...describeFields(converted(REQUESTS, 'input')), ...describeFields(converted(ANSWERS, 'output')) }
+  return Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** The JSON Schema of a parameter or header, without a component of its own. */
+export function inlineSchema(schema: z.ZodType): JsonSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', override: refine })
+  return rest
+}
+
+function converted(schemas: Record<string, z.ZodType>, io: 'input' | 'output'): Record<string, JsonSchema> {
+  const registry = z.registry<{ id: string }>()
+  for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id })
+  const uri = (id: string) => `#/components/schemas/${id}`
+  const { schemas: found } = z.toJSONSchema(registry, { io, uri, unrepresentable: 'any', override: refine })
+  return Object.fromEntries(Object.entries(found).map(([id, { $schema: _, $id: __, id: ___, ...rest }]) => [id, rest]))
+}
