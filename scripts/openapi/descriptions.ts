@@ -1,6 +1,6 @@
 // Words for the fields of the document. Answers carry theirs beside their schema; requests are part of the Worker, so their
 // words stand here and not in its bundle. A field without words makes the build fail.
-import type { JsonSchema } from './schemas.ts'
+import type { JsonSchema } from './refinements.ts'
 
 /** Fields that mean the same wherever they stand. `Component.field` goes before `field`. */
 const FIELDS: Readonly<Record<string, string>> = {
@@ -34,6 +34,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   'TurnKeyWrite.name': 'The name of the key.',
 
   allowedOrigins: 'Web origins whose pages may use the browser door, exactly as browsers send them.',
+  rootKeys: 'Root keys that are configured or needed.',
   requireOrigin: 'Whether requests without an origin are refused, such as those of native apps.',
   defaultTtl: 'Lifetime of a credential in seconds, if none is asked. Not above `maxTtl`.',
   maxTtl: 'The longest lifetime of a credential that may be asked, in seconds.',
@@ -70,6 +71,9 @@ const FIELDS: Readonly<Record<string, string>> = {
   y: 'The y coordinate.',
 
   actor: 'Who asked.',
+  all: 'Every live credential of the tenant.',
+  credentialId: 'This credential.',
+  keyId: 'What this TURN key minted.',
   action: 'What was done.',
   apiTokens: 'How many API tokens.',
   asked: 'How many were asked.',
@@ -115,19 +119,19 @@ const FIELDS: Readonly<Record<string, string>> = {
 
 /** Puts the words in place. Throws if a field has none. */
 export function describeFields(components: Record<string, JsonSchema>): Record<string, JsonSchema> {
-  for (const [name, schema] of Object.entries(components)) describe(name, schema)
+  const missing = Object.entries(components).flatMap(([name, schema]) => describe(name, schema))
+  if (missing.length > 0) throw new Error(`scripts/openapi/descriptions.ts has no words for ${missing.join(', ')}`)
   return components
 }
 
-function describe(component: string, schema: JsonSchema): void {
-  for (const [field, property] of Object.entries(schema.properties ?? {})) {
-    if (typeof property !== 'object') continue
-    describe(component, property)
-    if (property.description !== undefined) continue
-    const words = FIELDS[`${component}.${field}`] ?? FIELDS[field]
-    if (words === undefined) throw new Error(`scripts/openapi/descriptions.ts has no words for ${component}.${field}`)
-    property.description = words
-  }
+/** Returns the fields that have no words. */
+function describe(component: string, schema: JsonSchema): string[] {
+  const ofFields = Object.entries(schema.properties ?? {}).flatMap(([field, property]) => {
+    if (typeof property !== 'object') return []
+    const words = property.description ?? FIELDS[`${component}.${field}`] ?? FIELDS[field]
+    if (words !== undefined) property.description = words
+    return [...(words === undefined ? [`${component}.${field}`] : []), ...describe(component, property)]
+  })
   const inner = [schema.items, ...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])].flat()
-  for (const each of inner) if (typeof each === 'object') describe(component, each)
+  return [...ofFields, ...inner.flatMap((each) => (typeof each === 'object' ? describe(component, each) : []))]
 }

@@ -43,14 +43,14 @@ const SECURITY_SCHEMES = {
     scheme: 'bearer',
     bearerFormat: 'JWT',
     description:
-      'A client token, for pages and apps: a short-lived JWT that a back end creates. It is signed and checked as RFC 8725 advises, and lives for one hour at most.',
+      'A client token, for pages and apps: a short-lived JWT that a back end creates. It is signed and checked as RFC8725 advises, and lives for one hour at most.',
   },
   tenantJwt: {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
     description:
-      'A JWT of an identity provider that the tenant’s policy names. It is checked as RFC 8725 advises, with public-key algorithms only.',
+      'A JWT of an identity provider that the tenant’s policy names. It is checked as RFC8725 advises, with public-key algorithms only.',
   },
 } as const
 type Security = Partial<Record<keyof typeof SECURITY_SCHEMES, readonly string[]>>
@@ -58,14 +58,14 @@ type Security = Partial<Record<keyof typeof SECURITY_SCHEMES, readonly string[]>
 /** The document as it is committed. */
 export function openapi(): Json {
   const components: Record<string, Json> = {}
-  const paths: Record<string, Record<string, Json>> = {}
+  const paths: Record<string, Json> = {}
   for (const [name, route] of Object.entries(ROUTES) as [RouteName, Route][]) {
     // Object.entries forgets the names
     const { responses, components: used } = errorResponses(route, errorsOf(name, route, OPERATIONS[name]))
     Object.assign(components, used)
     const path = route.path.replaceAll(/:([a-z_]+)/g, '{$1}')
-    paths[path] ??= { ...pathParameters(route) }
-    paths[path][route.method.toLowerCase()] = operation(name, route, responses)
+    const methods = paths[path] ?? pathParameters(route)
+    paths[path] = { ...methods, [route.method.toLowerCase()]: operation(name, route, responses) }
   }
   return {
     openapi: '3.1.0',
@@ -77,7 +77,7 @@ export function openapi(): Json {
       contact: { name: 'turn-broker', url: REPOSITORY },
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/', description: 'The broker that serves this document.', 'x-internal': false }],
+    servers: [{ url: '/', description: 'The broker that serves this document, in production as in local development.', 'x-internal': false }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
@@ -85,7 +85,7 @@ export function openapi(): Json {
       parameters: parameterComponents(),
       headers: headerComponents(({ schema }) => inlineSchema(schema)),
       responses: sorted(components),
-      examples: exampleComponents(),
+      examples: usedIn([paths, components], exampleComponents()),
       schemas: componentSchemas(),
     },
   }
@@ -159,6 +159,14 @@ function parameterComponents(): Json {
         },
       ]),
     ),
+  )
+}
+
+/** Without the examples that nothing refers to, such as those of errors that one dialect never has. */
+function usedIn(document: unknown, examples: Record<string, Json>): Record<string, Json> {
+  const text = JSON.stringify(document)
+  return Object.fromEntries(
+    Object.entries(examples).filter(([name]) => text.includes(JSON.stringify(ref('examples', name).$ref))),
   )
 }
 

@@ -1,23 +1,27 @@
 // What zod's JSON Schema leaves out: rules that the contract writes as code (`refine`, `transform`), the length that a pattern
 // fixes, and the format of integers. Each rule here says in JSON Schema what the code says.
 import * as z from 'zod'
-import { Jwk, TenantIssuers } from '../../src/contract/policy/issuers.ts'
+import { JWT_ALGORITHMS, Jwk, TenantIssuers } from '../../src/contract/policy/issuers.ts'
 import { Policy, WebOrigin } from '../../src/contract/policy/policy.ts'
 import { ApiTokenCreate } from '../../src/contract/resources/apiTokens.ts'
 import { Subject } from '../../src/contract/resources/credentials.ts'
 import { BanCreate, RevocationCreate } from '../../src/contract/resources/revocations.ts'
+import { SCOPES } from '../../src/contract/scopes.ts'
 import { MAX_NAME_CHARACTERS, Name, NonEmptyName } from '../../src/contract/values.ts'
 
 /** Larger than any string in a request: a body has at most 16 KiB. */
 const MAX_BODY_CHARACTERS = 16_384
 const INT32_MAX = 2_147_483_647
 
+export type JsonSchema = z.core.JSONSchema.BaseSchema
 type Rule = Readonly<Record<string, unknown>>
 
 const exactlyOneOf = (...names: string[]): Rule => ({ oneOf: names.map((name) => ({ required: [name] })) })
 const unique: Rule = { uniqueItems: true }
-/** Control characters, and marks that change the visible order of text. */
-const NAME_PATTERN = '^[^\\p{Cc}\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF]*$'
+/** Control characters. Written as ranges, because not every validator compiles patterns with the `u` flag. */
+const CONTROL = '\\u0000-\\u001F\\u007F-\\u009F'
+/** Neither those nor marks that change the visible order of text. */
+const NAME_PATTERN = `^[^${CONTROL}\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF]*$`
 const ORIGIN_PATTERN = '^(https?|capacitor|ionic)://[^/]+$'
 
 const Issuer = TenantIssuers.element
@@ -34,15 +38,15 @@ const KEY: Rule = (({ properties, required }) => ({ properties, required }))(z.t
 const RULES = new Map<z.core.$ZodType, Rule>([
   [Name, { maxLength: MAX_NAME_CHARACTERS, pattern: NAME_PATTERN }],
   [NonEmptyName, { minLength: 1, maxLength: MAX_NAME_CHARACTERS, pattern: NAME_PATTERN }],
-  [Subject, { maxLength: 128, pattern: '^[^\\p{Cc}]*$' }],
+  [Subject, { maxLength: 128, pattern: `^[^${CONTROL}]*$` }],
   [WebOrigin, { pattern: ORIGIN_PATTERN }],
   [Policy.shape.allowedOrigins, unique],
   [Policy.shape.urls.shape.transports, unique],
-  [Issuer.shape.algorithms, unique],
+  [Issuer.shape.algorithms, { ...unique, maxItems: JWT_ALGORITHMS.length }],
   [Issuer.shape.requiredClaims.unwrap(), CLAIMS],
   [Jwk, KEY],
   [Issuer, exactlyOneOf('jwksUrl', 'jwks')],
-  [ApiTokenCreate.shape.scopes, unique],
+  [ApiTokenCreate.shape.scopes, { ...unique, maxItems: SCOPES.length }],
   [
     RevocationCreate,
     { ...exactlyOneOf('subject', 'keyId', 'credentialId', 'all'), dependentRequired: { banUntil: ['subject'] } },
@@ -51,13 +55,7 @@ const RULES = new Map<z.core.$ZodType, Rule>([
 ])
 
 /** zod's hook for one schema: changes `jsonSchema` in place. */
-export function refine({
-  zodSchema,
-  jsonSchema,
-}: {
-  zodSchema: z.core.$ZodTypes
-  jsonSchema: z.core.JSONSchema.BaseSchema
-}): void {
+export function refine({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
   Object.assign(jsonSchema, ruleFor(zodSchema))
   if (jsonSchema.type === 'string') boundText(jsonSchema)
   if (jsonSchema.type === 'integer') boundInteger(jsonSchema)
@@ -68,7 +66,7 @@ function ruleFor(schema: z.core.$ZodType | undefined): Rule | undefined {
   return schema && (RULES.get(schema) ?? ruleFor(schema._zod.parent))
 }
 
-function boundText(schema: z.core.JSONSchema.BaseSchema): void {
+function boundText(schema: JsonSchema): void {
   // The format says it all; zod's pattern for it is unreadable.
   if (schema.format === 'date-time' || schema.format === 'date' || schema.format === 'uuid') delete schema.pattern
   if (schema.enum || schema.const !== undefined) return
@@ -80,7 +78,7 @@ function boundText(schema: z.core.JSONSchema.BaseSchema): void {
   schema.maxLength ??= MAX_BODY_CHARACTERS
 }
 
-function boundInteger(schema: z.core.JSONSchema.BaseSchema): void {
+function boundInteger(schema: JsonSchema): void {
   schema.minimum ??= 0
   schema.format = (schema.maximum ?? Number.MAX_SAFE_INTEGER) <= INT32_MAX ? 'int32' : 'int64'
 }

@@ -18,9 +18,7 @@ import { TenantCreate, TenantPatch, TenantRestore } from '../../src/contract/res
 import { TurnKeyImport, TurnKeyRotate, TurnKeyWrite } from '../../src/contract/resources/turnKeys.ts'
 import { TtlSeconds } from '../../src/contract/values.ts'
 import { describeFields } from './descriptions.ts'
-import { refine } from './refinements.ts'
-
-export type JsonSchema = z.core.JSONSchema.BaseSchema
+import { type JsonSchema, refine } from './refinements.ts'
 
 /** The browser door's form. The door reads it by hand (http/routes/browser/iceServers.ts). */
 const IceServersForm = z.strictObject({
