@@ -77,7 +77,13 @@ export function openapi(): Json {
       contact: { name: 'turn-broker', url: REPOSITORY },
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/', description: 'The broker that serves this document, in production as in local development.', 'x-internal': false }],
+    servers: [
+      {
+        url: '/',
+        description: 'The broker that serves this document, in production as in local development.',
+        'x-internal': false,
+      },
+    ],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {

@@ -38,71 +38,57 @@ function success(answer: Answer): Json {
 }
 
 export function errorResponses(route: Route, codes: readonly ErrorCode[]): ErrorAnswers {
-  const byStatus = Map.groupBy(codes, (code) => String(ERRORS[code].status))
-  const isBrowserDoor = route.path.endsWith('/ice-servers')
-  const isAboutKeys = namesInPath(route.path).includes('key_id')
   const responses: Record<string, Json> = {}
   const components: Record<string, Json> = {}
-  for (const [status, unsorted] of byStatus) {
+  for (const [status, unsorted] of Map.groupBy(codes, (code) => ERRORS[code].status)) {
     const same = inOrder(unsorted)
-    const kind = [
-      route.dialect,
-      status,
-      ...(isBrowserDoor ? ['page'] : []),
-      ...(isAboutKeys && status === '404' ? ['key'] : []),
-    ]
-    const name = [...kind, ...same].join('.')
+    const { kind, headers } = peculiarity(route, status)
+    const name = [route.dialect, status, ...(kind ? [kind] : []), ...same].join('.')
     responses[status] = ref('responses', name)
-    components[name] =
-      route.dialect === 'cloudflare'
-        ? failure(Number(status), same, isAboutKeys)
-        : problem(Number(status), same, isBrowserDoor)
+    components[name] = {
+      description: same.map((code) => `\`${code}\`: ${ERRORS[code].sentence}`).join('\n\n'),
+      headers: headersOf([...errorHeaders(status), ...headers]),
+      content: route.dialect === 'cloudflare' ? failure(same, kind) : problem(status, same),
+    }
   }
   return { responses, components }
+}
+
+/** What tells the errors of a route from those of others, with the headers that come of it. */
+function peculiarity(
+  { path, method, dialect, repeatable }: Route,
+  status: number,
+): { kind?: 'page' | 'library' | 'once' | 'key'; headers: readonly AnswerHeaderName[] } {
+  if (path.endsWith('/ice-servers')) return { kind: 'page', headers: CORS }
+  if (path.startsWith('/client/:')) return { kind: 'library', headers: ['Access-Control-Allow-Origin'] }
+  // A creation may be refused for good after it began.
+  if (status === 403 && method === 'POST' && !repeatable) return { kind: 'once', headers: ['x-should-retry'] }
+  if (status === 404 && dialect === 'cloudflare' && namesInPath(path).includes('key_id'))
+    return { kind: 'key', headers: [] }
+  return { headers: [] }
 }
 
 /** As the table of errors has them. */
 const inOrder = (codes: readonly ErrorCode[]): ErrorCode[] =>
   (Object.keys(ERRORS) as ErrorCode[]).filter((code) => codes.includes(code)) // Object.keys forgets the names
 
-function problem(status: number, codes: readonly ErrorCode[], isBrowserDoor: boolean): Json {
-  const schema = {
-    allOf: [
-      ref('schemas', 'Problem'),
-      { type: 'object', properties: { status: { const: status }, code: { enum: codes } } },
-    ],
-  }
+function problem(status: number, codes: readonly ErrorCode[]): Json {
+  const narrowed = { type: 'object', properties: { status: { const: status }, code: { enum: codes } } }
   const examples = Object.fromEntries(codes.map((code) => [code, ref('examples', `problem.${code}`)]))
-  const headers = [...errorHeaders(status), ...(isBrowserDoor ? CORS : [])]
-  return {
-    description: describe(codes),
-    headers: headersOf(headers),
-    content: { 'application/problem+json': { schema, examples } },
-  }
+  return { 'application/problem+json': { schema: { allOf: [ref('schemas', 'Problem'), narrowed] }, examples } }
 }
 
-function failure(status: number, codes: readonly ErrorCode[], isAboutKeys: boolean): Json {
-  const numbers = codes.map((code) => ERRORS[code].cloudflareCode as number) // the table's own literals
-  const isKey = isAboutKeys && status === 404
+/** A TURN key that the tenant does not have has a number of its own. */
+function failure(codes: readonly ErrorCode[], kind: string | undefined): Json {
+  const isKey = kind === 'key'
+  const numbers: number[] = codes.map((code) => ERRORS[code].cloudflareCode)
   const known = [...new Set([...(isKey ? [CLOUDFLARE_TURN_KEY] : []), ...numbers])]
   const item = { type: 'object', properties: { code: { enum: known } } }
-  const schema = {
-    allOf: [
-      ref('schemas', 'CloudflareFailure'),
-      { type: 'object', properties: { errors: { type: 'array', items: item, maxItems: 1 } } },
-    ],
-  }
+  const narrowed = { type: 'object', properties: { errors: { type: 'array', items: item, maxItems: 1 } } }
   const names = [...(isKey ? ['no_such_turn_key'] : []), ...codes]
   const examples = Object.fromEntries(names.map((name) => [name, ref('examples', `cloudflare.${name}`)]))
-  return {
-    description: describe(codes),
-    headers: headersOf(errorHeaders(status)),
-    content: { 'application/json': { schema, examples } },
-  }
+  return { 'application/json': { schema: { allOf: [ref('schemas', 'CloudflareFailure'), narrowed] }, examples } }
 }
-
-const describe = (codes: readonly ErrorCode[]): string =>
-  codes.map((code) => `\`${code}\`: ${ERRORS[code].sentence}`).join('\n\n')
 
 function errorHeaders(status: number): AnswerHeaderName[] {
   const mayWait = [409, 429, 502, 503, 504].includes(status)

@@ -44,7 +44,7 @@ export const AuditEvent = answerOf<AuditEventView>()(
   z.strictObject({
     seq: z.int().min(1).describe('Increases by one with every event.'),
     at: Timestamp,
-    actor: text(512).describe('Who asked: `admin:{name}`, `api-token:{id}`, an issuer of JWTs, or `system`.'),
+    actor: text(512).describe('Who asked: `admin:{name}`, `api-token:{id}`, the bearer of a client token or JWT, or `broker`.'),
     action: z.string().meta({ enum: ACTIONS }),
     target: text(1_024).nullable().describe('The id of what was acted on.'),
     subjectId: SubjectId.nullable(),
@@ -58,9 +58,10 @@ export const AuditEvent = answerOf<AuditEventView>()(
     origin: text(255).nullable().describe('The web origin of the page that asked.'),
     digest: z
       .string()
-      .regex(/^[A-Za-z0-9_-]{43}$/)
+      .regex(/^[A-Za-z0-9-]{1,16}\.[A-Za-z0-9_-]{43}$/)
+      .meta({ minLength: 45, maxLength: 60 })
       .nullable()
-      .describe('HMAC of the issued username, to compare with Cloudflare’s records.'),
+      .describe('HMAC of the issued username, with the id of the root key that made it.'),
   }),
 )
 export const AuditEventPage = pageOf(AuditEvent)

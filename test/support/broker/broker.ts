@@ -24,7 +24,9 @@ export function newBroker(overrides: object = {}) {
     const isJson = /json/.test(response.headers.get('content-type') ?? '')
     const json = isJson && text ? JSON.parse(text) : undefined
     const answer = { status: response.status, headers: response.headers, text, json }
-    const breaches = breachesOf({ method: init.method ?? 'GET', url }, answer)
+    const { method = 'GET', body, headers } = init
+    const contentType = new Headers(headers).get('content-type')
+    const breaches = breachesOf({ method, url, body, contentType }, answer)
     if (breaches.length > 0) throw new Error(`the contract is broken: ${breaches.join('; ')}`)
     return answer
   }

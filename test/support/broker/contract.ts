@@ -2,14 +2,16 @@
 import { CLOUDFLARE_PREFIXES } from '../../../src/contract/routes.ts'
 import { CLOUDFLARE_TURN_KEY, ERRORS, type ErrorCode, MAX_RETRY_AFTER_SECONDS } from '../../../src/errors.ts'
 import type { Answer } from './answer.ts'
+import { type Asked, documentBreaches } from './openapi.ts'
 
 const REQUEST_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Each breach with the answer behind it; empty when the answer keeps the contract. */
-export function breachesOf(asked: { method: string; url: string }, answer: Answer): string[] {
+export function breachesOf(asked: Asked, answer: Answer): string[] {
   const found = [
     ...headerBreaches(asked.url, answer),
     ...(asked.method === 'HEAD' ? [] : bodyBreaches(asked.url, answer)),
+    ...documentBreaches(asked, decodedPath(asked.url), answer),
   ]
   return found.map((breach) => `${asked.method} ${asked.url}: ${breach}, in ${shown(answer)}`)
 }
