@@ -22,7 +22,7 @@ export function errorsOf(name: RouteName, route: Route, operation: Operation): E
   if (operation.query) add('invalid_request')
   if (operation.body) add('invalid_request', 'too_large', 'unsupported_media_type')
   if (operation.headers?.includes('If-Match')) add('invalid_request')
-  if (operation.headers?.includes('Idempotency-Key')) add('idempotency_in_progress', 'idempotency_mismatch')
+  if (operation.headers?.includes('Idempotency-Key')) add('idempotency_mismatch')
   return [...found]
 }
 

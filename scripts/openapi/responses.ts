@@ -46,12 +46,20 @@ export function errorResponses(route: Route, codes: readonly ErrorCode[]): Error
     const name = [route.dialect, status, ...(kind ? [kind] : []), ...same].join('.')
     responses[status] = ref('responses', name)
     components[name] = {
-      description: same.map((code) => `\`${code}\`: ${ERRORS[code].sentence}`).join('\n\n'),
+      description: describe(route, same, kind),
       headers: headersOf([...errorHeaders(status), ...headers]),
       content: route.dialect === 'cloudflare' ? failure(same, kind) : problem(status, same),
     }
   }
   return { responses, components }
+}
+
+/** One paragraph an error. In Cloudflare's envelope the number is the code, and the name only says which row of the table it is. */
+function describe({ dialect }: Route, codes: readonly ErrorCode[], kind: string | undefined): string {
+  const noKey = kind === 'key' ? [`\`${CLOUDFLARE_TURN_KEY}\`: No such TURN key.`] : []
+  const named = (code: ErrorCode) =>
+    dialect === 'cloudflare' ? `\`${ERRORS[code].cloudflareCode}\` (\`${code}\`)` : `\`${code}\``
+  return [...noKey, ...codes.map((code) => `${named(code)}: ${ERRORS[code].sentence}`)].join('\n\n')
 }
 
 /** What tells the errors of a route from those of others, with the headers that come of it. */

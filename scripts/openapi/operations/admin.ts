@@ -38,7 +38,7 @@ export const ADMIN: Operations<
       content: { 'application/json': ['TenantCreate', 'tenantCreate'] },
     },
     answers: { 201: { description: 'The tenant.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
-    errors: ['conflict'],
+    errors: ['conflict', 'idempotency_in_progress'],
   },
   tenantGet: {
     tag: 'Tenants',
@@ -83,7 +83,7 @@ export const ADMIN: Operations<
       'Everything of the tenant ends at once; its TURN keys are deleted at Cloudflare in the background. With TURN keys only as `cascade=true`.',
     query: ['cascade'],
     answers: { 202: { description: 'The deletion is under way.', json: ['TenantDeletion', 'tenantDeletion'] } },
-    errors: ['tenant_has_keys', 'conflict'],
+    errors: ['tenant_has_keys'],
   },
   apiTokenList: {
     tag: 'API tokens',
@@ -123,7 +123,7 @@ export const ADMIN: Operations<
       content: { 'application/json': ['TurnKeyImport', 'turnKeyImport'] },
     },
     answers: { 201: { description: 'The key.', json: ['TurnKey', 'turnKeyView'] } },
-    errors: ['tenant_suspended', 'turn_key_limit', 'conflict', ...UPSTREAM],
+    errors: ['tenant_suspended', 'turn_key_limit', 'conflict', 'idempotency_in_progress', ...UPSTREAM],
   },
   apiTokenRoll: {
     tag: 'API tokens',

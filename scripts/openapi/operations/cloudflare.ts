@@ -4,6 +4,15 @@ import type { Body, Operations } from '../operation.ts'
 
 /** A call to Cloudflare's API that may fail in each of these ways. */
 export const UPSTREAM: readonly ErrorCode[] = ['upstream_failed', 'upstream_unavailable', 'upstream_timeout']
+/** A creation at Cloudflare. Without a clear answer it is in doubt: `outcome_unknown`. */
+export const CREATION: readonly ErrorCode[] = [
+  'tenant_suspended',
+  'turn_key_limit',
+  'conflict',
+  'idempotency_in_progress',
+  'upstream_failed',
+  'upstream_unavailable',
+]
 /** Why no credential is minted. */
 export const MINT: readonly ErrorCode[] = [
   'ttl_too_long',
@@ -50,7 +59,7 @@ export const CLOUDFLARE: Operations<
     headers: ['Idempotency-Key', 'X-Stainless-Retry-Count'],
     body: NAME,
     answers: { 201: { description: 'The new key.', json: ['TurnKeyWithSecretEnvelope', 'turnKeyCreated'] } },
-    errors: ['tenant_suspended', 'turn_key_limit', 'conflict', ...UPSTREAM],
+    errors: CREATION,
   },
   turnKeyGet: {
     tag: 'TURN keys',
@@ -60,7 +69,6 @@ export const CLOUDFLARE: Operations<
     answers: {
       200: { description: 'The key.', headers: ['Cache-Status'], json: ['TurnKeyEnvelope', 'turnKey'] },
     },
-    errors: UPSTREAM,
   },
   turnKeyUpdate: {
     tag: 'TURN keys',

@@ -1,6 +1,6 @@
 // Native routes for a tenant's back end.
 import type { Operations } from '../operation.ts'
-import { MINT, UPSTREAM } from './cloudflare.ts'
+import { CREATION, MINT } from './cloudflare.ts'
 
 export const SERVER: Operations<
   | 'tenantSelf'
@@ -43,7 +43,7 @@ export const SERVER: Operations<
       'The form of draft-uberti-behave-turn-rest-00, which many media servers read. The API token goes into the header: `key` or `api` in the URL is refused. Every request mints a new credential and may be repeated.',
     query: ['service', 'username'],
     answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
-    errors: ['no_turn_key', ...MINT],
+    errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
   },
   credentialList: {
     tag: 'Credentials',
@@ -125,7 +125,7 @@ export const SERVER: Operations<
       content: { 'application/json': ['TurnKeyRotate', 'turnKeyRotate'] },
     },
     answers: { 201: { description: 'The new key, and what becomes of the old one.', json: ['Rotation', 'rotation'] } },
-    errors: ['tenant_suspended', 'turn_key_limit', 'conflict', ...UPSTREAM],
+    errors: CREATION,
   },
   auditList: {
     tag: 'Audit',

@@ -44,7 +44,9 @@ export const AuditEvent = answerOf<AuditEventView>()(
   z.strictObject({
     seq: z.int().min(1).describe('Increases by one with every event.'),
     at: Timestamp,
-    actor: text(512).describe('Who asked: `admin:{name}`, `api-token:{id}`, the bearer of a client token or JWT, or `broker`.'),
+    actor: text(512).describe(
+      'Who asked: `admin:{name}`, `api-token:{id}`, the bearer of a client token or JWT, or `broker`.',
+    ),
     action: z.string().meta({ enum: ACTIONS }),
     target: text(1_024).nullable().describe('The id of what was acted on.'),
     subjectId: SubjectId.nullable(),
