@@ -1,14 +1,38 @@
 // The schemas of the document: bodies of requests and answers, each a component under its name here. JSON Schema comes from
 // zod; refinements.ts adds what zod cannot say, descriptions.ts the words for requests.
 import * as z from 'zod'
-import * as account from '../../src/contract/answers/account.ts'
-import * as apiTokens from '../../src/contract/answers/apiTokens.ts'
-import * as audit from '../../src/contract/answers/auditEvents.ts'
-import * as credentials from '../../src/contract/answers/credentials.ts'
-import * as errors from '../../src/contract/answers/errors.ts'
-import * as revocations from '../../src/contract/answers/revocations.ts'
-import * as tenants from '../../src/contract/answers/tenants.ts'
-import * as turnKeys from '../../src/contract/answers/turnKeys.ts'
+import { Account, Health, Readiness, Reseal, Sweep } from '../../src/contract/answers/account.ts'
+import { ApiToken, ApiTokenPage, ApiTokenSecret } from '../../src/contract/answers/apiTokens.ts'
+import { AuditEvent, AuditEventPage } from '../../src/contract/answers/auditEvents.ts'
+import {
+  ClientToken,
+  Credential,
+  CredentialPage,
+  GeneratedCredential,
+  GeneratedIceServers,
+  IceServer,
+  IceServers,
+  TurnRestCredential,
+} from '../../src/contract/answers/credentials.ts'
+import { CloudflareFailure, Problem } from '../../src/contract/answers/errors.ts'
+import { Ban, BanPage, Revocation, SubjectFound } from '../../src/contract/answers/revocations.ts'
+import {
+  Tenant,
+  TenantDeletion,
+  TenantPage,
+  TenantRestored,
+  TenantSummary,
+} from '../../src/contract/answers/tenants.ts'
+import {
+  DeletedKey,
+  DeletedKeyEnvelope,
+  Rotation,
+  TurnKey,
+  TurnKeyEnvelope,
+  TurnKeyListEnvelope,
+  TurnKeyWithSecret,
+  TurnKeyWithSecretEnvelope,
+} from '../../src/contract/answers/turnKeys.ts'
 import { Policy, PolicyPatch } from '../../src/contract/policy/policy.ts'
 import { ApiTokenCreate, ApiTokenRoll } from '../../src/contract/resources/apiTokens.ts'
 import { ClientTokenCreate } from '../../src/contract/resources/clientTokens.ts'
@@ -50,15 +74,44 @@ export const REQUESTS = {
 } as const satisfies Record<string, z.ZodType>
 
 export const ANSWERS = {
-  ...account,
-  ...apiTokens,
-  ...audit,
-  ...credentials,
-  ...errors,
-  ...revocations,
-  ...tenants,
-  ...turnKeys,
+  Account,
+  ApiToken,
+  ApiTokenPage,
+  ApiTokenSecret,
+  AuditEvent,
+  AuditEventPage,
+  Ban,
+  BanPage,
+  ClientToken,
+  CloudflareFailure,
+  Credential,
+  CredentialPage,
+  DeletedKey,
+  DeletedKeyEnvelope,
+  GeneratedCredential,
+  GeneratedIceServers,
+  Health,
+  IceServer,
+  IceServers,
   Policy,
+  Problem,
+  Readiness,
+  Reseal,
+  Revocation,
+  Rotation,
+  SubjectFound,
+  Sweep,
+  Tenant,
+  TenantDeletion,
+  TenantPage,
+  TenantRestored,
+  TenantSummary,
+  TurnKey,
+  TurnKeyEnvelope,
+  TurnKeyListEnvelope,
+  TurnKeyWithSecret,
+  TurnKeyWithSecretEnvelope,
+  TurnRestCredential,
 } as const satisfies Record<string, z.ZodType>
 
 /** All components, by name, in the order of the alphabet. */
