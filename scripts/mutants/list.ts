@@ -168,4 +168,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'return age <= 60 * FRESH_MS &&',
     test: 'test/lifecycle/outOfReach.test.ts',
   },
+  {
+    promise: 'G16',
+    breaks: 'A refused alarm counts as set.',
+    file: 'src/storage/jobs.ts',
+    find: 'setTimeout(() => this.arm(), waitMs)',
+    replace: 'void waitMs',
+    test: 'test/lifecycle/alarms.test.ts',
+  },
 ]

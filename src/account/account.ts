@@ -19,7 +19,7 @@ import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
-import { answering, transaction } from '../storage/object.ts'
+import { answering, postponeAlarm, transaction } from '../storage/object.ts'
 import { spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
 import type { AccountContext } from './core/context.ts'
@@ -73,6 +73,8 @@ export class Account extends DurableObject<Env> {
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
     }
+    // An alarm that was lost, or that an earlier release could not set, is set when the object starts.
+    jobs.arm()
   }
 
   isTenant(id: string): Promise<Result<boolean>> {
@@ -187,7 +189,7 @@ export class Account extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     const ctx = this.#context
-    if ('misconfigured' in ctx) return
+    if ('misconfigured' in ctx) return postponeAlarm(this.ctx.storage)
     await ctx.jobs.run({
       [CREATION_JOB]: async ({ key }) => {
         await finishCreation(ctx, key)
