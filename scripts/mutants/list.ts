@@ -97,6 +97,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/ledger/revokingProgress.test.ts',
   },
   {
+    promise: 'G6',
+    breaks: 'A banned API token is refused at a mint only.',
+    file: 'src/tenant/core/authorization.ts',
+    find: "if (caller.kind === 'api-token') refuseBannedToken(ctx, caller.id)",
+    replace: '',
+    test: 'test/security/bannedTokens.test.ts',
+  },
+  {
     promise: 'G7',
     breaks: "A ttl is compared with Cloudflare's ceiling only, not with the tenant's.",
     file: 'src/tenant/issuing/eligibility.ts',
