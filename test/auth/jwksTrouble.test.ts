@@ -37,6 +37,7 @@ const TROUBLES: Record<string, ToldAnswer> = {
   'is a list': { body: JSON.stringify(keys) },
   'is a map': { body: JSON.stringify({ keys: { 0: key.jwk } }) },
   'is in the prototype': { body: `{"__proto__":${set}}` },
+  'repeats a name': { body: `{"keys":[],${set.slice(1)}` },
   'is null': { body: 'null' },
   'is empty': { body: '{"keys":[]}' },
   'is no UTF-8': { body: set, headers: { 'content-encoding': 'gzip' } },

@@ -122,6 +122,12 @@ describe('G10: upstream', () => {
     )
   })
 
+  it.each(operations)('G10: An answer to %s that repeats a name is no answer', async (_operation, ask) => {
+    const repeating = '{"success":true,"success":false,"result":{},"iceServers":{}}'
+    const given = await world({ fetch: () => Promise.resolve(new Response(repeating, { status: 200 })) })
+    expect(await ask(given, 1_000)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
+  })
+
   it('that drips, hangs before or in its answer, is waited for until the deadline and no longer', async () => {
     const silences: FaultOrderInput['fault'][] = [
       { kind: 'drip', everyMs: 100 },

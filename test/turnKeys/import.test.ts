@@ -78,6 +78,20 @@ describe('an import', () => {
     expect((await bring({ ...other, name: 'here' })).json?.name).toBe('here')
   })
 
+  it.each([
+    ['5,003 characters', 'x'.repeat(5_003)],
+    ['a NUL byte', 'a\u0000b'],
+    ['a mark that turns the text around', 'a\u202eb'],
+  ])('An import is refused when the name at Cloudflare has %s, until a name is given', async (_what, name) => {
+    const { bring } = await setUp()
+    const planted = await plantedKey(name)
+    const refused = await bring(planted)
+    expectProblem(refused, 'invalid_request')
+    expect(refused.json.detail).toMatch(/^name: /)
+    expect(await keyRows('acme')).toEqual([])
+    expect((await bring({ ...planted, name: 'good' })).json?.name).toBe('good')
+  })
+
   it('under one Idempotency-Key happens once', async () => {
     const { bring, planted } = await setUp()
     const once = { 'idempotency-key': 'once' }

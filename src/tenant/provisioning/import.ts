@@ -7,6 +7,7 @@ import { failureOf } from '../../cloudflare/failures.ts'
 import { newIntent, readMarkedName } from '../../cloudflare/markers.ts'
 import type { UpstreamKey } from '../../cloudflare/turnKeys.ts'
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
+import { Name } from '../../contract/values.ts'
 import { BrokerError, errorOf, unwrap } from '../../errors.ts'
 import type { TurnKeyImportCall } from '../../rpc/turnKeys.ts'
 import { audit } from '../../storage/audit.ts'
@@ -96,7 +97,17 @@ async function claim(ctx: TenantContext, { input }: TurnKeyImportCall): Promise<
   if (creation?.state === 'creating' || creation?.state === 'unknown') {
     throw conflict('The creation of this TURN key is still being settled.')
   }
+  requireGoodName(input.name ?? marked?.name ?? reply.value.name)
   return reply.value
+}
+
+/** A name that comes from Cloudflare obeys the rules of names too: it is stored and shown like any other. */
+function requireGoodName(name: string): void {
+  if (Name.safeParse(name).success) return
+  throw new BrokerError('invalid_request', {
+    detail:
+      'name: must be given, because the name of this TURN key at Cloudflare is too long or contains control characters',
+  })
 }
 
 async function prove(ctx: TenantContext, { input: { uid, key } }: TurnKeyImportCall, until: number): Promise<Proof> {
