@@ -184,4 +184,28 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'void waitMs',
     test: 'test/lifecycle/alarms.test.ts',
   },
+  {
+    promise: 'G17',
+    breaks: 'Every foreign origin causes a question of the Tenant.',
+    file: 'src/http/caller/snapshots.ts',
+    find: 'snapshotRechecks.set(tenant, work)',
+    replace: 'void snapshotRechecks',
+    test: 'test/http/policyAdditions.test.ts',
+  },
+  {
+    promise: 'G18',
+    breaks: 'A policy counts at an edge only when its snapshot has expired.',
+    file: 'src/http/caller/cors.ts',
+    find: 'if (!allows(snapshot) && !allows(await recheckedSnapshot(c, tenant, snapshot)))',
+    replace: 'if (!allows(snapshot))',
+    test: 'test/http/policyAdditions.test.ts',
+  },
+  {
+    promise: 'G19',
+    breaks: 'The rate limiter is given the name of the subject.',
+    file: 'src/http/caller/rateLimits.ts',
+    find: "await keyedDigest(rootKeys, { purpose: 'rate-limit', tenant }, subject)",
+    replace: "`${tenant} ${subject} ${rootKeys.current === '' ? keyedDigest : ''}`",
+    test: 'test/security/forgetting.test.ts',
+  },
 ]

@@ -109,7 +109,7 @@ export abstract class TenantObject extends DurableObject<Env> {
   /** `by`: who asks, where that may be a token of the tenant. Once a tenant is deleted, none of its tokens is valid. */
   protected answer<T>(operation: (ctx: TenantContext) => T | Promise<T>, by?: Caller | Asker): Promise<Result<T>> {
     return answering(this.#context, (ctx) => {
-      if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token')
+      if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token', { aboutCaller: true })
       if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
       ctx.jobs.arm()
       return operation(ctx)

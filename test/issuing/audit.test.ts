@@ -56,7 +56,8 @@ describe('the audit trail', () => {
     ]
     const id = (answer: { headers: Headers }) => answer.headers.get('x-request-id')
     const keys = ringOf(env.ROOT_KEYS)
-    const digest = (username: unknown) => keyedDigest(keys, 'acme', String(username))
+    const digest = (username: unknown) =>
+      keyedDigest(keys, { purpose: 'audit-digest', tenant: 'acme' }, String(username))
     const row = { target: null, subjectId: null, outcome: 'done', code: null, count: 1, origin: null, digest: null }
     const alice = first?.subject_id
     expect(events.map(({ seq, at, ...event }) => event)).toEqual([

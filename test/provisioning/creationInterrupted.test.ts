@@ -2,7 +2,15 @@
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
-import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import {
+  type Broker,
+  expectStatus,
+  keysPath,
+  newBroker,
+  newTenant,
+  newToken,
+  newTurnKey,
+} from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, until } from '../support/broker/clock.ts'
 import { expectFailure, expectNoRepeat } from '../support/broker/errors.ts'
 import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
@@ -57,6 +65,17 @@ describe('while upstream is asked', () => {
     const revoke = () => broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`)
     expectFailure(await meanwhile(broker, acme, revoke), 'invalid_token')
     await until('the key is gone upstream', async () => (await liveKeys()).length === 0)
+  })
+
+  it('A refusal that is repeated to another API token is not remembered against that token', async () => {
+    const broker = newBroker()
+    const acme = await newAcme(broker)
+    const other = await newToken(broker, 'acme', ['turn_keys:write'])
+    await meanwhile(broker, acme, () => broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`))
+    const create = (headers: Record<string, string>) =>
+      broker.call('POST', keysPath('acme'), other.token, { name: 'x' }, headers)
+    expectFailure(await create({ 'idempotency-key': 'k' }), 'invalid_token')
+    expectStatus(await create({}), 201)
   })
 
   it('the tenant is deleted: the caller is refused, the key goes away, and then the tenant', async () => {

@@ -18,9 +18,9 @@ export interface Authority {
 /** Throws `invalid_token`, `subject_banned` or `insufficient_scope`. A ban of an API token binds every operation. */
 export function authorize(ctx: ReadContext, caller: Caller, scope: Scope): Authority {
   const granted = grantedScopes(ctx, caller)
-  if (!granted) throw new BrokerError('invalid_token')
+  if (!granted) throw new BrokerError('invalid_token', { aboutCaller: true })
   if (caller.kind === 'api-token') refuseBannedToken(ctx, caller.id)
-  if (!granted.includes(scope)) throw new BrokerError('insufficient_scope')
+  if (!granted.includes(scope)) throw new BrokerError('insufficient_scope', { aboutCaller: true })
   return { actor: actorOf(caller), reveals: granted.includes('turn_keys:reveal') }
 }
 

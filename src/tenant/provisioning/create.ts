@@ -2,7 +2,7 @@
 import { failureOf } from '../../cloudflare/failures.ts'
 import { isMarked, markedName, marker, newIntent } from '../../cloudflare/markers.ts'
 import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
-import { BrokerError, type Failure, unwrap } from '../../errors.ts'
+import { BrokerError, type Failure, storable, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyCreation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
@@ -139,7 +139,7 @@ function refusalBy(recheck: () => void): Failure | undefined {
     recheck()
     return
   } catch (error) {
-    if (error instanceof BrokerError) return { ...error.failure, doNotRepeat: true }
+    if (error instanceof BrokerError) return { ...storable(error.failure), doNotRepeat: true }
     throw error
   }
 }
