@@ -67,7 +67,7 @@ describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
   })
 })
 
-it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are done, and its own are tried again', async () => {
+it('G11: An Account that hangs holds no alarm: the other jobs of the tenant are done, and its own are tried again', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
   const [one, two] = [await newTurnKey(broker, acme), await newTurnKey(broker, acme)]
@@ -85,7 +85,7 @@ it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are 
   expect(await jobRows('acme')).toEqual([])
 })
 
-it('an Account that is overloaded is told as busy, with a time to wait', async () => {
+it('An Account that is overloaded is told as busy, with a time to wait', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
   vi.spyOn(Account.prototype, 'spend').mockRejectedValue(lost({ overloaded: true }))

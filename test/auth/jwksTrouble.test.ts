@@ -54,7 +54,7 @@ async function troubled(broker: Broker, id: string, troubles: ToldAnswer[]) {
 }
 
 describe('a key set that', () => {
-  it('cannot be had or used is refused in time, asked for no more in the cool-down, and good once it is mended', async () => {
+  it('A key set that cannot be had or used is refused in time, asked for no more in the cool-down, and good once it is mended', async () => {
     const broker = newBroker()
     const names = Object.keys(TROUBLES)
     const answers = Object.values(TROUBLES)
@@ -86,7 +86,7 @@ describe('a key set that', () => {
     expect(await askAll()).toEqual({ '201': names.length })
   })
 
-  it('G11: comes late leaves the mint only what is left of the deadline', async () => {
+  it('G11: A key set that comes late leaves the mint only what is left of the deadline', async () => {
     const { asks } = await troubled(newBroker(), 'acme', [{ body: set, afterMs: 2_500 }])
     await emulator.hold('generate-ice-servers', 'mint', { times: 'always' })
     const asked = asks[0]?.() as Promise<Answer> // there is one
@@ -95,7 +95,7 @@ describe('a key set that', () => {
     await emulator.release('mint')
   })
 
-  it('one caller asked for is there for the others, though that caller hangs up', async () => {
+  it('A key set that one caller asked for is there for the others, though that caller hangs up', async () => {
     // The Worker itself: each request is one of its own for the runtime, as it is in production.
     const worker = (exports as unknown as { default: Fetcher }).default // the entry's default export
     const id = `waits-${crypto.randomUUID().slice(0, 8)}`

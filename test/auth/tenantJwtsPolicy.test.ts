@@ -111,7 +111,7 @@ const BAD_URLS = [
 ]
 
 describe('G10: the address of a key set', () => {
-  it('is https of a DNS name on port 443, without anything that leads elsewhere; all else is a 400', async () => {
+  it('G10: The address of a key set is https of a DNS name on port 443, without anything that leads elsewhere; all else is a 400', async () => {
     const broker = await acmeBroker()
     const bad = [...BAD_URLS, 1, null, true, [GOOD_URL], { href: GOOD_URL }]
     const rows = bad.map((jwksUrl): [string, unknown] => [String(jwksUrl), [right({ jwksUrl })]])
@@ -125,7 +125,7 @@ describe('G10: the address of a key set', () => {
     expect(await others('200', broker, fine)).toEqual([])
   })
 
-  it('that looks like another is refused: an operator sees the name that is asked', async () => {
+  it('G10: The address of a key set that looks like another is refused: an operator sees the name that is asked', async () => {
     const broker = await acmeBroker()
     const looks = {
       'a Cyrillic o': 'l\u043egin.example',
@@ -146,7 +146,7 @@ describe('G10: the address of a key set', () => {
 })
 
 describe('an issuer in a policy', () => {
-  it('has exactly its fields within their bounds; all else is a 400', async () => {
+  it('An issuer in a policy has exactly its fields within their bounds; all else is a 400', async () => {
     const broker = await acmeBroker()
     const { jwk }: Key = await newKey('a')
     const rows: [string, unknown][] = [
@@ -203,7 +203,7 @@ describe('an issuer in a policy', () => {
     expect(await accountSql('SELECT * FROM issuers'), 'nothing was claimed').toEqual([])
   })
 
-  it('is answered as it was given, with its defaults; ten fit, and a public key keeps what it needs', async () => {
+  it('An issuer in a policy is answered as it was given, with its defaults; ten fit, and a public key keeps what it needs', async () => {
     const broker = await acmeBroker()
     const { jwk } = await newKey('a')
     const ten = Array.from({ length: 10 }, (_, at) => right({ audience: `a${at}` }))
@@ -217,7 +217,7 @@ describe('an issuer in a policy', () => {
     expect((await policyOf(broker)).issuers).toEqual([right({ subjectClaim: 'sub', requiredClaims: {} })])
   })
 
-  it('is replaced with the whole list by a merge patch, kept when absent, gone with null', async () => {
+  it('An issuer in a policy is replaced with the whole list by a merge patch, kept when absent, gone with null', async () => {
     const broker = await acmeBroker()
     const audiences = async () => (await policyOf(broker)).issuers.map(({ audience }: { audience: string }) => audience)
     expectStatus(await patch(broker, { issuers: [right({ audience: 'a' }), right({ audience: 'b' })] }), 200)

@@ -87,7 +87,7 @@ describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome 
 })
 
 describe("a tenant's own user", () => {
-  it('of another issuer, or another subject, goes on', async () => {
+  it("A tenant's own user of another issuer, or another subject, goes on", async () => {
     const acme = await trusting()
     await acme.ban('ann')
     expectStatus(await acme.ice(await acme.token('ben')), 201)
@@ -98,7 +98,7 @@ describe("a tenant's own user", () => {
     expectStatus(await acme.ice(await acme.token('ben')), 201)
   })
 
-  it('has one limit and one credential to reuse with whatever token: the subject counts', async () => {
+  it("A tenant's own user has one limit and one credential to reuse with whatever token: the subject counts", async () => {
     const acme = await trusting({ maxLiveCredentialsPerSubject: 2 })
     const clientToken = await acme.clientToken('ann')
     const first = await acme.ice(clientToken, { ttl: 600 })
@@ -115,7 +115,7 @@ describe("a tenant's own user", () => {
     expect(await credentialRows()).toHaveLength(3)
   })
 
-  it('is held to an exact limit, however many tokens come at once', async () => {
+  it("A tenant's own user is held to an exact limit, however many tokens come at once", async () => {
     const acme = await trusting({ maxLiveCredentialsPerSubject: 5, reuse: false })
     const tokens = await Promise.all(Array.from({ length: 10 }, (_, at) => acme.token('ann', { jti: String(at) })))
     const clients = await Promise.all(Array.from({ length: 10 }, () => acme.clientToken('ann')))
@@ -123,7 +123,7 @@ describe("a tenant's own user", () => {
     expect(tally(answers)).toEqual({ '201': 5, '429 subject_limit': 15 })
   })
 
-  it('can be revoked by name like any other', async () => {
+  it("A tenant's own user can be revoked by name like any other", async () => {
     const acme = await trusting()
     expectStatus(await acme.ice(await acme.token('ann')), 201)
     await acme.revocation({ subject: 'ann' })

@@ -17,7 +17,7 @@ function runs() {
 }
 
 describe('shared until the run settles', () => {
-  it('parallel calls for one key share one run, those for another have their own', async () => {
+  it('Shared until the run settles parallel calls for one key share one run, those for another have their own', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const all = [flights.share('a', run), flights.share('a', run), flights.share('b', run)]
@@ -27,19 +27,22 @@ describe('shared until the run settles', () => {
     expect(await Promise.all(all)).toEqual(['of a', 'of a', 'of b'])
   })
 
-  it.each(['ended', 'failed'])('a follower that continues after a run that %s no longer finds it', async (how) => {
-    const flights = new SingleFlight<string>()
-    const { run, end, fail } = runs()
-    const led = flights.lead('a', run)
-    const looksAgain = () => flights.underWay('a')
-    // The leader hears first, then the followers: to none of them the run is under way any more.
-    const seen = [led, flights.underWay('a')].map((result) => result?.then(looksAgain, looksAgain))
-    if (how === 'failed') fail(0)
-    else end(0, 'value')
-    expect(await Promise.all(seen)).toEqual([undefined, undefined])
-  })
+  it.each(['ended', 'failed'])(
+    'Shared until the run settles a follower that continues after a run that %s no longer finds it',
+    async (how) => {
+      const flights = new SingleFlight<string>()
+      const { run, end, fail } = runs()
+      const led = flights.lead('a', run)
+      const looksAgain = () => flights.underWay('a')
+      // The leader hears first, then the followers: to none of them the run is under way any more.
+      const seen = [led, flights.underWay('a')].map((result) => result?.then(looksAgain, looksAgain))
+      if (how === 'failed') fail(0)
+      else end(0, 'value')
+      expect(await Promise.all(seen)).toEqual([undefined, undefined])
+    },
+  )
 
-  it('a failure reaches the leader and the followers, and the next call begins a run', async () => {
+  it('Shared until the run settles a failure reaches the leader and the followers, and the next call begins a run', async () => {
     const flights = new SingleFlight<string>()
     const { run, fail, count } = runs()
     const refused = [flights.share('a', run), flights.share('a', run)].map((result) =>
@@ -51,7 +54,7 @@ describe('shared until the run settles', () => {
     expect(count()).toBe(2)
   })
 
-  it('a run that another one has replaced does not end the sharing of that one', async () => {
+  it('Shared until the run settles a run that another one has replaced does not end the sharing of that one', async () => {
     const flights = new SingleFlight<string>()
     const { run, end } = runs()
     const first = flights.lead('a', run)
@@ -61,7 +64,7 @@ describe('shared until the run settles', () => {
     expect(flights.underWay('a')).toBe(second)
   })
 
-  it('after forget() the next call begins a run, and those who wait keep theirs', async () => {
+  it('Shared until the run settles after forget() the next call begins a run, and those who wait keep theirs', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const waiting = flights.share('a', run)
@@ -79,7 +82,7 @@ describe('shared for a minute after the run began', () => {
     return { clock, flights: new SingleFlight<string>({ ms: 60_000, now: () => clock.now }) }
   }
 
-  it('a run that has settled is shared, a failure included, until it is forgotten or the minute is over', async () => {
+  it('Shared for a minute after the run began a run that has settled is shared, a failure included, until it is forgotten or the minute is over', async () => {
     const { clock, flights } = clocked()
     const { run, fail, count } = runs()
     const led = flights.share('a', run)
@@ -93,7 +96,7 @@ describe('shared for a minute after the run began', () => {
     expect(count()).toBe(2)
   })
 
-  it('a run that has not settled in a minute is joined no more, and replaced', () => {
+  it('Shared for a minute after the run began a run that has not settled in a minute is joined no more, and replaced', () => {
     const { clock, flights } = clocked()
     const { run, count } = runs()
     const hanging = flights.share('a', run)

@@ -73,7 +73,7 @@ const isSilent = (answer: Answer) =>
   outcomeOf(answer) === '500 misconfigured' && answer.json.detail === ERRORS.misconfigured.sentence
 
 describe('a misconfigured broker', () => {
-  it('says which variable it is, and not what is in it', async () => {
+  it('A misconfigured broker says which variable it is, and not what is in it', async () => {
     const { clientToken, ...acme } = await furnishAll(newBroker(), 'acme')
     await emulator.clearLog()
     const logged = (['log', 'info', 'warn', 'error', 'debug'] as const).map((level) => vi.spyOn(console, level))
@@ -109,7 +109,7 @@ describe('a misconfigured broker', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('keeps its objects from doing anything, too', async () => {
+  it('A misconfigured broker keeps its objects from doing anything, too', async () => {
     await furnish(newBroker(), 'acme')
     await emulator.clearLog()
     const caller = { kind: 'operator', name: 'token' } as const
@@ -145,7 +145,7 @@ describe('a misconfigured broker', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('names one after the other, until everything it needs is there', async () => {
+  it('A misconfigured broker names one after the other, until everything it needs is there', async () => {
     const missing: Record<string, undefined> = Object.fromEntries(Object.keys(env).map((name) => [name, undefined]))
     const named: string[] = []
     for (;;) {
@@ -159,7 +159,7 @@ describe('a misconfigured broker', () => {
     expect(named).toEqual(required.map(([name]) => name))
   })
 
-  it('is told from one that leaves out what may be left out', async () => {
+  it('A broker that leaves out optional variables is not taken for a misconfigured one', async () => {
     const acme = await furnish(newBroker(), 'acme')
     const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
     const broker = newBroker(Object.fromEntries(optional.map((name) => [name, undefined])))

@@ -187,7 +187,7 @@ describe('the audit trail', () => {
   })
 })
 
-it('a mint refused at its commit has one row in the trail, which says what had been minted', async () => {
+it('A mint refused at its commit has one row in the trail, which says what had been minted', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'credentials:issue'] })
   const uid = await newTurnKey(broker, acme)

@@ -118,7 +118,7 @@ describe('a refused client token costs no RPC, no KV and nothing upstream', () =
   })
 })
 
-it('what the Tenant refuses costs its one RPC and nothing upstream', async () => {
+it('What the Tenant refuses costs its one RPC and nothing upstream', async () => {
   const { acme, doors, costs } = await counted()
   const token = await acme.clientToken()
   const refusal = (outcome: number) => ({ outcome, rpc: 1, kv: 0, upstream: 0 })

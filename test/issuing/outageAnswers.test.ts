@@ -134,7 +134,7 @@ const variants: SettingsChange[] = (['as-documented', 'array', 'object'] as cons
 )
 const FULL = [STUN, TURN, 'turn:turn.cloudflare.com:3478?transport=tcp', 'turns:turn.cloudflare.com:443?transport=tcp']
 
-it('every variant of the right answer is read: object or array, one URL or many, one entry or two, both generations', async () => {
+it('Every variant of the right answer is read: object or array, one URL or many, one entry or two, both generations', async () => {
   const acme = await newIssuer({ reuse: false, maxLiveCredentialsPerSubject: 1_000 })
   const token = await acme.clientToken()
   const doors = doorsOf(newBroker(), acme)

@@ -178,7 +178,7 @@ describe('one run', () => {
   })
 })
 
-it('finished revocations, ended bans and old counters go after their time, and not before', async () => {
+it('Finished revocations, ended bans and old counters go after their time, and not before', async () => {
   const acme = await newIssuer()
   passTime(2 * MINUTE_MS)
   await mint(acme, 60)

@@ -78,7 +78,7 @@ describe('a revocation', () => {
     expect(await auditOf(broker, 'acme', '&action=revocation.create')).toHaveLength(rows.length)
   })
 
-  it('of none, of two, of another kind or with a field nobody knows is a 400', async () => {
+  it('of none, of two, of another kind or with an unknown field is a 400', async () => {
     const { acme, post } = await acmeServed()
     const until_ = inMs(HOUR_MS)
     const bodies = [

@@ -137,7 +137,7 @@ describe('a root key in use', () => {
   })
 })
 
-it('what was sealed before root keys were tracked is noted when the object starts with this release', async () => {
+it('What was sealed before root keys were tracked is noted when the object starts with this release', async () => {
   const tracking = MIGRATIONS.findIndex((sql) => sql.includes('CREATE TABLE sealed_with'))
   await runInDurableObject(tenantStub('old'), (_, { storage }) => {
     migrate(storage, MIGRATIONS.slice(0, tracking))

@@ -27,7 +27,7 @@ const book = (tenant: string, calls: number) =>
 const startOfBucket = () => Math.ceil(Date.now() / BUCKET_MS) * BUCKET_MS + 60 * MINUTE_MS
 
 describe('G9: the budget', () => {
-  it('of a tenant is its policy’s share: then 429, a wait of at most a minute, and nothing upstream', async () => {
+  it('G9: The budget of a tenant is its policy’s share: then 429, a wait of at most a minute, and nothing upstream', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxApiCallsPer5Min: 2, maxTurnKeys: 10 } })
     const beta = await newTenant(broker, 'beta')
@@ -44,7 +44,7 @@ describe('G9: the budget', () => {
     expectStatus(await create(beta), 201)
   })
 
-  it('of all tenants is 720, whatever their shares say; the reserve is for operators and for settling', async () => {
+  it('G9: The budget of all tenants is 720, whatever their shares say; the reserve is for operators and for settling', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     setClock(startOfBucket())
@@ -57,7 +57,7 @@ describe('G9: the budget', () => {
     expect(await accountSql('SELECT sum(calls) AS spent FROM api_calls')).toEqual([{ spent: 840 }])
   })
 
-  it('is exact under parallel requests', async () => {
+  it('G9: The budget is exact under parallel requests', async () => {
     setClock(startOfBucket())
     await book('beta', 700)
     const spendings = Array.from({ length: 60 }, (_, n) =>
@@ -67,14 +67,14 @@ describe('G9: the budget', () => {
     expect(answers.filter(({ ok }) => ok)).toHaveLength(20)
   })
 
-  it('counts a creation that begins again with its intent twice, and notes whose it is once', async () => {
+  it('G9: The budget counts a creation that begins again with its intent twice, and notes whose it is once', async () => {
     const spending = { tenant: 'acme', limit: 720, purpose: 'tenant', intent: 'i' } as const
     for (let n = 0; n < 2; n++) expect(await accountStub().spend(spending)).toMatchObject({ ok: true })
     expect(await accountSql('SELECT sum(calls) AS spent FROM api_calls')).toEqual([{ spent: 2 }])
     expect(await accountSql('SELECT intent, tenant FROM creations')).toEqual([{ intent: 'i', tenant: 'acme' }])
   })
 
-  it('slides: never more than 840 calls in any 5 minutes, and room again when they have passed', async () => {
+  it('G9: The budget slides: never more than 840 calls in any 5 minutes, and room again when they have passed', async () => {
     const start = startOfBucket()
     // Calls at the very end of a bucket are the ones a careless window forgets too early.
     const spentAt = start + BUCKET_MS - 1
@@ -94,7 +94,7 @@ describe('G9: the budget', () => {
     expect(await accountSql('SELECT count(*) AS rows FROM api_calls')).toEqual([{ rows: 1 }])
   })
 
-  it('is told to be free when it is: who waits as told gets through', async () => {
+  it('G9: The budget has room when Retry-After says so: a caller that waits as long gets through', async () => {
     const start = startOfBucket()
     setClock(start)
     await book('beta', 840)

@@ -94,7 +94,7 @@ describe.each([false, true])('G6: while mints are open upstream, their key is ro
   })
 })
 
-it('a limit of live credentials is kept over a rotation: each mint under way keeps its one place', async () => {
+it('A limit of live credentials is kept over a rotation: each mint under way keeps its one place', async () => {
   const acme = await newRotating({ maxLiveCredentials: 3 })
   await emulator.hold('generate-ice-servers', 'mints', { uid: acme.uid, when: 'after', times: 'always' })
   const minting = [acme.mint(), acme.mint(), acme.mint()]

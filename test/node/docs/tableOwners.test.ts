@@ -41,7 +41,7 @@ describe('table owners', () => {
     expect(unique(strangers.map((file) => file.split('/').slice(0, 2).join('/')))).toEqual(['src/storage'])
   })
 
-  it('SQL about credentials stands in tenant/ledger/ only', () => {
+  it('Table owners SQL about credentials stands in tenant/ledger/ only', () => {
     const named = sourceFiles.filter((file) => /(?:FROM|INTO|UPDATE|JOIN) credentials\b/.test(textOf(file)))
     expect(named.length).toBeGreaterThan(3)
     expect(named.filter((file) => !file.startsWith('src/tenant/ledger/'))).toEqual([])
