@@ -7,7 +7,7 @@ import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock
 import { askIceServers, expectProblem, served } from '../support/broker/doors.ts'
 import { countAsked } from '../support/broker/upstream.ts'
 import { asText, encode } from '../support/secrets/forger.ts'
-import { issuerAt, jwtOf, type Key, newKey, newTrust, toldProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, type Key, newKey, newTrust, playedProvider } from '../support/secrets/idp.ts'
 import { tally } from '../support/tenants/issuing.ts'
 
 const COOL_DOWN_MS = 31 * SECOND_MS
@@ -162,9 +162,9 @@ describe('a key set', () => {
   it('G10: A key set leads nowhere else: no redirect is followed', async () => {
     const broker = newBroker()
     const key = await newKey('good')
-    const target = toldProvider()
+    const target = playedProvider()
     await target.serves(key.jwk)
-    const redirects = [301, 302, 303, 307, 308].map((status) => ({ status, provider: toldProvider() }))
+    const redirects = [301, 302, 303, 307, 308].map((status) => ({ status, provider: playedProvider() }))
     for (const { status, provider } of redirects) {
       const body = JSON.stringify({ keys: [key.jwk] })
       await provider.answers({ status, body, headers: { location: target.jwksUrl } })

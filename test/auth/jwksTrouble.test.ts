@@ -1,13 +1,13 @@
 /** Providers that answer badly, late or never: their own users are refused in time, and nobody else notices. */
 import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { ToldAnswer } from '../node/support/told.ts'
+import type { PlayedAnswer } from '../node/support/playedAnswer.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { type Broker, newBroker, ORIGIN } from '../support/broker/broker.ts'
 import { passTime, SECOND_MS, until, within } from '../support/broker/clock.ts'
 import { askIceServers, iceServersPath, served } from '../support/broker/doors.ts'
 import { countAsked, emulator } from '../support/broker/upstream.ts'
-import { issuerAt, jwtOf, newKey, toldProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, newKey, playedProvider } from '../support/secrets/idp.ts'
 import { expectOutcome, tally } from '../support/tenants/issuing.ts'
 
 const MINT_DEADLINE_MS = 5 * SECOND_MS
@@ -18,7 +18,7 @@ const set = JSON.stringify({ keys })
 const spare = Array.from({ length: 50 }, (_, at) => ({ kty: 'EC', kid: `spare-${at}` }))
 
 /** Each holds the right key wherever it can: it is for what is wrong with it that it is not taken. */
-const TROUBLES: Record<string, ToldAnswer> = {
+const TROUBLES: Record<string, PlayedAnswer> = {
   hangs: { instead: 'hang' },
   drips: { instead: 'drip' },
   floods: { instead: 'flood' },
@@ -44,8 +44,8 @@ const TROUBLES: Record<string, ToldAnswer> = {
 }
 
 /** Tenants whose providers are in these troubles, as many as a policy holds. */
-async function troubled(broker: Broker, id: string, troubles: ToldAnswer[]) {
-  const providers = troubles.map(() => toldProvider())
+async function troubled(broker: Broker, id: string, troubles: PlayedAnswer[]) {
+  const providers = troubles.map(() => playedProvider())
   await Promise.all(troubles.map((trouble, at) => providers[at]?.answers(trouble)))
   const issuers = providers.map((provider, at) => issuerAt(provider, { audience: `${id}-${at}` }))
   const tenant = await served(broker, id, { policy: { issuers } })

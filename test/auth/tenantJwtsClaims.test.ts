@@ -13,9 +13,9 @@ import {
   newTrust,
   notAccepted,
   notRefused,
+  playedProvider,
   rightClaims,
   signed,
-  toldProvider,
 } from '../support/secrets/idp.ts'
 
 /** Printable wherever it is cut. */
@@ -26,7 +26,7 @@ const REQUIRED = { subjectClaim: 'uid', requiredClaims: { role: 'caller', level:
 describe("a JWT of a tenant's user", () => {
   it("A JWT of a tenant's user of another issuer, audience or tenant is refused", async () => {
     const { broker, key } = await newTrust()
-    const globexIdp = toldProvider()
+    const globexIdp = playedProvider()
     const globexKey = await newKey('globex')
     await globexIdp.serves(globexKey.jwk)
     await served(broker, 'globex', { policy: { issuers: [issuerAt(globexIdp, { audience: 'globex' })] } })

@@ -11,9 +11,9 @@ import {
   newTrust,
   notAccepted,
   notRefused,
+  playedProvider,
   rightClaims,
   signed,
-  toldProvider,
 } from '../support/secrets/idp.ts'
 
 const PROMISED = { alg: 'ES256', kid: 'good', typ: 'JWT' }
@@ -75,7 +75,7 @@ describe("a JWT of a tenant's user", () => {
   })
 
   it("A JWT of a tenant's user that brings its own key, or a header of unknown meaning, is refused", async () => {
-    const evil = toldProvider()
+    const evil = playedProvider()
     const { broker, key } = await newTrust()
     const forger = await newKey('good')
     await evil.serves(forger.jwk)
@@ -121,7 +121,7 @@ describe("a JWT of a tenant's user", () => {
   })
 
   it("A JWT of a tenant's user whose key id names no key of its issuer is refused", async () => {
-    const second = toldProvider()
+    const second = playedProvider()
     const secondKey = await newKey('second')
     await second.serves(secondKey.jwk)
     const { broker, key } = await newTrust({}, issuerAt(second, { issuer: 'https://second.example' }))

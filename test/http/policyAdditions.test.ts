@@ -5,7 +5,7 @@ import { newBroker } from '../support/broker/broker.ts'
 import { passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import { askIceServers, iceServersPath } from '../support/broker/doors.ts'
-import { issuerAt, jwtOf, newKey, toldProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, newKey, playedProvider } from '../support/secrets/idp.ts'
 import { newIssuer } from '../support/tenants/issuing.ts'
 
 const NEW = 'https://new.example'
@@ -70,7 +70,7 @@ describe('an origin that was added to a policy', () => {
 describe('an issuer that was added to a policy', () => {
   it('G18: A JWT of an issuer that was just added is accepted at an edge that has the older policy', async () => {
     const key = await newKey('first')
-    const provider = toldProvider()
+    const provider = playedProvider()
     await provider.serves(key.jwk)
     const { edge, patch } = await edgeOf()
     const jwt = await jwtOf(key, { aud: 'added' })
