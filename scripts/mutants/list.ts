@@ -205,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'The rate limiter is given the name of the subject.',
     file: 'src/http/caller/rateLimits.ts',
     find: "await keyedDigest(rootKeys, { purpose: 'rate-limit', tenant }, subject)",
-    replace: "`${tenant} ${subject} ${rootKeys.current === '' ? keyedDigest : ''}`",
+    replace: "tenant + ' ' + subject + (rootKeys.current === '' ? String(keyedDigest) : '')",
     test: 'test/security/forgetting.test.ts',
   },
 ]

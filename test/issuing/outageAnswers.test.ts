@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput, SettingsChange } from '../../emulator/client.ts'
-import { Shape } from '../../emulator/faults.ts'
+import { Shape } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { newBroker } from '../support/broker/broker.ts'
 import { passTime } from '../support/broker/clock.ts'

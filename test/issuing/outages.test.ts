@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
-import { Dressing } from '../../emulator/faults.ts'
+import { Dressing } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus } from '../support/broker/broker.ts'
 import { passTime, within } from '../support/broker/clock.ts'

@@ -5,7 +5,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
-import { Dressing, Shape } from '../../emulator/faults.ts'
+import { Dressing, Shape } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant } from '../support/broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, setClock, within } from '../support/broker/clock.ts'

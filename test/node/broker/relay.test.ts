@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RTCPeerConnection } from 'werift'
-import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import type { IceServersAnswer } from '../../../src/contract/resources/credentials.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
 

@@ -1,7 +1,7 @@
 // The browser's side as one story: real Chromium, real coturn, the running broker, and the client library it serves.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
 import { type App, serveApp } from './pages.ts'
 import { chromiumIsInstalled, firefoxIsInstalled, launchChromium, openInFirefox } from './programs.ts'

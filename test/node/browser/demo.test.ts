@@ -1,7 +1,7 @@
 // The demo page of `npm run dev`, as its visitor sees it in a real browser.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import { type DevPlace, DevServer, newPlace, removePlace } from '../support/devServer.ts'
 import { chromiumIsInstalled, launchChromium } from './programs.ts'
 

@@ -1,5 +1,5 @@
 // What the emulator needs of a TURN server that really runs.
-import type { UrlLists } from './iceServers.ts'
+import type { UrlLists } from '../api/iceServers.ts'
 
 /** What the emulator tells a running TURN server that this cannot know by itself. */
 export interface Sessions {

@@ -1,7 +1,8 @@
 // Every API request that arrived and what became of it. A bearer is kept as its SHA-256 only; the length is bounded, so
 // that a load test does not fill the memory.
-import type { Fault } from './faults.ts'
-import type { Operation } from './operations.ts'
+
+import type { Operation } from '../api/operations.ts'
+import type { Fault } from '../faults/faults.ts'
 
 const MAX_ENTRIES = 200_000
 
