@@ -16,7 +16,7 @@ export interface LogEntry {
   body: unknown
   atMs: number
   fault: Fault['kind'] | null
-  /** The operation ran and succeeded, whatever the caller was told. */
+  /** The operation ran and succeeded, whatever the caller was answered. */
   effect: boolean
   /** null: no whole answer was sent, or not yet. */
   status: number | null

@@ -1,5 +1,5 @@
 // What upstream remembers: TURN keys and the credentials minted from them. Owns the maps and their snapshot; decides
-// nothing about status codes. Every change is told to `onChange`, so that a server may persist it.
+// nothing about status codes. `onChange` is called after every change, so that a server may persist it.
 import * as z from 'zod'
 import { randomHex } from '../api/hex.ts'
 

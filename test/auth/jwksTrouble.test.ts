@@ -1,4 +1,4 @@
-/** Providers that answer badly, late or never: their own users are refused in time, and nobody else notices. */
+/** Providers that answer badly, late or never: their own users are refused in time, and no other user notices. */
 import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { PlayedAnswer } from '../node/support/playedAnswer.ts'

@@ -1,4 +1,4 @@
-/** A tenant's own users at the browser door with the JWTs of their identity provider, one that nobody here wrote. */
+/** A tenant's own users at the browser door with the JWTs of their identity provider, which is a library's. */
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { JWT_ALGORITHMS } from '../../src/contract/policy/issuers.ts'

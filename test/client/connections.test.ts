@@ -125,7 +125,7 @@ describe('an attached connection', () => {
     const end = told.update[0]?.expiresAt ?? 0
     await renewal()
     world.play = () => new Error('network') // no further renewal
-    pc.connects('relayed here') // negotiated anew by the page
+    pc.connects('relayed here') // the page negotiates again
     await pass(end - Date.now() + SECOND_MS)
     expect(pc.restarts).toEqual([])
   })

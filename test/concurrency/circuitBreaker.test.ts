@@ -63,7 +63,7 @@ const MINTED = { username: 'u', credential: 'c'.repeat(16), urls: ['turn:turn.cl
 const DOWN: Reply<never> = { kind: 'doubtful', reason: 'server-error' }
 const SILENT: Reply<never> = { kind: 'doubtful', reason: 'timeout' }
 
-/** A Tenant's parts as far as a mint upstream needs them, with a host that answers as it is told. */
+/** A Tenant's parts as far as a mint upstream needs them, with a host that answers as the test says. */
 function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) {
   const asked: number[] = []
   const parts = {
@@ -161,7 +161,7 @@ describe('a mint', () => {
         }
       }
       await demand(30_000)
-      // Once it is open, nobody waits but those who try.
+      // Once it is open, only the calls that probe wait.
       const late = ended.filter(({ begun }) => begun > 25_000)
       const refused = late.filter(({ as, took }) => as === 'upstream_unavailable' && took === 0)
       expect(refused.length / late.length).toBeGreaterThan(0.85)

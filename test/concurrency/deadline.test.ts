@@ -12,7 +12,7 @@ afterEach(() => {
 const never = new Promise<never>(() => undefined)
 const tooLate = () => 'too late'
 
-/** Work that settles when told to. */
+/** Work that settles when the test says so. */
 function work() {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   return { promise, resolve, reject }

@@ -5,7 +5,7 @@ import { KeyedMutex } from '../../src/concurrency/keyedMutex.ts'
 
 const settle = () => scheduler.wait(1)
 
-/** An operation that notes that it began, and ends when told to. */
+/** An operation that notes that it began, and ends when the test says so. */
 function operation(name: string, begun: string[]) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const run = () => {

@@ -7,7 +7,7 @@ import { BrokerError } from '../../src/errors.ts'
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
-/** Operations that note when they begin, and end when told to. */
+/** Operations that note when they begin, and end when the test says so. */
 function operations(semaphore: Semaphore) {
   const begun: string[] = []
   const outcomes: Record<string, string> = {}

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { SingleFlight } from '../../src/concurrency/singleFlight.ts'
 
-/** Runs that are counted, and end when told to. */
+/** Runs that are counted, and end when the test says so. */
 function runs() {
   const begun: PromiseWithResolvers<string>[] = []
   const run = () => {

@@ -1,4 +1,4 @@
-/** CORS at the browser door: a table of origins, preflight, and who is told what. */
+/** CORS at the browser door: a table of origins, preflight, and which headers each gets. */
 
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'

@@ -68,7 +68,7 @@ const isMisconfigured = (answer: Answer, name: string) =>
   answer.text.includes(`${name} is missing or malformed.`) &&
   !answer.text.toLowerCase().includes(CANARY)
 
-/** A page in a browser is told no name, whatever it is. */
+/** An answer to a browser names no variable, whichever it is. */
 const isSilent = (answer: Answer) =>
   outcomeOf(answer) === '500 misconfigured' && answer.json.detail === ERRORS.misconfigured.sentence
 

@@ -20,7 +20,7 @@ async function creator(broker: Broker, policy: object = {}) {
   return attempt
 }
 
-/** An attempt whose answer reached nobody: its caller had hung up, and no Worker said otherwise. */
+/** An attempt whose answer was lost: its caller had hung up, and no Worker said otherwise. */
 const forgetAnswer = () => tenantSql('acme', 'UPDATE attempts SET answered_at = NULL')
 
 const attempt = (more: Partial<AttemptFacts> = {}): AttemptFacts => ({

@@ -52,7 +52,7 @@ describe('while upstream is asked', () => {
     await until('the row is deleted', async () => (await keyRows('acme'))[0]?.state === 'deleted')
     expect(await keyRows('acme')).toMatchObject([{ sealed: null, revealed: 0 }])
 
-    // The repeat is told the same, also when the tenant may create again.
+    // The repeat gets the same answer, also when the tenant may create again.
     await broker.admin('PATCH', '/tenants/acme', { status: 'active' })
     const repeat = await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' }, { 'idempotency-key': 'k' })
     expectFailure(repeat, 'tenant_suspended')

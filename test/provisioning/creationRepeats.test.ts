@@ -1,4 +1,4 @@
-/** `Idempotency-Key` on a creation: what a repeat is told, and that it never makes a second key. */
+/** `Idempotency-Key` on a creation: what a repeat is answered, and that it never makes a second key. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { Scope } from '../../src/contract/scopes.ts'

@@ -1,4 +1,4 @@
-/** G13: the admin door opens to nobody without the admin token, on any path spelling; unconfigured, it is closed. */
+/** G13: the admin door opens to no caller without the admin token, on any path spelling; unconfigured, it is closed. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { ROUTES } from '../../src/contract/routes.ts'

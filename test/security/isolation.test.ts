@@ -116,7 +116,7 @@ describe('G3: isolation', () => {
           }
           return [...seen]
         }
-        // An operator is told of every tenant's key that there is.
+        // An operator is answered that another tenant's key exists.
         const ofOperator = namesTenant(route) ? strangers : strangers.filter((object) => object !== other)
         const askers = [{ token: env.ADMIN_TOKEN, objects: ofOperator }]
         if (route.access !== 'admin') askers.push({ token: acme.token, objects: strangers })

@@ -23,7 +23,7 @@ async function neighbours() {
   expectStatus(await broker.admin('DELETE', `/tenants/acme/api-tokens/${tokenId}`), 204)
   await emulator.clearLog()
   const never = { ...NOBODYS, credentialId: newId('cr'), subjectId: newId('su') }
-  /** By each tenant's own word: another's, a deleted tenant's, its own deleted ones, and nobody's. */
+  /** Ids of another tenant, of a deleted tenant, of the tenant's own deleted keys, and of no tenant. */
   const strangers = [other, gone, { ...never, keyId, tokenId }, never]
   return { broker, acme, other, strangers }
 }

@@ -19,7 +19,7 @@ describe('the deletion of a key with live credentials', () => {
     expectStatus(await acme.broker.call('DELETE', keysPath('acme', acme.uid), acme.token), 200)
     await expectDeleted()
 
-    // What cannot be told to anybody is not tried again and again: it ends by itself.
+    // An operation whose answer has no reader is not repeated for ever: it ends by itself.
     const asked = await countAsked('revoke')
     for (let round = 0; round < 3; round++) {
       passTime(MINUTE_MS)

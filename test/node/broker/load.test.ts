@@ -97,7 +97,7 @@ describe('load with faults', () => {
         expect(status, text).toBeGreaterThanOrEqual(502)
         expect(retry, text).toBe('false')
       }
-      // What was answered is there, here and at Cloudflare; the rest is nobody's key.
+      // What was answered is there, here and at Cloudflare; no other key exists.
       const uids = made.map(({ text }) => JSON.parse(text).result.uid).sort()
       const listed = JSON.parse((await ask(tenant, 'GET', keysPath(tenant))).text)
         .result.map(uidOf)

@@ -139,7 +139,7 @@ describe('G5: its automatic repeats make no second key: a creation that upstream
       expect((error as { headers: Headers }).headers.get('x-should-retry')).toBe('false') // an APIError has them
       expect(await posts()).toBe(1)
       expect((await liveKeys()).length).toBeLessThanOrEqual(1)
-      // Nobody was told of a key, so nobody uses one.
+      // No answer named a key, so no caller uses one.
       await broker.emulator.clearFaults()
       const listed = await client.calls.turn.list(account)
       expect(listed.result).toEqual([])

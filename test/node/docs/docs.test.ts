@@ -126,7 +126,7 @@ describe('docs/browser.md', () => {
     const thrown = matches([...doors, ...issuing, ...below].map(textOf).join('\n'), /(?:BrokerError\(|code: )'(\w+)'/g)
     // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of whoever runs the broker.
     const elsewhere = ['conflict', 'https_required', 'internal', 'misconfigured', 'not_found']
-    // An outcome in doubt is only told where a repeat may do harm.
+    // Only where a repeat may do harm does an error say that the outcome is unknown.
     const iceServers: Route = ROUTES.iceServers
     if (iceServers.repeatable) elsewhere.push('outcome_unknown')
     expect(thrown.length).toBeGreaterThan(10)

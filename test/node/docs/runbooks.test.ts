@@ -1,5 +1,5 @@
 // docs/runbooks.md, tried: each runbook's commands in their order, as an operator types them, on a running broker that is
-// deployed again where the runbook says so. What Cloudflare's dashboard does, the emulator is told to do.
+// deployed again where the runbook says so. What an operator does in Cloudflare's dashboard, the test does in the emulator.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'

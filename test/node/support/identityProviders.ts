@@ -1,4 +1,4 @@
-// The identity providers that tenants of a test bring along: one that nobody here wrote, and one that answers as a test
+// The identity providers that tenants of a test bring along: one from a library, and one that answers as a test
 // tells it to, however badly. Both on loopback; the Worker under test reaches them by the names in `urls`.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -95,7 +95,7 @@ export function newPeer(given: Configuration = {}) {
   return Object.assign(pc, played)
 }
 
-/** Three pairs, of which one is in use; how that is told differs between browsers. */
+/** Three pairs, of which one is in use; how browsers report which one differs. */
 function statisticsOf(how: How, browser: 'transport' | 'selected' | 'nominated') {
   const types =
     how === 'relayed here' ? ['relay', 'host'] : how === 'relayed there' ? ['srflx', 'relay'] : ['host', 'prflx']

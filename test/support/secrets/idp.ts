@@ -16,7 +16,7 @@ const TOLD = 'https://told-idp.test.example'
 export const ISSUER = 'https://login.example/'
 export const AUDIENCE = 'calls'
 
-/** A place at the provider that answers what it is told. Nobody else's: the path is new. */
+/** A place at the provider that answers as the test says. The path is new, so no other test uses it. */
 export function playedProvider() {
   const path = `/${crypto.randomUUID()}/keys`
   const control = `${TOLD}/told${path}`
