@@ -1,4 +1,4 @@
-/** A flood writes no rows: refusals are counted, forgeries are not even that. And what is counted of a day. */
+/** Floods in the audit trail: refusals share one counted row, forged tokens write none. And the daily counters. */
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { newApiToken, newApiTokenId } from '../../src/auth/apiTokens.ts'
@@ -27,7 +27,7 @@ async function acmeServed() {
 
 const countRows = async () => Number((await tenantSql('acme', 'SELECT count(*) AS n FROM audit_events'))[0]?.n)
 
-/** As many requests of alice for too long a ttl, at the object itself, without the doors in front of it. */
+/** Sends requests of alice with too long a ttl to the object itself, past the HTTP doors. */
 const refuseInside = (tokenId: string, times: number) =>
   runInDurableObject(tenantStub('acme'), async (object: Tenant) => {
     const asker = { kind: 'client-token', tokenId, boundOrigin: null, credentialTtlSeconds: null } as const
@@ -44,7 +44,7 @@ const refuseInside = (tokenId: string, times: number) =>
     }
   })
 
-describe('a flood', () => {
+describe('a flood of requests', () => {
   const flood = async (times: number, ask: (n: number) => Promise<{ status: number }>): Promise<number[]> => {
     const answers: { status: number }[] = []
     for (let n = 0; n < times; n += 50)
@@ -52,7 +52,7 @@ describe('a flood', () => {
     return [...new Set(answers.map(({ status }) => status))]
   }
 
-  it('of 1,000 refusals of one subject is one row, whose count is right after the minute', async () => {
+  it('A thousand refusals of one subject share one audit row, whose count is exact after the minute', async () => {
     const { broker, acme } = await acmeServed()
     const [alice, bob] = [await clientToken(broker, acme), await clientToken(broker, acme, { subject: 'bob' })]
     for (const token of [alice, bob]) expectStatus(await askIceServers(broker, 'acme', token), 201)
@@ -76,7 +76,7 @@ describe('a flood', () => {
     expect(await counts()).toEqual(['tenant_suspended 1', ...first])
   })
 
-  it('of forged client tokens and API tokens writes no row and asks nothing upstream', async () => {
+  it('Forged client tokens and API tokens write no audit row and cause no call upstream', async () => {
     const { broker, acme } = await acmeServed()
     const [before, asked] = [await countRows(), (await emulator.log()).length]
     const forged = async (n: number) => (await newApiToken('acme', n % 2 ? acme.tokenId : newApiTokenId())).token
@@ -97,8 +97,8 @@ describe('a flood', () => {
   })
 })
 
-describe('the use ratio', () => {
-  it('of each day stands in the tenant’s own view', async () => {
+describe('daily usage', () => {
+  it('GET tenant shows how many credentials were issued, reused, revoked and expired on each day', async () => {
     const { broker, acme } = await acmeServed()
     const token = await clientToken(broker, acme)
     for (let n = 0; n < 3; n++) expectStatus(await askIceServers(broker, 'acme', token), 201)
@@ -112,7 +112,7 @@ describe('the use ratio', () => {
       counts: { liveCredentials: 2 },
     })
 
-    // What has expired is counted when its row goes; it may be the next day by then.
+    // An expired credential is counted when its row is pruned, which may be on the next day.
     setClock(Date.now() + 63 * MINUTE_MS)
     await runJobs('acme')
     const { usage, counts } = await self()

@@ -1,4 +1,4 @@
-/** G8 over a day: whoever asks all the time has never more than the limit at once. */
+/** G8 over a day: a subject that asks all the time never holds more than its limit at once. */
 
 import { expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'

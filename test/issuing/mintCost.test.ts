@@ -13,7 +13,7 @@ const LARGE = 100_000
 const MOST_ROWS_WRITTEN = 9
 const MOST_STATEMENTS = 15
 
-it('reads and writes the same number of rows for a mint on a ledger of 10^3 and of 10^5 credentials', async () => {
+it('A mint reads and writes the same number of rows on a ledger of 10^3 and of 10^5 credentials', async () => {
   const broker = newBroker()
   const scopes = ['turn_keys:write', 'credentials:issue'] as const
   const acme = await newTenant(broker, 'acme', { scopes: [...scopes], policy: { maxLiveCredentials: 1_000_000 } })
@@ -34,8 +34,8 @@ it('reads and writes the same number of rows for a mint on a ledger of 10^3 and 
     return meter.stop()
   }
 
-  // What is told to the Account after a change is no part of a mint.
-  await until('the Account was told', async () => (await tenantSql('acme', 'SELECT * FROM jobs')).length === 0)
+  // The report to the Account after a change is no part of a mint.
+  await until('the Account has the report', async () => (await tenantSql('acme', 'SELECT * FROM jobs')).length === 0)
   const small = await costAt(SMALL)
   const large = await costAt(LARGE)
   expect(large).toEqual(small)
