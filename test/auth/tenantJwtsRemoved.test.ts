@@ -51,8 +51,8 @@ const TAKINGS: Record<string, { takes: (acme: Trusting) => Promise<unknown>; out
   'the user is banned': { takes: ({ ban }) => ban('ann'), outcome: '403 subject_banned' },
 }
 
-describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome }) => {
-  it("a user's mint in flight is not handed out, and taken back", async () => {
+describe.each(Object.entries(TAKINGS))('G6: when %s,', (name, { takes, outcome }) => {
+  it(`G6: When ${name}, a user's mint in flight is not handed out and is revoked`, async () => {
     const acme = await trusting()
     const token = await acme.token()
     const answer = await whileMinting(
@@ -68,7 +68,7 @@ describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome 
     expectOutcome(await acme.ice(await acme.token()), outcome)
   })
 
-  it('an edge that has heard nothing of it, and a KV that is 60 s stale, change nothing', async () => {
+  it(`G6: When ${name}, a user is refused also by an isolate without news of it and with a KV that is 60 s stale`, async () => {
     const acme = await trusting()
     const token = await acme.token()
     expectStatus(await acme.ice(token), 201)

@@ -60,7 +60,8 @@ describe('G6: a stored credential being opened', () => {
     expect(subjects).toMatchObject([{ subject: 'ann' }])
     expect(subjects).not.toMatchObject([{ id: subjectId }])
     expect(await credentialRows()).toMatchObject([
-      { state: 'revoking', subject_id: subjectId },
+      // Its job may already have run.
+      { state: expect.stringMatching(/^revok/), subject_id: subjectId },
       { state: 'live', subject_id: subjects[0]?.id },
     ])
   })

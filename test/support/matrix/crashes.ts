@@ -197,7 +197,7 @@ async function onWrites(tell: () => void): Promise<() => void> {
     (_, { storage }) => Object.getPrototypeOf(storage.sql) as SqlStorage,
   )
   const { exec } = prototype
-  prototype.exec = function told(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
+  prototype.exec = function reporting(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
     if (!/^\s*SELECT/i.test(query)) tell()
     return exec.call(this, query, ...bindings)
   } as SqlStorage['exec']
