@@ -145,6 +145,22 @@ describe('a misconfigured broker', () => {
     expect(await emulator.log()).toEqual([])
   })
 
+  it.each([
+    ['CLOUDFLARE_ACCOUNT_ID', '0'.repeat(32)],
+    ['DEPLOYMENT', 'local'],
+  ])(
+    'A broker with the placeholder of %s is misconfigured unless the API of Cloudflare is on loopback',
+    async (name, value) => {
+      const acme = await furnish(newBroker(), 'acme')
+      const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production', CLOUDFLARE_API_URL: undefined }
+      const statusOf = async (variables: Record<string, string | undefined>) =>
+        outcomeOf(await newBroker(variables).call('GET', keysPath('acme', acme.keyId), acme.token))
+      expect(await statusOf({ ...own, [name]: value })).toMatch(/^500 /)
+      expect(await statusOf(own)).toMatch(/^200/)
+      expect(await statusOf({ [name]: value })).toMatch(/^200/)
+    },
+  )
+
   it('A misconfigured broker names one after the other, until everything it needs is there', async () => {
     const missing: Record<string, undefined> = Object.fromEntries(Object.keys(env).map((name) => [name, undefined]))
     const named: string[] = []
@@ -162,7 +178,8 @@ describe('a misconfigured broker', () => {
   it('A broker that leaves out optional variables is not taken for a misconfigured one', async () => {
     const acme = await furnish(newBroker(), 'acme')
     const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
-    const broker = newBroker(Object.fromEntries(optional.map((name) => [name, undefined])))
+    const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production' }
+    const broker = newBroker({ ...own, ...Object.fromEntries(optional.map((name) => [name, undefined])) })
     const answer = await broker.call('GET', keysPath('acme', acme.keyId), acme.token)
     expect(answer.status, shown(answer)).toBe(200)
   })

@@ -85,6 +85,12 @@ describe('docs/configuration.md', () => {
     }
   })
 
+  it('Wrangler.toml keeps the URL and headers of requests out of the logs: they hold names of subjects', () => {
+    const logs = /\n\[observability\.logs\]\n([^[]*)/.exec(textOf('wrangler.toml'))?.[1]
+    expect(logs).toContain('invocation_logs = false\n')
+    expect(logs).toContain('enabled = true\n')
+  })
+
   it('Docs/configuration.md has every setting of a policy with its default', () => {
     const documented = tableOf(document, 'setting').map(([name, fallback = '']) => [
       name,
