@@ -76,28 +76,47 @@ describe('a token', () => {
 })
 
 describe('a 403', () => {
-  it.each([
-    ['subject_banned', () => problem(403, 'subject_banned')],
-    ['http_403', () => new Response('no', { status: 403 })],
-  ])('A 403 ends the requests for good with the code %s; the list is given until its end', async (code, play) => {
-    const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
-    const list = await world.done(world.client.get())
-    playing(world, play)
-    await world.pass(5 * MINUTE_MS)
+  it.each([['subject_banned'], ['origin_not_allowed'], ['insufficient_scope'], ['https_required']])(
+    'A 403 ends the requests for good with the code %s; the list is given until its end',
+    async (code) => {
+      const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
+      const list = await world.done(world.client.get())
+      playing(world, () => problem(403, code))
+      await world.pass(5 * MINUTE_MS)
+      expect(world.told.error).toMatchObject([{ code, status: 403 }])
+      expect(world.told.error[0]).not.toHaveProperty('retryInSeconds')
+      expect(await world.client.get()).toBe(list)
+      await world.pass(HOUR_MS)
+      await expect(world.client.get()).rejects.toBe(world.told.error[0])
+      world.sleep(HOUR_MS)
+      const pc = newPeer()
+      world.client.attach(pc)
+      pc.connects('relayed here')
+      pc.becomes('failed')
+      await world.pass(HOUR_MS)
+      expect(world.sent).toHaveLength(2)
+      expect(world.told.error).toHaveLength(1)
+      expect(vi.getTimerCount()).toBe(1) // of the connection that is still there
+    },
+  )
+
+  it.each<[string, () => Response]>([
+    ['tenant_suspended', () => problem(403, 'tenant_suspended')],
+    ['http_403', () => new Response('<html>Sign in to this network</html>', { status: 403 })],
+  ])('A 403 with the code %s, which may pass, is asked again after 30 to 60 s', async (code, play) => {
+    const world = playedWorld(play)
+    world.client.get().catch(() => undefined)
+    await world.pass(SECOND_MS)
     expect(world.told.error).toMatchObject([{ code, status: 403 }])
-    expect(world.told.error[0]).not.toHaveProperty('retryInSeconds')
-    expect(await world.client.get()).toBe(list)
-    await world.pass(HOUR_MS)
-    await expect(world.client.get()).rejects.toBe(world.told.error[0])
-    world.sleep(HOUR_MS)
-    const pc = newPeer()
-    world.client.attach(pc)
-    pc.connects('relayed here')
-    pc.becomes('failed')
-    await world.pass(HOUR_MS)
-    expect(world.sent).toHaveLength(2)
-    expect(world.told.error).toHaveLength(1)
-    expect(vi.getTimerCount()).toBe(1) // of the connection that is still there
+    expect(world.told.error[0]?.retryInSeconds).toBeGreaterThanOrEqual(30)
+    await world.pass(28 * SECOND_MS)
+    expect(world.sent).toHaveLength(1)
+    await world.pass(5 * MINUTE_MS)
+    expect(world.sent.length).toBeGreaterThanOrEqual(5)
+    expect(world.sent.length).toBeLessThanOrEqual(11)
+    playing(world, () => listAnswer())
+    await world.pass(MINUTE_MS)
+    expect((await world.client.get()).source).toBe('minted')
   })
 
   it('A 403 is what the real broker says to a banned subject', async () => {
@@ -112,10 +131,10 @@ describe('a 403', () => {
   })
 
   it('A 403 is reported even after another failure was', async () => {
-    const world = playedWorld((nth) => (nth < 3 ? new Error('network') : problem(403, 'tenant_suspended')))
+    const world = playedWorld((nth) => (nth < 3 ? new Error('network') : problem(403, 'subject_banned')))
     world.client.get().catch(() => undefined)
     await world.pass(HOUR_MS)
-    expect(world.told.error.map(({ code }) => code)).toEqual(['network', 'tenant_suspended'])
+    expect(world.told.error.map(({ code }) => code)).toEqual(['network', 'subject_banned'])
   })
 })
 
