@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { newApiToken, newApiTokenId } from '../../src/auth/apiTokens.ts'
 import type { Tenant } from '../../src/tenant/tenant.ts'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'
-import { MINUTE_MS, setClock } from '../support/broker/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS, setClock } from '../support/broker/clock.ts'
 import {
   askIceServers,
   auditOf,
@@ -74,6 +74,25 @@ describe('a flood of requests', () => {
     expect(await counts()).toEqual(first)
     expectProblem(await refuse(alice), 'tenant_suspended')
     expect(await counts()).toEqual(['tenant_suspended 1', ...first])
+  })
+
+  it('A flood of refusals has its count in the audit trail 5 s later, before the object is put to sleep', async () => {
+    const { broker, acme } = await acmeServed()
+    setClock(Math.ceil(Date.now() / MINUTE_MS + 2) * MINUTE_MS)
+    const count = async () => (await auditOf(broker, 'acme', '&outcome=refused')).map((row) => row.count)
+    await refuseInside(acme.tokenId, 50)
+    expect(await count()).toEqual([1])
+    for (const expected of [50, 60]) {
+      passTime(5 * SECOND_MS)
+      await runJobs('acme')
+      expect(await count()).toEqual([expected])
+      await refuseInside(acme.tokenId, 10)
+    }
+    // One row in `jobs` for all of them, and none while nothing is counted.
+    expect(await tenantSql('acme', "SELECT kind FROM jobs WHERE kind = 'count-refusals'")).toHaveLength(1)
+    passTime(5 * SECOND_MS)
+    await runJobs('acme')
+    expect(await tenantSql('acme', "SELECT kind FROM jobs WHERE kind = 'count-refusals'")).toEqual([])
   })
 
   it('Forged client tokens and API tokens write no audit row and cause no call upstream', async () => {

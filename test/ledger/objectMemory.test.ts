@@ -43,7 +43,7 @@ describe("an object's memory after a rollback", () => {
     void memory.keyChecks.lead('k', () => never)
     memory.creations.add('intent')
     memory.sdkRetries.set('request', never)
-    memory.refusals.rows.set('name', { seq: 1, count: 2 })
+    memory.refusals.rows.set('name', { seq: 1, count: 2, written: 1 })
     const release = memory.live.reserve('su_1')
     memory.forget()
     const { mintsInFlight, creations, sdkRetries, refusals } = memory
