@@ -99,17 +99,6 @@ describe('the token at the browser door', () => {
     expect(
       await others('401 invalid_token', [
         ['nowhere', () => post('')],
-        ['in the query', () => post(`?access_token=${token}`)],
-        ['in the query, as others call it', () => post(`?token=${token}&jwt=${token}&authorization=Bearer%20${token}`)],
-        [
-          'in the query of a form',
-          () =>
-            broker.send(`${path}?access_token=${token}`, {
-              method: 'POST',
-              headers: { 'content-type': FORM_TYPE },
-              body: '',
-            }),
-        ],
         ['in a cookie', () => post('', { cookie: `access_token=${token}` })],
         [
           'in a header of its own',
@@ -123,6 +112,22 @@ describe('the token at the browser door', () => {
         ['an empty field', () => inForm('access_token=')],
         ['a field with white space', () => inForm({ access_token: ` ${token}` })],
         ['only a ttl', () => inForm('ttl=60')],
+      ]),
+    ).toEqual([])
+    // The answer names the parameter, so that a developer sees where the token must not be.
+    expect(
+      await others('400 invalid_request', [
+        ['in the query', () => post(`?access_token=${token}`)],
+        ['in the query, as others call it', () => post(`?token=${token}&jwt=${token}&authorization=Bearer%20${token}`)],
+        [
+          'in the query of a form',
+          () =>
+            broker.send(`${path}?access_token=${token}`, {
+              method: 'POST',
+              headers: { 'content-type': FORM_TYPE },
+              body: '',
+            }),
+        ],
       ]),
     ).toEqual([])
     expect(await countAsked('generate-ice-servers')).toBe(0)

@@ -147,7 +147,7 @@ describe('G5: its automatic repeats make no second key: a creation that upstream
   )
 })
 
-describe('what may be repeated', () => {
+describe('requests that the SDK repeats', () => {
   it('What may be repeated is, by the SDK itself: it waits as Retry-After says, and gets its one key', async () => {
     const { client, account } = await newClient()
     await broker.emulator.fault({ operation: 'create', fault: { kind: 'rate-limit', seconds: 1 } })

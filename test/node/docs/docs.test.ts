@@ -1,8 +1,7 @@
 // The documents say what the code says. Each test names the document to correct, or the code that went without it.
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_POLICY } from '../../../src/contract/policy/policy.ts'
-import { AUDIT_FILTERS } from '../../../src/contract/resources/auditEvents.ts'
-import { ROUTES, type Route } from '../../../src/contract/routes.ts'
+import { AUDIT_FILTERS, ROUTES, type Route } from '../../../src/contract/routes.ts'
 import { SCOPES } from '../../../src/contract/scopes.ts'
 import { ERRORS } from '../../../src/errors.ts'
 import {
