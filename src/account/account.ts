@@ -20,7 +20,7 @@ import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
 import { answering, postponeAlarm, transaction } from '../storage/object.ts'
-import { spend } from './budget/budget.ts'
+import { giveBack, spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
 import type { AccountContext } from './core/context.ts'
 import type { AccountJobKind } from './core/jobKinds.ts'
@@ -144,6 +144,11 @@ export class Account extends DurableObject<Env> {
       })
       if (refused) throw errorOf(refused)
     })
+  }
+
+  /** Takes back a call that was granted and not made. */
+  giveBack(spending: Spending): Promise<Result<void>> {
+    return this.#answer((ctx) => ctx.transact(() => giveBack(ctx.sql, spending)))
   }
 
   /** Records what one answer of Cloudflare said about the shared rate limit. */

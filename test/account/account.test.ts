@@ -15,7 +15,13 @@ describe('GET /v1/admin/account', () => {
   it('GET /v1/admin/account shows the budget, the number of TURN keys and the sweep, or that none ran', async () => {
     const broker = newBroker()
     expect(await accountView(broker)).toEqual({
-      budget: { limit: 840, reserved: 120, spent: 0, upstreamRemaining: null, blockedUntil: null },
+      budget: {
+        tenants: { limit: 600, spent: 0 },
+        recovery: { limit: 120, spent: 0 },
+        operators: { limit: 120, spent: 0 },
+        upstreamRemaining: null,
+        blockedUntil: null,
+      },
       turnKeys: { count: null, limit: 1_000, listedAt: null },
       sweep: {
         state: 'never',
@@ -33,7 +39,7 @@ describe('GET /v1/admin/account', () => {
     await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: 'by hand' })
     passTime(2 * MINUTE_MS)
     const view = await sweepNow(broker)
-    expect(view.budget).toMatchObject({ spent: 2 })
+    expect(view.budget).toMatchObject({ tenants: { spent: 1 }, recovery: { spent: 1 }, operators: { spent: 0 } })
     const now = new Date().toISOString()
     expect(view.turnKeys).toEqual({ count: 2, limit: 1_000, listedAt: now })
     expect(view.sweep).toMatchObject({ state: 'done', begunAt: now, endedAt: now, counts: { foreign: 1 } })
@@ -43,7 +49,7 @@ describe('GET /v1/admin/account', () => {
     passTime(HOUR_MS)
     expect((await sweepNow(broker)).sweep.findings).toMatchObject([{ class: 'foreign', since: now }])
     passTime(6 * MINUTE_MS)
-    expect((await accountView(broker)).budget.spent).toBe(0)
+    expect((await accountView(broker)).budget).toMatchObject({ tenants: { spent: 0 }, recovery: { spent: 0 } })
   })
 
   it('GET /v1/admin/account shows a hundred findings and counts all of them', async () => {

@@ -52,7 +52,7 @@ describe('G9: a 429', () => {
           expect(answer.headers.get('x-should-retry')).toBeNull()
         }
         for (const purpose of ['operator', 'recovery'] as const) {
-          const refused = await accountStub().spend({ tenant: 'other', limit: 720, purpose })
+          const refused = await accountStub().spend({ tenant: 'other', limit: 600, purpose })
           expect(refused).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
         }
         const { budget } = await accountView(broker)
@@ -117,7 +117,7 @@ describe('G9: a 429', () => {
       passTime(2 * HOUR_MS)
       await emulator.fault({ operation: operation as keyof typeof calls, fault }) // the keys of calls
       await call()
-      const refused = await accountStub().spend({ tenant: 'x', limit: 720, purpose: 'recovery' })
+      const refused = await accountStub().spend({ tenant: 'x', limit: 600, purpose: 'recovery' })
       expect(refused, operation).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
     }
     passTime(MINUTE_MS)
@@ -136,33 +136,38 @@ describe('G9: a 429', () => {
 })
 
 describe('G9: the remainder in the Ratelimit header', () => {
-  it('G9: The Ratelimit remainder stops tenants at the last 120 calls, and every caller at the last one', async () => {
+  it('G9: The Ratelimit remainder stops tenants at the last 240 calls, recovery at the last 120, and operators at the last one', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 100 } })
-    // The account is also used elsewhere: of its 1,200 calls there are 130 left.
-    await emulator.settings({ rateLimit: { requests: 130, windowSeconds: 200 } })
+    // The account is also used elsewhere: of its 1,200 calls there are 250 left.
+    await emulator.settings({ rateLimit: { requests: 250, windowSeconds: 200 } })
     passTime(MINUTE_MS)
     const outcomes: string[] = []
     for (let n = 0; n < 14; n++) outcomes.push(outcomeOf(await create(broker, acme)))
     expect(outcomes).toEqual([...Array(10).fill('201'), ...Array(4).fill('429 31018')])
-    expect((await accountView(broker)).budget).toMatchObject({ upstreamRemaining: 120, spent: 10 })
-    let granted = 0
-    while ((await accountStub().spend({ tenant: 'acme', limit: 60, purpose: 'recovery' })).ok) granted++
-    expect(granted).toBe(120)
+    expect((await accountView(broker)).budget).toMatchObject({
+      upstreamRemaining: 240,
+      tenants: { spent: 10 },
+    })
+    const granted = async (purpose: 'recovery' | 'operator') => {
+      for (let n = 0; ; n++) if (!(await accountStub().spend({ tenant: `t${n}`, limit: 60, purpose })).ok) return n
+    }
+    expect(await granted('recovery')).toBe(120)
+    expect(await granted('operator')).toBe(120)
     passTime(201 * SECOND_MS)
     expect(await accountStub().spend({ tenant: 'other', limit: 60, purpose: 'tenant' })).toMatchObject({ ok: true })
   })
 
   it('G9: The Ratelimit remainder never adds to the budget, however large it is', async () => {
     setClock(Date.now() + HOUR_MS)
-    await accountSql(`INSERT INTO api_calls VALUES (${Math.floor(Date.now() / 10_000)}, 'beta', 840)`)
+    await accountSql(`INSERT INTO api_calls VALUES ('recovery', ${Math.floor(Date.now() / 10_000)}, 'beta', 120)`)
     for (const remaining of [1_200, 999_999_999]) {
       await accountStub().observe({
         refused: false,
         retryAfterSeconds: undefined,
         rate: { remaining, resetSeconds: 1 },
       })
-      const refused = await accountStub().spend({ tenant: 'acme', limit: 720, purpose: 'recovery' })
+      const refused = await accountStub().spend({ tenant: 'acme', limit: 600, purpose: 'recovery' })
       expect(refused).toMatchObject({ ok: false, failure: { code: 'rate_limited' } })
     }
   })

@@ -11,7 +11,7 @@ import { keyRows } from '../support/storage/tenantRows.ts'
 import { newIssuer, tally } from '../support/tenants/issuing.ts'
 
 it('While a creation hangs, eighty more wait or are refused, and mints go on', async () => {
-  const acme = await newIssuer({ maxTurnKeys: 200, maxApiCallsPer5Min: 720 })
+  const acme = await newIssuer({ maxTurnKeys: 200, maxApiCallsPer5Min: 600 })
   await emulator.clearLog()
   await emulator.hold('create', 'open')
   const create = () => acme.broker.call('POST', keysPath('acme'), acme.token, {})

@@ -33,7 +33,7 @@ const WRONG_POLICY = {
   maxLiveCredentials: [...NO_COUNT, 1_000_001],
   maxMintsPerMinute: [...NO_COUNT, 100_001],
   maxTurnKeys: [...NO_COUNT.filter((value) => value !== 0), 1_001],
-  maxApiCallsPer5Min: [...NO_COUNT, 721],
+  maxApiCallsPer5Min: [...NO_COUNT, 601],
   reuse: NO_BOOLEAN,
   defaultKeyId: ['', 'x', 'k'.repeat(31), 'k'.repeat(33), 'k'.repeat(32), `${'k'.repeat(31)}/`, 1, [], {}, false],
   urls: [

@@ -125,11 +125,6 @@ describe('G7: malformed and excessive ttls', () => {
 /** Where a ttl has no place: the default is minted. TURN REST usernames elsewhere start with an expiry. */
 const elsewhere: [string, Ask][] = [
   [
-    'the query of the browser door',
-    async ({ broker, ...acme }, ttl) =>
-      broker.call('POST', `/v1/tenants/acme/ice-servers?ttl=${ttl}&lifetime=${ttl}`, await acme.clientToken()),
-  ],
-  [
     'headers',
     async (acme, ttl) =>
       acme.ice(await tokenOf(acme), {}, { ttl, 'x-ttl': ttl, 'x-turn-ttl': ttl, 'cf-ttl': ttl, 'max-age': ttl }),
@@ -159,6 +154,15 @@ describe('G7: ttls where none belongs', () => {
       expect([200, 201], answer.text).toContain(answer.status)
     }
     expect((await mintsAsked()).map(({ body }) => body)).toMatchObject([{ ttl: 3_600 }, { ttl: 3_600 }, { ttl: 3_600 }])
+  })
+
+  it('G7: A ttl in the query of the browser door is refused by its name, and nothing is minted', async () => {
+    const acme = await newIssuer({ reuse: false })
+    const token = await acme.clientToken()
+    const answer = await acme.broker.call('POST', '/v1/tenants/acme/ice-servers?ttl=172800', token)
+    expectOutcome(answer, '400 invalid_request')
+    expect(answer.json.detail).toMatch(/^"ttl": /)
+    expect(await mintsAsked()).toEqual([])
   })
 
   it('G7: The credentialTtl of a client token is capped by a ceiling that has fallen below the claim', async () => {

@@ -130,7 +130,7 @@ describe('a check that cannot be made', () => {
   it('A check that cannot be made because the budget is spent leaves the copy', async () => {
     const key = await newKey(newBroker())
     passTime(HOUR_MS + MINUTE_MS)
-    await accountSql(`INSERT INTO api_calls VALUES (${Math.floor(Date.now() / 10_000)}, 'beta', 720)`)
+    await accountSql(`INSERT INTO api_calls VALUES ('tenant', ${Math.floor(Date.now() / 10_000)}, 'beta', 600)`)
     expect((await key.get()).headers.get('cache-status')).toMatch(STALE)
     expect(await countAsked('get')).toBe(0)
   })

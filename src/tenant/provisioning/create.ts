@@ -6,6 +6,7 @@ import { BrokerError, type Failure, storable, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyCreation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
+import { purposeOf, sendPaid } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { requireActive, tenantId } from '../core/tenantRow.ts'
@@ -95,7 +96,7 @@ export async function makeKey(
   const row = keyByIntent(ctx.sql, intent)
   if (!row) return IN_DOUBT
   try {
-    const answered = await post(ctx, row)
+    const answered = await post(ctx, call, row)
     // The caller's right is checked again in the transaction that stores the key.
     return ctx.transact(() => {
       const event = answered.kind === 'created' ? { ...answered, refusal: refusalBy(recheck) } : answered
@@ -112,10 +113,12 @@ export async function makeKey(
 }
 
 /** The one POST, and the event it is for the state machine. Seals the secret. */
-async function post(ctx: TenantContext, row: TurnKeyRow): Promise<KeyEvent> {
+async function post(ctx: TenantContext, { caller }: Call, row: TurnKeyRow): Promise<KeyEvent> {
   const { deployment } = ctx.config
   const { intent } = row
-  const reply = await ctx.turnKeys.create(markedName(deployment, intent, row.name), POST_DEADLINE_MS)
+  const reply = await sendPaid(ctx, purposeOf(caller), () =>
+    ctx.turnKeys.create(markedName(deployment, intent, row.name), POST_DEADLINE_MS),
+  )
   // "No such key" is no answer to a creation.
   if (reply.kind === 'doubtful' || reply.kind === 'gone') return { kind: 'doubted' }
   if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }

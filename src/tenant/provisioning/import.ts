@@ -13,7 +13,7 @@ import type { TurnKeyImportCall } from '../../rpc/turnKeys.ts'
 import { audit } from '../../storage/audit.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import { spendCall } from '../core/apiCalls.ts'
+import { Purse } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
@@ -85,8 +85,7 @@ async function claim(ctx: TenantContext, { input }: TurnKeyImportCall): Promise<
   if (!unwrap(await ctx.account.claimTurnKey(input.uid, tenantId(ctx)))) {
     throw conflict('This TURN key belongs to another tenant.')
   }
-  await spendCall(ctx, 'operator')
-  const reply = await ctx.turnKeys.get(input.uid, GET_DEADLINE_MS)
+  const reply = await new Purse(ctx, 'operator').pay(() => ctx.turnKeys.get(input.uid, GET_DEADLINE_MS))
   if (reply.kind === 'gone') throw conflict("There is no such TURN key in the broker's account.")
   if (reply.kind !== 'ok') throw errorOf(failureOf(reply))
   const marked = readMarkedName(reply.value.name)

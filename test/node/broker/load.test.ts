@@ -80,7 +80,7 @@ describe('load with faults', () => {
   it(
     'Load with faults leaves every creation in a defined state',
     async () => {
-      const tenant = await tenantWithKey('creating', { maxTurnKeys: 1_000, maxApiCallsPer5Min: 720 })
+      const tenant = await tenantWithKey('creating', { maxTurnKeys: 1_000, maxApiCallsPer5Min: 600 })
       await broker.emulator.clearLog()
       await orderTrouble(broker.emulator, 'create')
       const answers = await repeated(CREATES, () => ask(tenant, 'POST', keysPath(tenant), { name: 'loaded' }))
