@@ -22,16 +22,19 @@ describe('an attached connection', () => {
     ['relayed there', 'transport'],
     ['relayed here', 'selected'],
     ['relayed there', 'nominated'],
-  ])('An attached connection that is %s, as told by %s, restarts ICE once at every renewal', async (how, browser) => {
-    const { pc, renewal, idle } = await withPeer('direct')
-    pc.selects(how, browser)
-    for (let round = 1; round <= 4; round++) {
-      await renewal()
-      await idle()
-      expect(pc.restarts).toHaveLength(round)
-      pc.gathers()
-    }
-  })
+  ])(
+    'An attached connection that is %s, as reported by %s, restarts ICE once at every renewal',
+    async (how, browser) => {
+      const { pc, renewal, idle } = await withPeer('direct')
+      pc.selects(how, browser)
+      for (let round = 1; round <= 4; round++) {
+        await renewal()
+        await idle()
+        expect(pc.restarts).toHaveLength(round)
+        pc.gathers()
+      }
+    },
+  )
 
   it.each<'transport' | 'selected' | 'nominated'>(['transport', 'selected', 'nominated'])(
     'An attached connection that is not relayed, according to %s, is never restarted, not even when it breaks',

@@ -100,7 +100,7 @@ describe('a renewal that fails', () => {
   it.each([
     ['the header', { 'retry-after': '40' }, 40],
     ['the header, an hour', { 'retry-after': '3600' }, 60],
-  ])('A renewal that fails is repeated no earlier than told by %s', async (_, headers, seconds) => {
+  ])('A renewal that fails is repeated no earlier than %s says', async (_, headers, seconds) => {
     const world = playedWorld(() => problem(429, 'rate_limited', headers))
     world.client.get().catch(() => undefined)
     await world.pass(5 * MINUTE_MS)

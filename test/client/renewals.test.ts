@@ -54,7 +54,7 @@ describe('a list of ICE servers', () => {
 
   it.each([
     ['reused by the broker until half of its life is over', true, 3_600],
-    ['minted anew each time', false, 3_600],
+    ['minted again each time', false, 3_600],
     ['short', true, 60],
   ])(
     'A list of ICE servers renews over a day, %s: no storm, one request at a time, and never past an end',

@@ -17,7 +17,7 @@ function runs() {
 }
 
 describe('shared until the run settles', () => {
-  it('Shared until the run settles parallel calls for one key share one run, those for another have their own', async () => {
+  it('Parallel calls for one key share one run, and calls for another key have their own', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const all = [flights.share('a', run), flights.share('a', run), flights.share('b', run)]
@@ -28,7 +28,7 @@ describe('shared until the run settles', () => {
   })
 
   it.each(['ended', 'failed'])(
-    'Shared until the run settles a follower that continues after a run that %s no longer finds it',
+    'A follower that continues after a run that %s no longer finds that run',
     async (how) => {
       const flights = new SingleFlight<string>()
       const { run, end, fail } = runs()
@@ -42,7 +42,7 @@ describe('shared until the run settles', () => {
     },
   )
 
-  it('Shared until the run settles a failure reaches the leader and the followers, and the next call begins a run', async () => {
+  it('A failed run fails for the leader and the followers, and the next call begins a run', async () => {
     const flights = new SingleFlight<string>()
     const { run, fail, count } = runs()
     const refused = [flights.share('a', run), flights.share('a', run)].map((result) =>
@@ -54,7 +54,7 @@ describe('shared until the run settles', () => {
     expect(count()).toBe(2)
   })
 
-  it('Shared until the run settles a run that another one has replaced does not end the sharing of that one', async () => {
+  it('A replaced run that settles does not end the sharing of the run that replaced it', async () => {
     const flights = new SingleFlight<string>()
     const { run, end } = runs()
     const first = flights.lead('a', run)
@@ -64,7 +64,7 @@ describe('shared until the run settles', () => {
     expect(flights.underWay('a')).toBe(second)
   })
 
-  it('Shared until the run settles after forget() the next call begins a run, and those who wait keep theirs', async () => {
+  it('After forget() the next call begins a run, and the calls that wait keep theirs', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const waiting = flights.share('a', run)
@@ -82,7 +82,7 @@ describe('shared for a minute after the run began', () => {
     return { clock, flights: new SingleFlight<string>({ ms: 60_000, now: () => clock.now }) }
   }
 
-  it('Shared for a minute after the run began a run that has settled is shared, a failure included, until it is forgotten or the minute is over', async () => {
+  it('With sharing for a minute, a settled run is shared, a failure included, until it is forgotten or the minute is over', async () => {
     const { clock, flights } = clocked()
     const { run, fail, count } = runs()
     const led = flights.share('a', run)
@@ -96,7 +96,7 @@ describe('shared for a minute after the run began', () => {
     expect(count()).toBe(2)
   })
 
-  it('Shared for a minute after the run began a run that has not settled in a minute is joined no more, and replaced', () => {
+  it('With sharing for a minute, a run that has not settled in a minute is joined no more, and replaced', () => {
     const { clock, flights } = clocked()
     const { run, count } = runs()
     const hanging = flights.share('a', run)

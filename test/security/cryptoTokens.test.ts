@@ -42,7 +42,7 @@ describe('an API token', () => {
     }
   })
 
-  it('An API token is not read out of anything longer, shorter or of another kind', async () => {
+  it('A text that is longer, shorter or of another kind is not read as an API token', async () => {
     const { token } = await newApiToken('acme', newApiTokenId())
     const [, tenant, id, rest] = token.split('_')
     const texts = [

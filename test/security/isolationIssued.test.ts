@@ -36,7 +36,7 @@ const alike = (answer: Answer, ...ids: string[]): string =>
   )
 
 describe('G3: what another tenant has', () => {
-  it('G3: What another tenant has is named in a body to no other end than what never was', async () => {
+  it('G3: An id of another tenant in a body is answered as one that never was', async () => {
     const { broker, acme, strangers } = await neighbours()
     const until = new Date(Date.now() + DAY_MS).toISOString()
     const wrong: string[] = []
@@ -71,7 +71,7 @@ describe('G3: what another tenant has', () => {
     expect(await emulator.log(), 'nothing went upstream').toEqual([])
   })
 
-  it('G3: What another tenant has filters a list down to nothing', async () => {
+  it('G3: A list that is filtered by an id of another tenant is empty', async () => {
     const { broker, acme, other, strangers } = await neighbours()
     const wrong: string[] = []
     for (const stranger of strangers) {
@@ -93,7 +93,7 @@ describe('G3: what another tenant has', () => {
     expect(wrong).toEqual([])
   })
 
-  it('G3: What another tenant has is in no list, no search and no trail of this one', async () => {
+  it('G3: Nothing of another tenant is in a list, a search or the audit trail', async () => {
     const { broker, acme, other } = await neighbours()
     await generate(broker, { uid: other.keyId, token: other.token }, { customIdentifier: 'only theirs' })
     const search = (subject: string) =>
@@ -125,7 +125,7 @@ describe('G3: what another tenant has', () => {
     }
   })
 
-  it('G3: What another tenant has was listed with cursors that open nothing here, nor another list or filter', async () => {
+  it("G3: A cursor opens neither another tenant's list, nor another list or filter", async () => {
     const { broker, acme, other } = await neighbours()
     const wrong: string[] = []
     const lists = [

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
-import { MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
 import { expectProblem } from '../support/broker/doors.ts'
 import { countAsked, emulator, liveKeys, plantedKey } from '../support/broker/upstream.ts'
 import { leaks } from '../support/secrets/secrets.ts'
@@ -64,9 +64,11 @@ describe('an import', () => {
     expect(asked?.body).toEqual({ ttl: 60 })
     passTime(MINUTE_MS / 2)
     await runJobs('acme')
+    // The tenant's own alarm may have begun the job already.
+    await until('the job has ended', async () => (await jobRows('acme')).every(({ kind }) => kind === 'prune'))
     expect((await emulator.state()).credentials).toMatchObject([{ revoked: true }])
     expect(await tenantSql('acme', 'SELECT state FROM credentials')).toEqual([{ state: 'revoked' }])
-    expect((await jobRows('acme')).map(({ kind }) => kind)).toEqual(['prune'])
+    expect(await jobRows('acme')).toHaveLength(1)
   })
 
   it("An import takes the name that is given, and of a marked name the tenant's part", async () => {

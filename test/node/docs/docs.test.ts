@@ -129,7 +129,7 @@ describe('docs/browser.md', () => {
     )
     const below = ['src/cloudflare/failures.ts', 'src/storage/object.ts', 'src/concurrency/semaphore.ts']
     const thrown = matches([...doors, ...issuing, ...below].map(textOf).join('\n'), /(?:BrokerError\(|code: )'(\w+)'/g)
-    // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of whoever runs the broker.
+    // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of the broker's operator.
     const elsewhere = ['conflict', 'https_required', 'internal', 'misconfigured', 'not_found']
     // Only where a repeat may do harm does an error say that the outcome is unknown.
     const iceServers: Route = ROUTES.iceServers

@@ -101,7 +101,7 @@ describe('the runbook', () => {
     expect((await created(tenant)).status).toBe(201)
   })
 
-  it('“Rotate a root key” moves every secret, and an old key that is taken out too early is told', async () => {
+  it('“Rotate a root key” moves every secret, and /readyz reports an old key that is taken out too early', async () => {
     const tenant = await newTenant()
     const old = broker.secrets.ROOT_KEYS
     const fresh = `k2:${randomBytes(32).toString('base64')}`

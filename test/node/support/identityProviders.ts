@@ -25,7 +25,7 @@ export async function startIdentityProviders(): Promise<IdentityProviders> {
     await real.issuer.keys.generate('ES256')
     response.end()
   })
-  // Whoever asks for an audience gets it, whatever the grant.
+  // Every caller that asks for an audience gets it, whatever the grant.
   real.service.on(Events.BeforeTokenSigning, ({ payload }: MutableToken, { body }: TokenRequestIncomingMessage) => {
     if (body.aud !== undefined) payload.aud = body.aud
   })

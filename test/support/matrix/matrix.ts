@@ -47,7 +47,7 @@ export interface Played extends Findings {
   readonly played: readonly string[]
 }
 
-/** Between two cells; after a 429, until no block can be left of it. */
+/** Between two cells; after a 429, until its block has ended. */
 const PAUSE_MS = 10 * SECOND_MS
 const BLOCK_MS = 310 * SECOND_MS
 /** Before this an Idempotency-Key is remembered. */
@@ -167,7 +167,7 @@ async function playCells(
 
 async function playOne(world: World, scenario: Scenario, { fault, point }: Cell, thing: Thing): Promise<Done['run']> {
   const { operation } = scenario
-  // What is left over of it meets the job.
+  // The job meets the rest.
   const stays = fault.times === 2 && scenario.asksAgain === 'by its job'
   if (typeof fault.fault === 'object') {
     const only = stays ? { uid: thing.uid } : {}

@@ -57,7 +57,7 @@ export function rightClaims(): Record<string, unknown> {
   return { iss: ISSUER, aud: AUDIENCE, sub: 'alice', iat: now, exp: now + 600 }
 }
 
-/** A right token but for these claims. */
+/** A valid token except for these claims. */
 export const jwtOf = (key: Key, changes: object = {}): Promise<string> =>
   signed(key, { ...rightClaims(), ...changes }, { alg: key.alg, kid: key.kid, typ: 'JWT' })
 
@@ -88,7 +88,7 @@ export async function newTrust(more: object = {}, ...others: object[]) {
 /** A form holds any text; a header would be refused for many before the token is looked at. */
 const inForm = (broker: Broker, token: string) => postForm(broker, 'acme', { access_token: token })
 
-/** What is not answered as a junk token is. Nothing of it may be minted. */
+/** The tokens that are not answered as a junk token is. None may cause a mint. */
 export async function notRefused(broker: Broker, rows: Rows): Promise<string[]> {
   const minted = await countAsked('generate-ice-servers')
   const expected = look(await inForm(broker, 'junk'))
