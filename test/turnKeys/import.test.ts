@@ -64,11 +64,9 @@ describe('an import', () => {
     expect(asked?.body).toEqual({ ttl: 60 })
     passTime(MINUTE_MS / 2)
     await runJobs('acme')
-    // The tenant's own alarm may have begun the job already.
     await until('the job has ended', async () => (await jobRows('acme')).every(({ kind }) => kind === 'prune'))
     expect((await emulator.state()).credentials).toMatchObject([{ revoked: true }])
     expect(await tenantSql('acme', 'SELECT state FROM credentials')).toEqual([{ state: 'revoked' }])
-    expect(await jobRows('acme')).toHaveLength(1)
   })
 
   it("An import takes the name that is given, and of a marked name the tenant's part", async () => {
