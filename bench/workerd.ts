@@ -8,8 +8,8 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { buildSync } from 'esbuild'
 import { EmulatorControl } from '../emulator/client.ts'
-import { freePort } from '../emulator/ports.ts'
 import { startEmulator } from '../emulator/server.ts'
+import { freePort } from '../emulator/turn/ports.ts'
 
 const root = path.join(import.meta.dirname, '..')
 const require = createRequire(import.meta.url)

@@ -1,13 +1,13 @@
 // Cloudflare's two TURN APIs and the control routes as one Hono app: the table of contents. Runs in any runtime that has
 // fetch and WebCrypto; no rule lives here.
 import { type Context, Hono } from 'hono'
-import { failure, NO_SUCH_ROUTE, toResponse } from './answer.ts'
-import type { Connection } from './connection.ts'
-import { controlRoutes } from './control.ts'
-import type { Operation } from './operations.ts'
-import { receive } from './receive.ts'
-import type { Snapshot } from './state.ts'
-import { type EmulatorOptions, World } from './world.ts'
+import type { Operation } from './api/operations.ts'
+import { failure, NO_SUCH_ROUTE, toResponse } from './http/answer.ts'
+import type { Connection } from './http/connection.ts'
+import { controlRoutes } from './http/control.ts'
+import { receive } from './http/receive.ts'
+import type { Snapshot } from './world/state.ts'
+import { type EmulatorOptions, World } from './world/world.ts'
 
 const TURN_KEYS = '/client/v4/accounts/:account/calls/turn_keys'
 const CREDENTIALS = '/v1/turn/keys/:uid/credentials'

@@ -1,17 +1,18 @@
 // Drives a running emulator from a test, in Node and in workerd alike: only `fetch`. One method per control route.
-import type { Secrets, ShownKey, ShownState } from './control.ts'
-import type { FaultOrderInput } from './faults.ts'
-import type { Held } from './holds.ts'
-import type { Operation } from './operations.ts'
-import type { LogEntry } from './requestLog.ts'
-import type { Settings, SettingsChange } from './settings.ts'
 
-export type { Secrets, ShownKey, ShownState } from './control.ts'
-export type { FaultOrderInput } from './faults.ts'
-export type { Held } from './holds.ts'
-export type { Operation } from './operations.ts'
-export type { LogEntry } from './requestLog.ts'
-export type { Settings, SettingsChange } from './settings.ts'
+import type { Operation } from './api/operations.ts'
+import type { FaultOrderInput } from './faults/faults.ts'
+import type { Held } from './faults/holds.ts'
+import type { Secrets, ShownKey, ShownState } from './http/control.ts'
+import type { LogEntry } from './http/requestLog.ts'
+import type { Settings, SettingsChange } from './world/settings.ts'
+
+export type { Operation } from './api/operations.ts'
+export type { FaultOrderInput } from './faults/faults.ts'
+export type { Held } from './faults/holds.ts'
+export type { Secrets, ShownKey, ShownState } from './http/control.ts'
+export type { LogEntry } from './http/requestLog.ts'
+export type { Settings, SettingsChange } from './world/settings.ts'
 
 export interface HoldOptions {
   /** Held before (the default) or after the operation takes effect. */

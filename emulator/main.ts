@@ -2,8 +2,8 @@
 // (comma-separated, stun: and turn: mixed) it hands out logins a running coturn accepts.
 
 import { parseArgs } from 'node:util'
-import type { TurnServer } from './relays.ts'
 import { startEmulator } from './server.ts'
+import type { TurnServer } from './turn/relays.ts'
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8788' }, state: { type: 'string' } } })
 const turn = turnServer(process.env.TURN_SHARED_SECRET, process.env.TURN_URLS)

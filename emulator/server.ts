@@ -4,9 +4,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { createEmulator } from './app.ts'
-import { nodeConnection } from './nodeConnection.ts'
-import { readStateFile, writeStateFile } from './stateFile.ts'
-import type { EmulatorOptions } from './world.ts'
+import { nodeConnection } from './http/nodeConnection.ts'
+import { readStateFile, writeStateFile } from './world/stateFile.ts'
+import type { EmulatorOptions } from './world/world.ts'
 
 const IDLE_CONNECTIONS_STAY_OPEN = 0
 

@@ -1,5 +1,5 @@
 // A Vite plugin for the tests in workerd: names every `await` of the objects' code, so that a test can end the objects
-// there. `await x` becomes `await step('tenant/a.ts:12', () => x)`; while nobody listens, a step only calls its function.
+// there. `await x` becomes `await step('tenant/a.ts:12', () => x)`; while no test listens, a step only calls its function.
 import type { Plugin } from 'vitest/config'
 
 /** What runs inside the Durable Objects, sub-folders included. test/node/scripts/crashPoints.test.ts checks that no file is missed. */

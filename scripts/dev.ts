@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import { startEmulator } from '../emulator/server.ts'
-import { startTurnServer, turnServerIsInstalled } from '../emulator/turnServer.ts'
+import { startTurnServer, turnServerIsInstalled } from '../emulator/turn/turnServer.ts'
 import { Broker } from './dev/broker.ts'
 import { type Demo, startDemo } from './dev/demo/server.ts'
 import { DEMO_TENANT, seedDemoTenant } from './dev/demoTenant.ts'

@@ -14,7 +14,7 @@ export default class PlainSummary implements Reporter {
     for (const module of modules) {
       if (module.errors().length > 0) failed++
       for (const test of module.children.allTests()) {
-        const { matrix } = test.meta() as { matrix?: string } // told by test/support/matrix/matrixRun.ts
+        const { matrix } = test.meta() as { matrix?: string } // set by test/support/matrix/matrixRun.ts
         if (matrix !== undefined) process.stdout.write(`\nfault matrix: ${matrix}`)
         const { state } = test.result()
         if (state === 'passed') passed++

@@ -1,6 +1,7 @@
 /**
  * Parses the environment (variables, secrets, bindings) into a Config, once an isolate.
- * A missing or malformed variable is reported by its name. Must not repeat its value.
+ * A missing or malformed variable is reported by its name. Must not repeat its value. The placeholders of wrangler.toml
+ * count as malformed unless Cloudflare's API is an emulator on loopback.
  */
 import * as z from 'zod'
 import { isLoopbackHost } from './contract/hosts.ts'
@@ -75,6 +76,19 @@ const Environment = z.object({
   RATE_SUBJECT: binding<RateLimit>('limit'),
 })
 
+/** As in wrangler.toml. Two installations that both keep `local` would sweep each other's TURN keys. */
+const PLACEHOLDERS = { DEPLOYMENT: /^local$/, CLOUDFLARE_ACCOUNT_ID: /^0+$/ }
+
+const Configured = Environment.superRefine((values, ctx) => {
+  const api = URL.parse(values.CLOUDFLARE_API_URL)
+  if (!api || isLoopbackHost(api.hostname)) return
+  for (const [name, placeholder] of Object.entries(PLACEHOLDERS)) {
+    if (placeholder.test(values[name as keyof typeof PLACEHOLDERS])) {
+      ctx.addIssue({ code: 'custom', path: [name], message: 'placeholder' })
+    }
+  }
+})
+
 /** The environment is parsed once per environment object: in a deployed Worker, once per isolate. */
 const parsed = new WeakMap<object, ParsedConfig>()
 
@@ -91,7 +105,7 @@ function parse(env: object): ParsedConfig {
   const values = Object.fromEntries(
     Object.keys(Environment.shape).map((name) => [name, (env as Record<string, unknown>)[name]]), // read only as unknown
   )
-  const result = Environment.safeParse(values)
+  const result = Configured.safeParse(values)
   if (!result.success) return { ok: false, variable: String(result.error.issues[0]?.path[0] ?? 'environment') }
   const variables = result.data
   return {

@@ -132,11 +132,18 @@ export interface Failure {
   readonly retryAfterSeconds?: number
   /** Overrides the table's `cloudflareCode`: a missing TURN key is 20008, a missing route 7003. */
   readonly cloudflareCode?: number
+  /** The Tenant refused this caller's token now. Not set on a stored failure that is only repeated to a caller. */
+  readonly aboutCaller?: true
   /** A repeat could take effect twice, so the answer has `x-should-retry: false`. */
   readonly doNotRepeat?: true
 }
 
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure }
+
+/** A failure as it may be stored and repeated to a later caller. */
+export function storable({ aboutCaller: _aboutCaller, ...failure }: Failure): Failure {
+  return failure
+}
 
 /** The only error thrown on purpose. Any other exception is answered as `internal`. */
 export class BrokerError extends Error {

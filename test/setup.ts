@@ -11,7 +11,7 @@ beforeEach(async () => {
   await Promise.all([reset(), emulator.reset()])
 })
 
-/** What does not run escapes the reset: an object that nobody asked for ten seconds has been put to sleep. */
+/** What does not run escapes the reset: an object without a call for ten seconds has been put to sleep. */
 async function wakeObjects(): Promise<void> {
   for (const namespace of [env.TENANTS, env.ACCOUNT] as DurableObjectNamespace[]) {
     const ids = await listDurableObjectIds(namespace)

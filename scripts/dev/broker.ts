@@ -74,7 +74,7 @@ export class Broker {
   }
 
   async stop(): Promise<void> {
-    this.#held = [] // what it prints while it ends is nobody's concern
+    this.#held = [] // what it prints while it ends is not shown
     this.#signal('SIGTERM')
     await Promise.race([this.ended, sleep(STOP_DEADLINE_MS, undefined, { ref: false })])
     this.#signal('SIGKILL')

@@ -2,7 +2,7 @@
 
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { isFree } from '../../emulator/ports.ts'
+import { isFree } from '../../emulator/turn/ports.ts'
 import { projectRoot } from '../quiet-wrangler.ts'
 
 export const LOOPBACK = '127.0.0.1'

@@ -19,8 +19,8 @@ import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { migrate } from '../storage/migrations.ts'
-import { answering, transaction } from '../storage/object.ts'
-import { spend } from './budget/budget.ts'
+import { answering, postponeAlarm, transaction } from '../storage/object.ts'
+import { giveBack, spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
 import type { AccountContext } from './core/context.ts'
 import type { AccountJobKind } from './core/jobKinds.ts'
@@ -73,6 +73,8 @@ export class Account extends DurableObject<Env> {
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
     }
+    // An alarm that was lost, or that an earlier release could not set, is set when the object starts.
+    jobs.arm()
   }
 
   isTenant(id: string): Promise<Result<boolean>> {
@@ -144,6 +146,11 @@ export class Account extends DurableObject<Env> {
     })
   }
 
+  /** Takes back a call that was granted and not made. */
+  giveBack(spending: Spending): Promise<Result<void>> {
+    return this.#answer((ctx) => ctx.transact(() => giveBack(ctx.sql, spending)))
+  }
+
   /** Records what one answer of Cloudflare said about the shared rate limit. */
   observe(observed: Observed): Promise<Result<void>> {
     return this.#answer((ctx) => ctx.transact(() => observe(ctx.sql, ctx.now(), observed)))
@@ -187,7 +194,7 @@ export class Account extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     const ctx = this.#context
-    if ('misconfigured' in ctx) return
+    if ('misconfigured' in ctx) return postponeAlarm(this.ctx.storage)
     await ctx.jobs.run({
       [CREATION_JOB]: async ({ key }) => {
         await finishCreation(ctx, key)

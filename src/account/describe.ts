@@ -2,7 +2,7 @@
 
 import type { AccountView } from '../contract/resources/account.ts'
 import { instant } from '../contract/values.ts'
-import { RESERVED_CALLS, spentCalls, TOTAL_CALLS } from './budget/budget.ts'
+import { POOLS, spentCalls } from './budget/budget.ts'
 import { blockedUntil, callsLeft, upstreamRow } from './budget/upstreamLimits.ts'
 import type { AccountContext } from './core/context.ts'
 import { rootKeysInUse } from './rootKeys/inUse.ts'
@@ -15,11 +15,12 @@ export function describeAccount(ctx: AccountContext): AccountView {
   const now = ctx.now()
   const upstream = upstreamRow(ctx.sql)
   const blocked = blockedUntil(upstream, now)
+  const spent = spentCalls(ctx.sql, now)
   return {
     budget: {
-      limit: TOTAL_CALLS,
-      reserved: RESERVED_CALLS,
-      spent: spentCalls(ctx.sql, now),
+      tenants: { limit: POOLS.tenant, spent: spent.tenant },
+      recovery: { limit: POOLS.recovery, spent: spent.recovery },
+      operators: { limit: POOLS.operator, spent: spent.operator },
       upstreamRemaining: callsLeft(upstream, now) ?? null,
       blockedUntil: blocked === undefined ? null : instant(blocked),
     },

@@ -48,4 +48,10 @@ export const MIGRATIONS = [
      tenant TEXT PRIMARY KEY, state TEXT NOT NULL DEFAULT 'waiting', moved INTEGER NOT NULL DEFAULT 0,
      unreadable INTEGER NOT NULL DEFAULT 0, rows_left INTEGER NOT NULL DEFAULT 0
    ) WITHOUT ROWID;`,
+  // Calls are counted by their reason. Those of the last 5 minutes before this schema are forgotten.
+  `DROP TABLE api_calls;
+   CREATE TABLE api_calls (
+     purpose TEXT NOT NULL, bucket INTEGER NOT NULL, tenant TEXT NOT NULL, calls INTEGER NOT NULL,
+     PRIMARY KEY (purpose, bucket, tenant)
+   ) WITHOUT ROWID;`,
 ] as const

@@ -26,6 +26,8 @@ const AFTER = [1.01, 1.1] as const
 const AFTER_SHARE = 0.1
 /** Renew at this share of a credential's life at the latest. The rest is time for retries. */
 const LATEST = [0.7, 0.8] as const
+/** Refusals that no repeat changes. Any other 403 may be a proxy's or the end of a suspension away. */
+const ENDS = ['subject_banned', 'origin_not_allowed', 'insufficient_scope', 'https_required']
 const LEAST_WAIT_MS = SECOND_MS
 const BACK_ONLINE_MS = [SECOND_MS, 3 * SECOND_MS] as const
 const MAX_BACKOFF_SECONDS = 60
@@ -48,7 +50,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   let failures = 0
   /** The error of the last attempt. */
   let failure: IceServersError | undefined
-  /** After a 403 there are no further attempts. */
+  /** After a refusal of `ENDS` there are no further attempts. */
   let ended = false
   let errorReported = false
 
@@ -149,10 +151,11 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   }
 
   function refused(refusal: Refusal): void {
-    const { retryAfterSeconds = 0, status } = refusal
-    const backoff = between(1, Math.min(MAX_BACKOFF_SECONDS, 2 ** ++failures))
+    const { retryAfterSeconds = 0, status, code } = refusal
+    const most = status === 403 ? MAX_BACKOFF_SECONDS : Math.min(MAX_BACKOFF_SECONDS, 2 ** ++failures)
+    const backoff = between(status === 403 ? most / 2 : 1, most)
     const wait = Math.max(retryAfterSeconds, backoff) * SECOND_MS
-    ended = status === 403
+    ended = status === 403 && ENDS.includes(code)
     dueAt = ended ? NEVER : now() + wait
     failure = errorOf(refusal, ended ? undefined : wait)
     if (ended) errorReported = false

@@ -3,6 +3,7 @@
  * Never retries, never throws, and does not interpret the answer: the callers do.
  */
 
+import { parseStrictJson } from '../contract/strictJson.ts'
 import { type RateLeft, rateLeftOf, retryAfterOf } from './rateHeaders.ts'
 
 /** `fetch` and the clock, injected by the objects and by tests. */
@@ -34,7 +35,10 @@ export type Exchange =
   /** No answer: it is unknown whether upstream received the request or acted on it. */
   | { readonly kind: 'unanswered'; readonly reason: 'timeout' | 'network' }
 
-export type BodyProblem = 'empty' | 'not-json' | 'too-large' | 'timeout' | 'cut'
+export type BodyProblem = 'empty' | 'not-json' | 'repeated-name' | 'too-deep' | 'too-large' | 'timeout' | 'cut'
+
+/** Answers of Cloudflare and key sets nest about 5 deep. */
+const MAX_DEPTH = 32
 
 export async function exchange(upstream: Upstream, request: ExchangeRequest): Promise<Exchange> {
   const abort = new AbortController()
@@ -74,11 +78,7 @@ async function readJson(
   const bytes = await readBytes(response, maxBytes, signal)
   if (typeof bytes === 'string') return { problem: bytes }
   if (bytes.byteLength === 0) return { problem: 'empty' }
-  try {
-    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)) }
-  } catch {
-    return { problem: 'not-json' }
-  }
+  return parseStrictJson(bytes, { maxDepth: MAX_DEPTH, ignoreBOM: false })
 }
 
 async function readBytes(response: Response, maxBytes: number, signal: AbortSignal): Promise<Uint8Array | BodyProblem> {

@@ -13,9 +13,9 @@ import type { TurnKeysApi } from './turnKeys.ts'
 const CALLS_AT_ONCE = 1
 const CALLS_QUEUED = 64
 /** The queue was full or too slow. */
-const NOT_SENT = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true } as const
+const NOT_SENT = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true, unsent: true } as const
 /** Too many calls in a row got no answer. */
-const CIRCUIT_OPEN = { kind: 'rate-limited', retryAfterSeconds: 1 } as const
+const CIRCUIT_OPEN = { kind: 'rate-limited', retryAfterSeconds: 1, unsent: true } as const
 
 export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
   const semaphore = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)

@@ -12,6 +12,8 @@ export type Reply<T> =
       readonly retryAfterSeconds: number | undefined
       /** Nothing was sent: the broker's own queue was full or too slow. */
       readonly unasked?: true
+      /** Nothing was sent, for that reason or because the circuit breaker is open: the call takes nothing of the budget. */
+      readonly unsent?: true
     }
   /** The call may or may not have taken effect. */
   | {

@@ -18,7 +18,16 @@ export interface Route {
   readonly deadlineMs: number
   /** Safe to repeat: after a timeout the caller may send the same request again. */
   readonly repeatable?: true
+  /** Issues a credential; HEAD is refused. */
+  readonly issues?: true
+  /** Names of the query parameters, none by default. None may be repeated. */
+  readonly query?: readonly string[]
+  /** What happens to a request with another query parameter: a 400, by default, or nothing. */
+  readonly unknownQuery?: 'refused' | 'ignored'
 }
+
+/** Query parameters by which the audit trail is filtered; their values: docs/storage.md, `audit_events`. */
+export const AUDIT_FILTERS = ['actor', 'action', 'target', 'outcome', 'code', 'subjectId'] as const
 
 const KEYS = '/client/v4/accounts/:account_id/calls/turn_keys'
 const KEY = `${KEYS}/:key_id`
@@ -32,6 +41,7 @@ const publicRoute = (path: string): Route => ({
   access: 'public',
   dialect: 'native',
   deadlineMs: DEADLINE_MS.plain,
+  unknownQuery: 'ignored',
 })
 const adminRoute = (method: Route['method'], path: string): Route => ({
   method,
@@ -50,10 +60,16 @@ const serverRoute = (method: Route['method'], path: string, scope: Scope): Route
 const cloudflareRoute = (method: Route['method'], path: string, scope: Scope): Route => ({
   ...serverRoute(method, path, scope),
   dialect: 'cloudflare',
+  // As Cloudflare's own API does.
+  unknownQuery: 'ignored',
   deadlineMs: method === 'POST' ? DEADLINE_MS.create : DEADLINE_MS.plain,
 })
 
-const mintRoute = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint, repeatable: true })
+const mintRoute = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint, repeatable: true, issues: true })
+const listRoute = (route: Route, filters: readonly string[] = []): Route => ({
+  ...route,
+  query: ['limit', 'cursor', ...filters],
+})
 /** The only route that answers cross-origin requests with a token. */
 const browserRoute = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'public'): Route => ({
   method,
@@ -62,6 +78,8 @@ const browserRoute = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'publ
   dialect: 'native',
   deadlineMs: DEADLINE_MS.mint,
   repeatable: true,
+  // The POST after the preflight is refused; its error names the parameter.
+  unknownQuery: method === 'OPTIONS' ? 'ignored' : 'refused',
 })
 
 export const ROUTES = {
@@ -87,28 +105,32 @@ export const ROUTES = {
 
   tenantSelf: serverRoute('GET', TENANT, 'tenant:read'),
   clientTokenCreate: serverRoute('POST', `${TENANT}/client-tokens`, 'client_tokens:create'),
-  turnRest: mintRoute(serverRoute('GET', `${TENANT}/turn-rest`, 'credentials:issue')),
-  credentialList: serverRoute('GET', `${TENANT}/credentials`, 'credentials:read'),
+  turnRest: {
+    ...mintRoute(serverRoute('GET', `${TENANT}/turn-rest`, 'credentials:issue')),
+    query: ['service', 'username', 'key', 'api'],
+    unknownQuery: 'ignored',
+  },
+  credentialList: listRoute(serverRoute('GET', `${TENANT}/credentials`, 'credentials:read'), ['subjectId', 'keyId']),
   subjectSearch: serverRoute('POST', `${TENANT}/subjects/search`, 'credentials:read'),
   subjectErase: serverRoute('DELETE', `${TENANT}/subjects/:subject_id`, 'credentials:revoke'),
   revocationCreate: serverRoute('POST', `${TENANT}/revocations`, 'credentials:revoke'),
   revocationGet: serverRoute('GET', `${TENANT}/revocations/:revocation_id`, 'credentials:revoke'),
-  banList: serverRoute('GET', `${TENANT}/bans`, 'credentials:revoke'),
+  banList: listRoute(serverRoute('GET', `${TENANT}/bans`, 'credentials:revoke')),
   banCreate: serverRoute('POST', `${TENANT}/bans`, 'credentials:revoke'),
   banLift: serverRoute('POST', `${TENANT}/bans/:ban_id/lift`, 'credentials:revoke'),
   turnKeyRotate: {
     ...serverRoute('POST', `${TENANT}/turn-keys/:key_id/rotate`, 'turn_keys:write'),
     deadlineMs: DEADLINE_MS.create,
   },
-  auditList: serverRoute('GET', `${TENANT}/audit-events`, 'audit:read'),
+  auditList: listRoute(serverRoute('GET', `${TENANT}/audit-events`, 'audit:read'), AUDIT_FILTERS),
 
-  tenantList: adminRoute('GET', '/v1/admin/tenants'),
+  tenantList: listRoute(adminRoute('GET', '/v1/admin/tenants')),
   tenantCreate: adminRoute('POST', '/v1/admin/tenants'),
   tenantGet: adminRoute('GET', ADMIN_TENANT),
   tenantPatch: adminRoute('PATCH', ADMIN_TENANT),
   tenantRestore: { ...adminRoute('POST', `${ADMIN_TENANT}/restore`), deadlineMs: DEADLINE_MS.create },
-  tenantDelete: adminRoute('DELETE', ADMIN_TENANT),
-  apiTokenList: adminRoute('GET', `${ADMIN_TENANT}/api-tokens`),
+  tenantDelete: { ...adminRoute('DELETE', ADMIN_TENANT), query: ['cascade'] },
+  apiTokenList: listRoute(adminRoute('GET', `${ADMIN_TENANT}/api-tokens`)),
   apiTokenCreate: adminRoute('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: adminRoute('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),
   turnKeyImport: {
@@ -119,7 +141,7 @@ export const ROUTES = {
   apiTokenRoll: adminRoute('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
   accountGet: adminRoute('GET', '/v1/admin/account'),
   accountSweep: { ...adminRoute('POST', '/v1/admin/account/sweep'), repeatable: true },
-  accountAuditList: adminRoute('GET', '/v1/admin/audit-events'),
+  accountAuditList: listRoute(adminRoute('GET', '/v1/admin/audit-events'), AUDIT_FILTERS),
   resealOrder: { ...adminRoute('POST', '/v1/admin/reseal'), repeatable: true },
   resealProgress: adminRoute('GET', '/v1/admin/reseal'),
 } as const satisfies Record<string, Route>

@@ -26,10 +26,15 @@ export async function macKey(
 }
 
 /** HMAC of a text as `{root key id}.{base64url}`. Only holders of the root key can compare it with a known text. */
-export async function keyedDigest(keys: RootKeys, tenant: string, text: string): Promise<string> {
-  const key = await macKey(keys, { rootKey: keys.current, purpose: 'audit-digest', tenant })
+export async function keyedDigest(
+  keys: RootKeys,
+  of: { readonly purpose: MacPurpose; readonly tenant: string },
+  content: string | Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  const key = await macKey(keys, { rootKey: keys.current, ...of })
   if (!key) throw new Error('the current root key is always in the ring')
-  const mac = await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(text))
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
+  const mac = await crypto.subtle.sign('HMAC', key, bytes)
   return `${keys.current}.${base64url(new Uint8Array(mac))}`
 }
 

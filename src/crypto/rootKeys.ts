@@ -65,7 +65,7 @@ export function deriveSealingKey(
 }
 
 /** Purposes of HMAC keys. Each tenant has its own key. */
-export type MacPurpose = 'client-token' | 'audit-digest'
+export type MacPurpose = 'client-token' | 'audit-digest' | 'body-hash' | 'rate-limit'
 
 /** An HMAC-SHA-256 key for one purpose and one tenant, as 32 raw bytes. */
 export async function deriveMacKey(

@@ -1,7 +1,8 @@
 /** Reads a request's body, bounded in bytes and time. JSON must be UTF-8, have no repeated names and fit its schema. */
 import type * as z from 'zod'
 import { within } from '../concurrency/deadline.ts'
-import { sha256 } from '../crypto/digest.ts'
+import { parseStrictJson } from '../contract/strictJson.ts'
+import { keyedDigest } from '../crypto/mac.ts'
 import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
 
@@ -12,7 +13,7 @@ const JSON_TYPE = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s
 
 export interface Body<T> {
   readonly value: T
-  /** SHA-256 of the received bytes, base64url. */
+  /** Keyed hash of the received bytes. A body may name a person: an unkeyed hash could be guessed with a dictionary. */
   readonly hash: string
 }
 
@@ -25,8 +26,11 @@ export async function readJson<T>(c: Ctx, schema: z.ZodType<T>): Promise<Body<T>
   const json = parse(bytes)
   const result = schema.safeParse(json)
   if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
-  return { value: result.data, hash: await sha256(bytes) }
+  return { value: result.data, hash: await bodyHash(c, bytes) }
 }
+
+const bodyHash = (c: Ctx, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
+  keyedDigest(c.get('config').rootKeys, { purpose: 'body-hash', tenant: '' }, bytes)
 
 /** The body's bytes: at most 16 KiB within 5 s. Throws `too_large` or `invalid_request`. */
 export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
@@ -55,30 +59,17 @@ async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise
   }
 }
 
+const PROBLEMS = {
+  'not-json': 'body: must be JSON in UTF-8',
+  'repeated-name': 'body: an object must not repeat a name',
+  'too-deep': `body: must be nested at most ${MAX_DEPTH} deep`,
+} as const
+
 function parse(bytes: Uint8Array<ArrayBuffer>): unknown {
-  let text: string
-  let json: unknown
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    json = JSON.parse(text)
-  } catch {
-    throw malformed('body: must be JSON in UTF-8')
-  }
-  if (countNames(json, 0) !== namesInText(text)) throw malformed('body: an object must not repeat a name')
-  return json
+  const parsed = parseStrictJson(bytes, { maxDepth: MAX_DEPTH, ignoreBOM: true })
+  if ('problem' in parsed) throw malformed(PROBLEMS[parsed.problem])
+  return parsed.json
 }
-
-/** Number of names in the parsed value. `JSON.parse` keeps a repeated name once. */
-function countNames(value: unknown, depth: number): number {
-  if (typeof value !== 'object' || value === null) return 0
-  if (depth >= MAX_DEPTH) throw malformed(`body: must be nested at most ${MAX_DEPTH} deep`)
-  const inner = Object.values(value).reduce((sum: number, item) => sum + countNames(item, depth + 1), 0)
-  return Array.isArray(value) ? inner : inner + Object.keys(value).length
-}
-
-/** Number of names in the text: strings followed by a colon. The text must be valid JSON. */
-const namesInText = (text: string): number =>
-  [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon !== undefined).length
 
 /** Describes the first violation by its path and rule. Must not repeat what the caller sent. */
 export function explain(error: z.ZodError): string {

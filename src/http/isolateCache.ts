@@ -10,6 +10,10 @@ import type { ErrorCode } from '../errors.ts'
 
 const REFUSED_MS = 10_000
 const READY_MS = 10_000
+/** How long a readiness check is shared: its own deadline. */
+export const READY_CHECK_MS = 3_000
+/** At most one recheck of a tenant's snapshot in this time: what was added to a policy counts after it at the latest. */
+const RECHECK_MS = 5_000
 /** A follower waits this long for a look-up it did not begin, then looks up by itself. Newcomers do not join one older than this. */
 export const LOOK_UP_MS = 2_000
 const MAX_ENTRIES = 10_000
@@ -23,9 +27,13 @@ export class IsolateCache {
   readonly snapshots = new ExpiringMap<TenantSnapshot>(FRESH_MS)
   /** Single-flight: look-ups of snapshots in progress, by tenant. After 2 s without an answer a new one may start. */
   readonly snapshotLookUps = new ExpiringMap<Promise<TenantSnapshot | undefined>>(LOOK_UP_MS)
+  /** The last recheck of a tenant's snapshot, for 5 s after it began: until then no other one starts. */
+  readonly snapshotRechecks = new ExpiringMap<Promise<TenantSnapshot>>(RECHECK_MS)
   /** Key sets of the tenants' identity providers. */
   readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
   readonly readiness = new ExpiringMap<boolean>(READY_MS)
+  /** Single-flight: the readiness check in progress. */
+  readonly readinessCheck = new ExpiringMap<Promise<boolean>>(READY_CHECK_MS)
 }
 
 class ExpiringMap<T> {

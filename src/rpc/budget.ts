@@ -3,7 +3,7 @@ export interface Spending {
   readonly tenant: string
   /** The tenant's share in calls per 5 minutes, from its policy. */
   readonly limit: number
-  /** `operator` and `recovery` (finishing begun work) may use the reserve. */
+  /** Whose part of the budget pays: what a tenant ordered, what an operator ordered, or settling what is in doubt. */
   readonly purpose: 'tenant' | 'operator' | 'recovery'
   /** The intent of the creation. The Account records it, so that the sweep finds the tenant of a marked key. */
   readonly intent?: string

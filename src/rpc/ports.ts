@@ -16,6 +16,7 @@ import type { TenantReport, TenantSetUp } from './tenants.ts'
 /** The methods of the Account that Tenants call. */
 export interface AccountPort {
   spend(spending: Spending): Promise<Result<void>>
+  giveBack(spending: Spending): Promise<Result<void>>
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>>
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>>
   claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>>

@@ -16,7 +16,7 @@ const KEPT_MS = 24 * 3_600_000
 
 export interface IdempotencyKey {
   readonly key: string
-  /** SHA-256 of the request's body. The same key with another body is refused. */
+  /** Keyed hash of the request's body, `{root key id}.{mac}`. The same key with another body is refused. */
   readonly bodyHash: string
 }
 
@@ -26,6 +26,12 @@ export interface EarlierRequest {
   /** The answer as JSON; `null` until there is a final one. */
   readonly answer: string | null
 }
+
+/** Hashes under different root keys cannot be compared: after a change of the root key the key alone decides, for 24 h. */
+const isOtherBody = (stored: string, given: string): boolean =>
+  stored !== given && rootKeyOf(stored) === rootKeyOf(given)
+
+const rootKeyOf = (hash: string): string => hash.slice(0, hash.indexOf('.'))
 
 export class Idempotency {
   readonly #sql: SqlStorage
@@ -47,13 +53,13 @@ export class Idempotency {
       )
       .toArray()
     if (!row) return
-    if (row.body_hash !== bodyHash) throw new BrokerError('idempotency_mismatch')
+    if (isOtherBody(row.body_hash, bodyHash)) throw new BrokerError('idempotency_mismatch')
     return { target: row.target, answer: row.answer }
   }
 
   /** Records the first request. Also deletes expired records, so that the table stays bounded. */
   begin(route: string, { key, bodyHash }: IdempotencyKey, target: string): void {
-    this.#sql.exec('DELETE FROM idempotency WHERE created_at <= ?', this.#now() - KEPT_MS)
+    this.forgetExpired()
     this.#sql.exec(
       'INSERT INTO idempotency (route, key, body_hash, target, created_at) VALUES (?, ?, ?, ?, ?)',
       route,
@@ -62,6 +68,11 @@ export class Idempotency {
       target,
       this.#now(),
     )
+  }
+
+  /** Deletes expired records, for an object that records no new ones. */
+  forgetExpired(): void {
+    this.#sql.exec('DELETE FROM idempotency WHERE created_at <= ?', this.#now() - KEPT_MS)
   }
 
   /** Stores the final answer of the request that made `target`. Must not contain a secret. */

@@ -18,6 +18,9 @@ const FIRST_BACKOFF_MS = 2_000
 const LONGEST_BACKOFF_MS = 3_600_000
 /** An alarm this much overdue is lost: the runtime gives up after about six failures. */
 const LOST_ALARM_MS = 30_000
+const EARLIEST_ALARM_MS = 1
+/** The longest wait before a refused alarm is set again. */
+const LONGEST_ALARM_WAIT_MS = 60_000
 
 /** Result of a handler. `retry`: again with exponential backoff. `againAt`: again at that time. */
 export type JobOutcome = 'done' | 'retry' | { readonly againAt: number }
@@ -44,6 +47,8 @@ export class Jobs<Kind extends string> {
   readonly #storage: DurableObjectStorage
   readonly #now: () => number
   #armedFor: number | null = null
+  /** How often in a row the runtime refused to set the alarm. */
+  #refusals = 0
 
   constructor(storage: DurableObjectStorage, now: () => number) {
     this.#storage = storage
@@ -83,8 +88,22 @@ export class Jobs<Kind extends string> {
     const lost = this.#armedFor !== null && this.#armedFor < this.#now() - LOST_ALARM_MS
     if (this.#armedFor !== null && this.#armedFor <= due && !lost) return
     this.#armedFor = due
-    // Not awaited: like every write, the output gate waits for it, and a failure resets the object.
-    void this.#storage.setAlarm(due)
+    // Not awaited, so that it joins the commit of the writes before it. The runtime refuses times that are not positive.
+    this.#storage.setAlarm(Math.max(due, EARLIEST_ALARM_MS)).then(
+      () => {
+        this.#refusals = 0
+      },
+      (error: unknown) => this.#alarmRefused(due, error),
+    )
+  }
+
+  /** Without an alarm nothing wakes the object: it tries again by itself, and whenever it is called. */
+  #alarmRefused(due: number, error: unknown): void {
+    log.failure('alarm_refused', { attempt: this.#refusals }, error)
+    if (this.#armedFor === due) this.#armedFor = null
+    const waitMs = Math.min(FIRST_BACKOFF_MS * 2 ** this.#refusals, LONGEST_ALARM_WAIT_MS)
+    this.#refusals++
+    setTimeout(() => this.arm(), waitMs)
   }
 
   /** Runs up to 20 due jobs in parallel. A job that throws does not stop the others. */

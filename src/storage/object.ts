@@ -33,3 +33,9 @@ export async function answering<P extends object, T>(
     return { ok: false, failure: { code: 'internal' } }
   }
 }
+
+const POSTPONED_MS = 60_000
+
+/** For a deployment without a sound configuration: what is due stays due, and the next minute tries again. */
+export const postponeAlarm = (storage: DurableObjectStorage): Promise<void> =>
+  storage.setAlarm(Date.now() + POSTPONED_MS)

@@ -18,7 +18,7 @@ import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
 import { ACCOUNT_NAME } from '../storage/names.ts'
-import { answering, transaction } from '../storage/object.ts'
+import { answering, postponeAlarm, transaction } from '../storage/object.ts'
 import { accountCalls } from './core/accountClient.ts'
 import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
 import type { TenantContext } from './core/context.ts'
@@ -63,11 +63,14 @@ export abstract class TenantObject extends DurableObject<Env> {
     this.#setUp = isSetUp(state.storage.sql)
     if (this.#setUp) migrate(state.storage, MIGRATIONS)
     this.#context = assemble(state, env)
+    // An alarm that was lost, or that an earlier release could not set, is set when the object starts.
+    if (this.#setUp && !('misconfigured' in this.#context)) this.#context.jobs.arm()
   }
 
   override async alarm(): Promise<void> {
     const ctx = this.#context
-    if ('misconfigured' in ctx || !this.#setUp) return
+    if (!this.#setUp) return
+    if ('misconfigured' in ctx) return postponeAlarm(this.ctx.storage)
     let buried = false
     await ctx.jobs.run({
       [SETTLE_JOB]: (job) => settleCreation(ctx, job),
@@ -106,7 +109,7 @@ export abstract class TenantObject extends DurableObject<Env> {
   /** `by`: who asks, where that may be a token of the tenant. Once a tenant is deleted, none of its tokens is valid. */
   protected answer<T>(operation: (ctx: TenantContext) => T | Promise<T>, by?: Caller | Asker): Promise<Result<T>> {
     return answering(this.#context, (ctx) => {
-      if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token')
+      if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token', { aboutCaller: true })
       if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })
       ctx.jobs.arm()
       return operation(ctx)

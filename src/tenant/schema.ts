@@ -77,4 +77,6 @@ export const MIGRATIONS = [
        SELECT sealed FROM turn_keys UNION ALL SELECT sealed FROM credentials) WHERE sealed IS NOT NULL;
    INSERT INTO jobs (kind, key, due) SELECT 'mirror', '', 0 WHERE EXISTS (SELECT 1 FROM sealed_with)
      ON CONFLICT DO NOTHING;`,
+  // Rows of deleted keys are kept for 30 days. A mint, a list and a creation must not read them.
+  'CREATE INDEX turn_keys_state ON turn_keys (state);',
 ] as const

@@ -12,10 +12,16 @@ import { accountSql, tenantSql } from '../support/storage/tenantRows.ts'
 import { accountView, sweepNow } from '../support/tenants/sweeps.ts'
 
 describe('GET /v1/admin/account', () => {
-  it('tells the budget, how many keys there are, and the sweep, also before there was one', async () => {
+  it('GET /v1/admin/account shows the budget, the number of TURN keys and the sweep, or that none ran', async () => {
     const broker = newBroker()
     expect(await accountView(broker)).toEqual({
-      budget: { limit: 840, reserved: 120, spent: 0, upstreamRemaining: null, blockedUntil: null },
+      budget: {
+        tenants: { limit: 600, spent: 0 },
+        recovery: { limit: 120, spent: 0 },
+        operators: { limit: 120, spent: 0 },
+        upstreamRemaining: null,
+        blockedUntil: null,
+      },
       turnKeys: { count: null, limit: 1_000, listedAt: null },
       sweep: {
         state: 'never',
@@ -33,7 +39,7 @@ describe('GET /v1/admin/account', () => {
     await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: 'by hand' })
     passTime(2 * MINUTE_MS)
     const view = await sweepNow(broker)
-    expect(view.budget).toMatchObject({ spent: 2 })
+    expect(view.budget).toMatchObject({ tenants: { spent: 1 }, recovery: { spent: 1 }, operators: { spent: 0 } })
     const now = new Date().toISOString()
     expect(view.turnKeys).toEqual({ count: 2, limit: 1_000, listedAt: now })
     expect(view.sweep).toMatchObject({ state: 'done', begunAt: now, endedAt: now, counts: { foreign: 1 } })
@@ -43,10 +49,10 @@ describe('GET /v1/admin/account', () => {
     passTime(HOUR_MS)
     expect((await sweepNow(broker)).sweep.findings).toMatchObject([{ class: 'foreign', since: now }])
     passTime(6 * MINUTE_MS)
-    expect((await accountView(broker)).budget.spent).toBe(0)
+    expect((await accountView(broker)).budget).toMatchObject({ tenants: { spent: 0 }, recovery: { spent: 0 } })
   })
 
-  it('shows a hundred findings and counts all of them', async () => {
+  it('GET /v1/admin/account shows a hundred findings and counts all of them', async () => {
     const broker = newBroker()
     for (let n = 0; n < 120; n++) await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: `foreign ${n}` })
     passTime(MINUTE_MS)
@@ -56,7 +62,7 @@ describe('GET /v1/admin/account', () => {
     expect(turnKeys.count).toBe(120)
   })
 
-  it('holds no secret, no name of a key and no account id, and neither does what is stored for it', async () => {
+  it('GET /v1/admin/account and the rows behind it hold no secret, no name of a TURN key and no account id', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'turn_keys:reveal'] })
     const answer = await broker.call('POST', keysPath('acme'), acme.token, { name: 'PAYROLL' })
@@ -80,7 +86,7 @@ describe('GET /v1/admin/account', () => {
 })
 
 describe('GET /v1/admin/audit-events', () => {
-  it('is the Account’s own trail, filtered and paged, newest first', async () => {
+  it('GET /v1/admin/audit-events is the audit trail of the Account, filtered and paged, newest first', async () => {
     const broker = newBroker()
     for (const id of ['one', 'two', 'three']) await newTenant(broker, id)
     passTime(MINUTE_MS)
@@ -108,26 +114,26 @@ describe('GET /v1/admin/audit-events', () => {
     expect(seen).toEqual([3, 2, 1])
   })
 
-  it('takes no cursor of another list or filter, and no limit out of bounds', async () => {
+  it('GET /v1/admin/audit-events refuses a cursor of another list or filter, and a limit out of bounds', async () => {
     const broker = newBroker()
     for (const id of ['one', 'two']) await newTenant(broker, id)
     const { nextCursor } = (await broker.admin('GET', '/tenants?limit=1')).json
-    const own = (await broker.admin('GET', '/audit-events?limit=1')).json.nextCursor
+    const auditCursor = (await broker.admin('GET', '/audit-events?limit=1')).json.nextCursor
     for (const query of [
       `cursor=${nextCursor}`,
-      `cursor=${own}&action=tenant.create`,
+      `cursor=${auditCursor}&action=tenant.create`,
       'cursor=x',
       'limit=0',
       'limit=101',
     ]) {
       expectProblem(await broker.admin('GET', `/audit-events?${query}`), 'invalid_request')
     }
-    expectStatus(await broker.admin('GET', `/audit-events?cursor=${own}`), 200)
+    expectStatus(await broker.admin('GET', `/audit-events?cursor=${auditCursor}`), 200)
   })
 })
 
 describe('a tenant’s object that was set back in time', () => {
-  it('is heard again by the Account: its version goes past the one that was known', async () => {
+  it('A tenant that was set back in time reports to the Account with a version past the one that was known', async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme')
     for (const name of ['second', 'third', 'fourth']) {

@@ -1,4 +1,4 @@
-/** G11: the Account breaks, is late or is overloaded, and KV does not answer: every answer is in time and of the table. */
+/** G11: the Account breaks, hangs or is overloaded, or KV hangs: every answer is in time and in the error table. */
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Account } from '../../src/account/account.ts'
@@ -16,7 +16,7 @@ afterEach(() => {
 
 function lost(flags: object = {}): Error {
   const error = Object.assign(new Error('Network connection lost.'), flags)
-  error.stack = String(error) // as the runtime's own has none
+  error.stack = String(error) // errors of the runtime have no stack trace
   return error
 }
 const never = () => new Promise<never>(() => undefined)
@@ -26,8 +26,8 @@ const breakages = [
   ['hangs', never, 'broker_busy'],
 ] as const
 
-describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
-  it('refuses a creation before anything is made', async () => {
+describe.each(breakages)('G11: an Account that %s', (name, broken, code) => {
+  it(`G11: An Account that ${name} refuses a creation before anything is created`, async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     vi.spyOn(Account.prototype, 'spend').mockImplementation(broken)
@@ -36,7 +36,7 @@ describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
     expect(await keyRows('acme')).toEqual([])
   })
 
-  it('after the POST leaves a doubt that is settled', async () => {
+  it(`G11: An Account that ${name} after the POST leaves a doubtful creation, which is settled`, async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const claim = vi.spyOn(Account.prototype, 'claimTurnKey').mockImplementation(broken)
@@ -48,7 +48,7 @@ describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('leaves a rename and a deletion to their jobs', async () => {
+  it(`G11: An Account that ${name} leaves a rename and a deletion to their jobs`, async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const [one, two] = [await newTurnKey(broker, acme), await newTurnKey(broker, acme)]
@@ -67,7 +67,7 @@ describe.each(breakages)('G11: an Account that %s', (_name, broken, code) => {
   })
 })
 
-it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are done, and its own are tried again', async () => {
+it('G11: An Account that hangs holds up no alarm: other jobs are done, and its own are repeated', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
   const [one, two] = [await newTurnKey(broker, acme), await newTurnKey(broker, acme)]
@@ -85,7 +85,7 @@ it('G11: an Account that hangs holds no alarm: the other jobs of the tenant are 
   expect(await jobRows('acme')).toEqual([])
 })
 
-it('an Account that is overloaded is told as busy, with a time to wait', async () => {
+it('A creation is answered 503 while the Account is overloaded', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
   vi.spyOn(Account.prototype, 'spend').mockRejectedValue(lost({ overloaded: true }))
@@ -94,9 +94,9 @@ it('an Account that is overloaded is told as busy, with a time to wait', async (
 })
 
 describe('KV that does not answer', () => {
-  it('G11: holds no answer: what it was to be told becomes a job', async () => {
+  it('G11: KV that does not answer holds up no answer: each failed write is handed over to become a job', async () => {
     const failed: string[] = []
-    const kv = { put: never } as unknown as KVNamespace // the pen only writes
+    const kv = { put: never } as unknown as KVNamespace // the writer only writes
     const writer = new CacheWriter(kv, (key) => failed.push(key))
     const puts = [writer.put('k', { n: 1 }), writer.put('k', { n: 2 }), writer.put('other', { n: 3 })]
     await within(4_000, 'KV that hangs is given up', Promise.all(puts))
@@ -105,7 +105,7 @@ describe('KV that does not answer', () => {
     expect(failed).toHaveLength(3)
   })
 
-  it('G11: keeps no creation, rename or deletion from being answered', async () => {
+  it('G11: KV that does not answer keeps no creation, rename or deletion from being answered', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const put = vi.spyOn(Object.getPrototypeOf(env.CACHE), 'put').mockImplementation(never)

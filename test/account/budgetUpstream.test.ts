@@ -1,4 +1,4 @@
-/** G9: what Cloudflare itself says of its limits: a 429 stops everybody for as long as it says, and what is left counts. */
+/** G9: the limits that Cloudflare reports: a 429 stops every caller for as long as it says; the remainder counts. */
 
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
@@ -17,7 +17,7 @@ const create = (broker: Broker, { id, token }: { id: string; token: string }) =>
   broker.call('POST', keysPath(id), token, {})
 const UNAVAILABLE = '503 31026'
 
-/** Two tenants; the first is told to wait, at a moment from which the clock stands still. */
+/** Two tenants, of which the first gets a 429. The clock stands still from that moment. */
 async function blocked(fault: Fault) {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
@@ -32,14 +32,14 @@ async function blocked(fault: Fault) {
 
 describe('G9: a 429', () => {
   const dressings: [string, Fault, seconds: number][] = [
-    ['seconds', { kind: 'rate-limit', dressing: 'retry-after-seconds', seconds: 20 }, 20],
-    ['a date that has passed', { kind: 'rate-limit', dressing: 'retry-after-date', seconds: 2 }, 1],
-    ['an hour', { kind: 'rate-limit', dressing: 'retry-after-hour' }, 300],
-    ['Ratelimit alone', { kind: 'rate-limit', dressing: 'ratelimit-header', seconds: 45 }, 45],
-    ['nothing', { kind: 'rate-limit', dressing: 'none' }, 60],
+    ['a Retry-After in seconds', { kind: 'rate-limit', dressing: 'retry-after-seconds', seconds: 20 }, 20],
+    ['a Retry-After date that has passed', { kind: 'rate-limit', dressing: 'retry-after-date', seconds: 2 }, 1],
+    ['a Retry-After of an hour', { kind: 'rate-limit', dressing: 'retry-after-hour' }, 300],
+    ['only a Ratelimit header', { kind: 'rate-limit', dressing: 'ratelimit-header', seconds: 45 }, 45],
+    ['no header', { kind: 'rate-limit', dressing: 'none' }, 60],
   ]
   it.each(dressings)(
-    'with %s stops every caller and purpose, for as long as it says and 5 minutes at most',
+    'G9: A 429 with %s stops every caller and purpose, for as long as it says and 5 minutes at most',
     async (_, fault, seconds) => {
       const { broker, acme, other, since } = await blocked(fault)
       for (const at of [since, since + seconds * SECOND_MS - 1]) {
@@ -52,7 +52,7 @@ describe('G9: a 429', () => {
           expect(answer.headers.get('x-should-retry')).toBeNull()
         }
         for (const purpose of ['operator', 'recovery'] as const) {
-          const refused = await accountStub().spend({ tenant: 'other', limit: 720, purpose })
+          const refused = await accountStub().spend({ tenant: 'other', limit: 600, purpose })
           expect(refused).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
         }
         const { budget } = await accountView(broker)
@@ -66,7 +66,7 @@ describe('G9: a 429', () => {
     },
   )
 
-  it('is followed by one call; the others wait for what comes of it', async () => {
+  it('G9: After a 429 has ended one probe is sent, and the other callers wait for its outcome', async () => {
     const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
     setClock(since + 10 * SECOND_MS)
     await emulator.hold('create', 'probe')
@@ -79,7 +79,7 @@ describe('G9: a 429', () => {
     expectStatus(await create(broker, other), 201)
   })
 
-  it('to that one call begins anew', async () => {
+  it('G9: A 429 to the probe starts the wait again', async () => {
     const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
     setClock(since + 10 * SECOND_MS)
     await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit', seconds: 10 } })
@@ -91,7 +91,7 @@ describe('G9: a 429', () => {
     expectStatus(await create(broker, other), 201)
   })
 
-  it('is not stuck when that one call is never answered', async () => {
+  it('G9: A probe that is never answered does not block the others for good', async () => {
     const { broker, acme, other, since } = await blocked({ kind: 'rate-limit', seconds: 10 })
     setClock(since + 10 * SECOND_MS)
     await emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'before-body' } })
@@ -102,7 +102,7 @@ describe('G9: a 429', () => {
     expectStatus(await create(broker, other), 201)
   })
 
-  it('to the sweep’s list, to a rename, a removal or a look-up is one too', async () => {
+  it('G9: A 429 to the list of a sweep, a rename, a removal or a look-up stops every caller too', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)
@@ -117,7 +117,7 @@ describe('G9: a 429', () => {
       passTime(2 * HOUR_MS)
       await emulator.fault({ operation: operation as keyof typeof calls, fault }) // the keys of calls
       await call()
-      const refused = await accountStub().spend({ tenant: 'x', limit: 720, purpose: 'recovery' })
+      const refused = await accountStub().spend({ tenant: 'x', limit: 600, purpose: 'recovery' })
       expect(refused, operation).toMatchObject({ ok: false, failure: { code: 'upstream_unavailable' } })
     }
     passTime(MINUTE_MS)
@@ -125,7 +125,7 @@ describe('G9: a 429', () => {
     expect(await keyRows('acme')).toMatchObject([{ state: 'deleted' }])
   })
 
-  it('of the API for keys stops no mint', async () => {
+  it('G9: A 429 of the API for TURN keys stops no mint', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     setClock(Date.now() + MINUTE_MS)
@@ -135,39 +135,44 @@ describe('G9: a 429', () => {
   })
 })
 
-describe('G9: what Ratelimit says is left', () => {
-  it('stops tenants at the last 120, and everybody at the last one, before Cloudflare blocks', async () => {
+describe('G9: the remainder in the Ratelimit header', () => {
+  it('G9: The Ratelimit remainder stops tenants at the last 240 calls, recovery at the last 120, and operators at the last one', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 100 } })
-    // Somebody else uses the account: of its 1,200 calls there are 130 left.
-    await emulator.settings({ rateLimit: { requests: 130, windowSeconds: 200 } })
+    // The account is also used elsewhere: of its 1,200 calls there are 250 left.
+    await emulator.settings({ rateLimit: { requests: 250, windowSeconds: 200 } })
     passTime(MINUTE_MS)
     const outcomes: string[] = []
     for (let n = 0; n < 14; n++) outcomes.push(outcomeOf(await create(broker, acme)))
     expect(outcomes).toEqual([...Array(10).fill('201'), ...Array(4).fill('429 31018')])
-    expect((await accountView(broker)).budget).toMatchObject({ upstreamRemaining: 120, spent: 10 })
-    let granted = 0
-    while ((await accountStub().spend({ tenant: 'acme', limit: 60, purpose: 'recovery' })).ok) granted++
-    expect(granted).toBe(120)
+    expect((await accountView(broker)).budget).toMatchObject({
+      upstreamRemaining: 240,
+      tenants: { spent: 10 },
+    })
+    const granted = async (purpose: 'recovery' | 'operator') => {
+      for (let n = 0; ; n++) if (!(await accountStub().spend({ tenant: `t${n}`, limit: 60, purpose })).ok) return n
+    }
+    expect(await granted('recovery')).toBe(120)
+    expect(await granted('operator')).toBe(120)
     passTime(201 * SECOND_MS)
     expect(await accountStub().spend({ tenant: 'other', limit: 60, purpose: 'tenant' })).toMatchObject({ ok: true })
   })
 
-  it('never adds to the budget, whatever it says', async () => {
+  it('G9: The Ratelimit remainder never adds to the budget, however large it is', async () => {
     setClock(Date.now() + HOUR_MS)
-    await accountSql(`INSERT INTO api_calls VALUES (${Math.floor(Date.now() / 10_000)}, 'beta', 840)`)
+    await accountSql(`INSERT INTO api_calls VALUES ('recovery', ${Math.floor(Date.now() / 10_000)}, 'beta', 120)`)
     for (const remaining of [1_200, 999_999_999]) {
       await accountStub().observe({
         refused: false,
         retryAfterSeconds: undefined,
         rate: { remaining, resetSeconds: 1 },
       })
-      const refused = await accountStub().spend({ tenant: 'acme', limit: 720, purpose: 'recovery' })
+      const refused = await accountStub().spend({ tenant: 'acme', limit: 600, purpose: 'recovery' })
       expect(refused).toMatchObject({ ok: false, failure: { code: 'rate_limited' } })
     }
   })
 
-  it('is read from any policy and name, within bounds; nonsense is nothing', () => {
+  it('G9: The Ratelimit header is read with any policy name, within bounds, and a malformed one is ignored', () => {
     const read: [string | null, ReturnType<typeof rateLeftOf>][] = [
       ['"default";r=50;t=30', { remaining: 50, resetSeconds: 30 }],
       ['"default"; r=50; t=30', { remaining: 50, resetSeconds: 30 }],
@@ -185,7 +190,7 @@ describe('G9: what Ratelimit says is left', () => {
     for (const [header, expected] of read) expect(rateLeftOf(header), String(header)).toEqual(expected)
   })
 
-  it('and how long to wait is read as seconds or as a date', () => {
+  it('G9: The Retry-After header is read as seconds or as a date', () => {
     const now = Date.parse('2026-11-22T00:00:00Z')
     const read: [string | null, number | undefined][] = [
       ['7', 7],
@@ -198,15 +203,15 @@ describe('G9: what Ratelimit says is left', () => {
       [null, undefined],
     ]
     for (const [header, expected] of read) {
-      // The engine reads "-1" as a date long ago; either way nobody waits longer.
+      // The engine reads "-1" as a date long ago; either way no caller waits longer.
       if (header === '-1') expect(retryAfterOf(header, now) ?? 0).toBe(0)
       else expect(retryAfterOf(header, now), String(header)).toBe(expected)
     }
   })
 })
 
-describe('G9: the wait that is told', () => {
-  it('is that of the share which is spent, not of somebody else’s older call', async () => {
+describe('G9: the wait in a refusal', () => {
+  it('G9: The wait in a refusal is that of the share which is spent, not of an older call by another tenant', async () => {
     const start = Math.ceil(Date.now() / 10_000) * 10_000 + HOUR_MS
     const spend = () => accountStub().spend({ tenant: 'acme', limit: 2, purpose: 'tenant' })
     setClock(start)

@@ -1,4 +1,4 @@
-/** G5: after the sweep, upstream and we agree: no orphan is left, nothing that is used or not ours is touched. */
+/** G5: after the sweep, upstream and the broker agree: no orphan is left, and every other key is kept. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
@@ -24,8 +24,8 @@ async function deletedInNameOnly(broker: Broker, tenant: { id: string; token: st
   return uid
 }
 
-describe('G5: the sweep deletes what a final row says must not be', () => {
-  it('a key that upstream kept although it said that there was none', async () => {
+describe('G5: orphans that the sweep deletes', () => {
+  it('G5: The sweep deletes a key that upstream kept although it said that there was none', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await deletedInNameOnly(broker, acme)
@@ -38,7 +38,7 @@ describe('G5: the sweep deletes what a final row says must not be', () => {
     expect(found(await sweepNow(broker))).toEqual({})
   })
 
-  it('what a creation left that was given up after a day, because the list lagged for two', async () => {
+  it('G5: The sweep deletes the key of a creation that was given up after a day because the list lagged for two', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.settings({ listLagMs: 48 * HOUR_MS })
@@ -58,7 +58,7 @@ describe('G5: the sweep deletes what a final row says must not be', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('a second key under the marker of one that is in use', async () => {
+  it('G5: The sweep deletes a second key under the marker of one that is in use', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)
@@ -69,7 +69,7 @@ describe('G5: the sweep deletes what a final row says must not be', () => {
     expect(await uids()).toEqual([uid])
   })
 
-  it('again and again, until upstream has done it, and not when the row has changed its mind', async () => {
+  it('G5: The sweep repeats a deletion until upstream has done it, and not when the row has changed meanwhile', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await deletedInNameOnly(broker, acme)
@@ -87,7 +87,7 @@ describe('G5: the sweep deletes what a final row says must not be', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('a doubtful creation at once, instead of at its next look', async () => {
+  it('G5: The sweep settles a doubtful creation at once, instead of at its next look', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.settings({ listLagMs: 2 * MINUTE_MS })
@@ -104,8 +104,8 @@ describe('G5: the sweep deletes what a final row says must not be', () => {
   })
 })
 
-describe('G5: the sweep touches nothing', () => {
-  it('of others: foreign keys, other deployments, markers and keys that no tenant knows; no name is told', async () => {
+describe('G5: keys that the sweep leaves alone', () => {
+  it('G5: The sweep leaves alone foreign keys, other deployments and unknown markers, and reports no name', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)
@@ -144,7 +144,7 @@ describe('G5: the sweep touches nothing', () => {
     expect(view.turnKeys).toMatchObject({ count: before.length, limit: 1_000 })
   })
 
-  it('of a tenant that is no more', async () => {
+  it('G5: The sweep leaves alone the keys of a tenant that was deleted', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await deletedInNameOnly(broker, acme)
@@ -158,10 +158,10 @@ describe('G5: the sweep touches nothing', () => {
     expect(await uids()).toEqual([uid])
   })
 
-  it('of a creation under way, however long it takes', async () => {
+  it('G5: The sweep leaves alone a creation under way, however long it takes', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
-    // The tenant's report is made now: its alarm would come by itself, and meet a clock that was moved.
+    // The tenant reports now: otherwise its alarm would fire by itself after the clock was moved.
     passTime(MINUTE_MS)
     await runJobs('acme')
     await emulator.hold('create', 'slow', { when: 'after' })
@@ -175,7 +175,7 @@ describe('G5: the sweep touches nothing', () => {
     expect(await states('acme')).toEqual(['active'])
   })
 
-  it('of a key that could not be imported: it is not ours', async () => {
+  it('G5: The sweep leaves alone a key that could not be imported, because it belongs to others', async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme')
     const { uid } = await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: 'by hand' })

@@ -1,4 +1,4 @@
-/** G5: two deployments on one account: each sweeps its own, tells the other's, and touches nothing of it. */
+/** G5: two deployments on one account: each sweeps its own keys, reports those of the other, and leaves them alone. */
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ import { found, sweepNow } from '../support/tenants/sweeps.ts'
 type Built = Tenant | Account
 type Method = (...given: unknown[]) => Promise<unknown>
 
-/** Objects of the real classes, with other variables and in places of their own. */
+/** Objects of the real classes, with other variables and under names of their own. */
 function elsewhere<T extends Built>(
   real: DurableObjectNamespace<T>,
   place: string,
@@ -33,7 +33,7 @@ function elsewhere<T extends Built>(
       get: (_, method) => (method === 'then' ? undefined : (...given: unknown[]) => call(id, String(method), given)),
     })
   const idFromName = (name: string) => real.idFromName(`${place}/${name}`)
-  const binding = { idFromName, get } as unknown as typeof real // all that is used of one
+  const binding = { idFromName, get } as unknown as typeof real // all that is used of a namespace
   return { binding, alarm: (name: string) => call(idFromName(name), 'alarm') }
 }
 
@@ -63,7 +63,7 @@ async function usedAndLeft(broker: Broker, tenant: { id: string; token: string }
 }
 
 describe('G5: two deployments on one account', () => {
-  it('each delete their own orphans and touch nothing of the other', async () => {
+  it('G5: Two deployments on one account each delete their own orphans and leave the keys of the other alone', async () => {
     const scopes = ['turn_keys:read', 'turn_keys:write', 'credentials:issue'] as const
     const first = newBroker()
     const second = secondDeployment('second')
@@ -80,8 +80,8 @@ describe('G5: two deployments on one account', () => {
     ])
 
     passTime(11 * MINUTE_MS)
-    const told = found(await sweepNow(first, 'acme'))
-    expect(told).toEqual({ orphan: [a.left], 'other-deployment': [b.used, b.left].sort() })
+    const firstFound = found(await sweepNow(first, 'acme'))
+    expect(firstFound).toEqual({ orphan: [a.left], 'other-deployment': [b.used, b.left].sort() })
     expect((await liveKeys()).map(({ uid }) => uid).sort()).toEqual([a.used, b.used, b.left].sort())
 
     passTime(MINUTE_MS)

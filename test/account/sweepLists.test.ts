@@ -12,8 +12,8 @@ const uids = async () => (await liveKeys()).map(({ uid }) => uid).sort()
 const states = async (tenant: string) => (await keyRows(tenant)).map(({ state }) => state)
 const settle = () => passTime(11 * MINUTE_MS)
 
-describe('G5: that a key is not listed', () => {
-  it('is no evidence: a list that lags makes nothing missing and deletes nothing', async () => {
+describe('G5: a key that is not listed', () => {
+  it('G5: A list that lags is no evidence: no key counts as missing, and none is deleted', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.settings({ listLagMs: HOUR_MS })
@@ -25,7 +25,7 @@ describe('G5: that a key is not listed', () => {
     expect(await uids()).toEqual([uid])
   })
 
-  it('is settled by one look-up: gone is missing, told in the list, the trail and the account; it mints no more', async () => {
+  it('G5: A key neither listed nor found by one look-up is missing in the list, the trail and the account', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     await emulator.removeKey(acme.uid)
@@ -38,10 +38,10 @@ describe('G5: that a key is not listed', () => {
     expect(await auditOf(broker, 'acme', '&action=turn_key.missing')).toHaveLength(1)
     passTime(MINUTE_MS)
     await sweepNow(broker, 'acme')
-    expect(await countAsked('get'), 'what is known to be missing is not asked for again').toBe(1)
+    expect(await countAsked('get'), 'a missing key is not looked up again').toBe(1)
   })
 
-  it('of a key still found by its look-up changes nothing yet', async () => {
+  it('G5: A key that is not listed but still found by its look-up does not count as missing yet', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     const begunAt = Number((await keyRows('acme'))[0]?.begun_at)
@@ -53,7 +53,7 @@ describe('G5: that a key is not listed', () => {
     expect(found(await sweepNow(broker, 'acme'))).toEqual({ missing: [acme.uid] })
   })
 
-  it('is asked of upstream only when its answer is clear', async () => {
+  it('G5: A key that is not listed stays active while the answer to its look-up is unclear', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     settle()
@@ -71,7 +71,7 @@ describe('G5: that a key is not listed', () => {
 })
 
 describe('G5: a deleted key that is still listed', () => {
-  it('is left alone while the list may lag, and deleting it again later is no harm', async () => {
+  it('G5: A deleted key that is still listed is left alone while the list may lag, then deleted again', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)

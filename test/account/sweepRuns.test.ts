@@ -1,4 +1,4 @@
-/** How a sweep runs: when, with how many questions upstream, over crashes, silent tenants and lists that cannot be had. */
+/** How a sweep runs: when, with how many calls upstream, across crashes, silent tenants and lists that fail. */
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import type { AccountView } from '../../src/contract/resources/account.ts'
@@ -24,7 +24,7 @@ async function crowd(broker: Broker, size: number): Promise<string[]> {
 }
 
 describe('a sweep', () => {
-  it('comes every hour as soon as there may be a key, and not before', async () => {
+  it('A sweep runs every hour as soon as there may be a key, and not before', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     expect(await dueSweeps()).toEqual([])
@@ -47,7 +47,7 @@ describe('a sweep', () => {
     }
   })
 
-  it('shares its list with whoever else wants one within 30 s', async () => {
+  it('A sweep shares its list with every other caller that wants one within 30 s', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 502, when: 'after' } })
@@ -63,7 +63,7 @@ describe('a sweep', () => {
     expect(await countAsked('list')).toBe(2)
   })
 
-  it('that gets no list leaves everything as it was, says so, and comes again', async () => {
+  it('A sweep that gets no list changes no findings, reports that it failed, and is repeated', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)
@@ -88,7 +88,7 @@ describe('a sweep', () => {
     expect((await accountView(broker)).sweep.state).toBe('done')
   })
 
-  it('passes over a tenant that does not answer: what was found of its keys stands', async () => {
+  it('A sweep passes over a tenant that does not answer, and the findings about its keys stand', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const other = await newTenant(broker, 'other')
@@ -104,7 +104,7 @@ describe('a sweep', () => {
     expect(found(view)).toEqual({ missing: [uids[0]] })
   })
 
-  it('is done in shares, and goes on where it was after a crash', async () => {
+  it('A sweep is done in shares, and goes on where it was after a crash', async () => {
     const broker = newBroker()
     await crowd(broker, 30)
     passTime(MINUTE_MS)
@@ -117,7 +117,7 @@ describe('a sweep', () => {
     expect((await accountView(broker)).sweep).toMatchObject({ state: 'done', tenants: { asked: 30, failed: 0 } })
   })
 
-  it('with a list that lies asks for 60 keys one by one, and for the rest later', async () => {
+  it('A sweep whose list lacks many keys looks up 60 of them one by one, and the rest later', async () => {
     const broker = newBroker()
     const ids = await crowd(broker, 13)
     for (const id of ids) {
@@ -139,7 +139,7 @@ describe('a sweep', () => {
     expect(await countAsked('get')).toBe(65)
   })
 
-  it('forgets the creations that no Tenant remembers, and ends when nothing is left to sweep', async () => {
+  it('A sweep forgets the creations that no Tenant remembers, and is the last when nothing is left to sweep', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 403 } })
@@ -154,7 +154,7 @@ describe('a sweep', () => {
     expect(await dueSweeps()).toEqual([])
   })
 
-  it('is a job of the tenant’s where it deletes: a crash in between loses nothing', async () => {
+  it('A sweep deletes through a job of the tenant, so that a crash in between loses nothing', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)

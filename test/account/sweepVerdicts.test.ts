@@ -1,4 +1,4 @@
-/** What a listed key is by the rows of its Tenant: every state, itself or another under its marker, young or settled. */
+/** What a listed key is by the rows of its Tenant: each state, itself or another under its marker, young or old. */
 
 import { describe, expect, it } from 'vitest'
 import { isAbsent, type Verdict, verdictOf } from '../../src/tenant/provisioning/reconcile.ts'
@@ -8,7 +8,7 @@ import { MINUTE_MS } from '../support/broker/clock.ts'
 
 const NOW = 1_800_000_000_000
 const row = (state: TurnKeyState, over: Partial<NamedTurnKeyRow> = {}) =>
-  ({ uid: 'itself', intent: 'its', state, begun_at: 0, state_at: 0, checked_at: 0, ...over }) as NamedTurnKeyRow // all that is looked at
+  ({ uid: 'itself', intent: 'its', state, begun_at: 0, state_at: 0, checked_at: 0, ...over }) as NamedTurnKeyRow // all that is read
 
 describe('a listed key', () => {
   const verdicts: Record<TurnKeyState, [itself: Verdict, another: Verdict]> = {
@@ -21,18 +21,21 @@ describe('a listed key', () => {
     failed: ['orphan', 'orphan'],
     missing: ['found', 'orphan'],
   }
-  it.each(TURN_KEY_STATES)('whose row is %s', (state) => {
-    const [itself, another] = verdicts[state]
-    const ofIt = { uid: 'itself', intent: 'its' }
-    const other = { uid: 'another', intent: 'its' }
-    expect(verdictOf(row(state), ofIt, NOW)).toBe(itself)
-    expect(verdictOf(row(state), other, NOW)).toBe(another)
-    // Young: an answer or a list may be from before it.
-    const young = row(state, { state_at: NOW - 10 * MINUTE_MS + 1 })
-    for (const listed of [ofIt, other]) expect(verdictOf(young, listed, NOW)).not.toBe('orphan')
-  })
+  it.each(TURN_KEY_STATES)(
+    'A listed key whose row is %s gets the verdict of that state, and so does another under its marker',
+    (state) => {
+      const [itself, another] = verdicts[state]
+      const same = { uid: 'itself', intent: 'its' }
+      const other = { uid: 'another', intent: 'its' }
+      expect(verdictOf(row(state), same, NOW)).toBe(itself)
+      expect(verdictOf(row(state), other, NOW)).toBe(another)
+      // Young: an answer or a list may be older than the row.
+      const young = row(state, { state_at: NOW - 10 * MINUTE_MS + 1 })
+      for (const listed of [same, other]) expect(verdictOf(young, listed, NOW)).not.toBe('orphan')
+    },
+  )
 
-  it('without a row is a stranger, and so is one that failed to be imported', () => {
+  it('A listed key without a row is a stranger, and so is one that failed to be imported', () => {
     expect(verdictOf(undefined, { uid: 'itself', intent: 'its' }, NOW)).toBe('stranger')
     for (const intent of [null, 'another’s']) {
       expect(verdictOf(row('failed'), { uid: 'itself', intent }, NOW)).toBe('stranger')
@@ -41,7 +44,7 @@ describe('a listed key', () => {
 })
 
 describe('a key that is not listed', () => {
-  it('is asked for when it has been there, and was last seen, ten minutes before the list', () => {
+  it('A key that is not listed is looked up when it was created and last seen ten minutes before the list', () => {
     const early = NOW - 10 * MINUTE_MS
     const none = new Set<string>()
     expect(isAbsent(row('active'), none, NOW)).toBe(true)

@@ -27,7 +27,7 @@ const create = (broker: Broker, { id, token }: Served, body: unknown) =>
   broker.call('POST', tenantPath(id, 'client-tokens'), token, body)
 
 describe('a client token', () => {
-  it('holds what it was made for, and no more', async () => {
+  it('A client token holds what it was made for, and no more', async () => {
     const { broker, acme } = await acmeServed()
     const before = Math.floor(Date.now() / 1_000)
     const plain = await create(broker, acme, { subject: 'alice' })
@@ -67,7 +67,7 @@ describe('a client token', () => {
     expect(Date.parse(plain.json.expiresAt)).toBe(Number(claims[0].exp) * SECOND_MS)
   })
 
-  it('is on the audit trail once, without its subject, and asks nothing upstream', async () => {
+  it('A client token is on the audit trail once, without its subject, and asks nothing upstream', async () => {
     const { broker, acme } = await acmeServed()
     await emulator.clearLog()
     await clientToken(broker, acme, { subject: 'alice@example.org', origin: APP })
@@ -79,7 +79,7 @@ describe('a client token', () => {
     expect(JSON.stringify(events)).not.toContain('alice')
   })
 
-  it('mints for its subject, by its key, for its time', async () => {
+  it('A client token mints for its subject, by its key, for its time', async () => {
     const { broker, acme } = await acmeServed()
     const second = await newTurnKey(broker, acme, 'second')
     const token = await clientToken(broker, acme, { keyId: second, credentialTtl: 77, subject: 'a'.repeat(128) })
@@ -98,7 +98,7 @@ describe('a client token', () => {
 describe('making a client token', () => {
   const ok = (subject: string) => ({ subject })
 
-  it('takes these', async () => {
+  it('Making a client token takes these', async () => {
     const { broker, acme } = await acmeServed()
     const rows = [
       ...['a', ' ', '0', 'null', 'a b', "'; DROP TABLE subjects;--", '<script>', '%00', '__proto__', 'constructor'].map(
@@ -131,7 +131,7 @@ describe('making a client token', () => {
     expect(wrong).toEqual([])
   })
 
-  it('refuses these, each with a 400', async () => {
+  it('Making a client token refuses these, each with a 400', async () => {
     const { broker, acme } = await acmeServed({ allowedOrigins: [APP, 'http://localhost:5173'] })
     const subjects = [
       '""',
@@ -182,7 +182,7 @@ describe('making a client token', () => {
     expect(tooLongLived.json.detail).toContain('14400')
   })
 
-  it('needs its scope and an active tenant; an operator may too', async () => {
+  it('Making a client token needs its scope and an active tenant; an operator may too', async () => {
     const { broker, acme } = await acmeServed()
     const all = SCOPES.filter((scope) => scope !== 'client_tokens:create')
     const other = await newToken(broker, 'acme', [...all])

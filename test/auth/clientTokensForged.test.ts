@@ -21,7 +21,7 @@ import {
 const SECRET_2 = btoa('another root key of 32 bytes....')
 
 describe('a client token', () => {
-  it('made as the broker makes it is good, up to its bounds: the forger of these tests knows the trade', async () => {
+  it('A client token made as the broker makes it is good, up to its bounds: the forger of these tests knows the trade', async () => {
     const { broker, now, claims } = await newForger()
     const good: Rows = {
       plain: await sign(claims()),
@@ -47,7 +47,7 @@ describe('a client token', () => {
     expectStatus(await askIceServers(two, 'acme', await sign(claims(), { ...HEADER, kid: 'k2' })), 401)
   })
 
-  it('with another algorithm is refused', async () => {
+  it('A client token with another algorithm is refused', async () => {
     const { claims } = await newForger()
     const RS256 = {
       name: 'RSASSA-PKCS1-v1_5',
@@ -87,7 +87,7 @@ describe('a client token', () => {
     expect(await notRefused(rows)).toEqual([])
   })
 
-  it('with another header is refused', async () => {
+  it('A client token with another header is refused', async () => {
     const { claims } = await newForger()
     const rows: Rows = {}
     const extras = {
@@ -134,7 +134,7 @@ describe('a client token', () => {
     expect(await notRefused(rows)).toEqual([])
   })
 
-  it('of another issuer, audience, tenant or time is refused', async () => {
+  it('A client token of another issuer, audience, tenant or time is refused', async () => {
     const { now, claims, without } = await newForger()
     const rows: Rows = {
       "another tenant's key": await sign(claims(), HEADER, { tenant: 'globex' }),

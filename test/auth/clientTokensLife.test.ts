@@ -12,7 +12,7 @@ async function acmeServed() {
 }
 
 describe('a client token dies', () => {
-  it('with the API token that made it; when that is rolled, it lives', async () => {
+  it('A client token dies with the API token that made it; when that is rolled, it lives', async () => {
     const { broker, acme } = await acmeServed()
     const maker = await newToken(broker, 'acme', ['client_tokens:create'])
     const token = await clientToken(broker, { ...acme, ...maker })
@@ -29,7 +29,7 @@ describe('a client token dies', () => {
     expect(await countAsked('generate-ice-servers')).toBe(1)
   })
 
-  it('when the API token that made it expires, and when it expires itself', async () => {
+  it('A client token dies when the API token that made it expires, and when it expires itself', async () => {
     const { broker, acme } = await acmeServed()
     const maker = await newToken(broker, 'acme', ['client_tokens:create'], new Date(Date.now() + 300_000).toISOString())
     const ofMaker = await clientToken(broker, { ...acme, ...maker }, { ttl: 3_600 })
@@ -42,7 +42,7 @@ describe('a client token dies', () => {
     expectStatus(await askIceServers(broker, 'acme', long), 201)
   })
 
-  it('with its tenant; while that is suspended, it sleeps', async () => {
+  it('A client token dies with its tenant; while that is suspended, it sleeps', async () => {
     const { broker, acme } = await acmeServed()
     const token = await clientToken(broker, acme)
     const byOperator = await clientToken(broker, { ...acme, token: env.ADMIN_TOKEN })
@@ -56,7 +56,7 @@ describe('a client token dies', () => {
     expect((await askIceServers(broker, 'acme', byOperator)).status).toBeGreaterThanOrEqual(400)
   })
 
-  it('and opens the door of no other tenant, however alike', async () => {
+  it('A client token dies and opens the door of no other tenant, however alike', async () => {
     const { broker, acme } = await acmeServed()
     await served(broker, 'acme-2')
     await served(broker, 'globex')

@@ -13,7 +13,7 @@ function stray(text: string): string {
 }
 
 describe('a client token', () => {
-  it('with claims of another kind, or too many, is refused', async () => {
+  it('A client token with claims of another kind, or too many, is refused', async () => {
     const { claims } = await newForger()
     const rows: Rows = {}
     const x = (times: number) => 'x'.repeat(times)
@@ -73,7 +73,7 @@ describe('a client token', () => {
     expect(await notRefused(rows)).toEqual([])
   })
 
-  it('put together from others, cut, padded or with white space is refused', async () => {
+  it('A client token put together from others, cut, padded or with white space is refused', async () => {
     const { claims } = await newForger()
     const token = await sign(claims())
     const [h = '', p = '', s = ''] = token.split('.')
@@ -99,7 +99,7 @@ describe('a client token', () => {
     expect(await notRefused(Object.fromEntries(texts.map((text) => [text, text])))).toEqual([])
   })
 
-  it('with a character changed, any of the signature and each third of the rest, is refused', async () => {
+  it('A client token with a character changed, any of the signature and each third of the rest, is refused', async () => {
     const { claims } = await newForger()
     const token = await sign(claims({ jti: 'a' }))
     const signatureAt = token.lastIndexOf('.')
@@ -113,7 +113,7 @@ describe('a client token', () => {
     expect(await notRefused(rows)).toEqual([])
   })
 
-  it('in another base64url of the same bytes is refused, also when signed as it stands', async () => {
+  it('A client token in another base64url of the same bytes is refused, also when signed as it stands', async () => {
     const { broker, claims } = await newForger()
     const odd = (text: string) => [text, `${text} `].map(encode).find((each) => each.length % 4 !== 0) ?? ''
     const [header, payload] = [odd(asText(HEADER)), odd(asText(claims()))]

@@ -7,7 +7,7 @@ import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock
 import { askIceServers, expectProblem, served } from '../support/broker/doors.ts'
 import { countAsked } from '../support/broker/upstream.ts'
 import { asText, encode } from '../support/secrets/forger.ts'
-import { issuerAt, jwtOf, type Key, newKey, newTrust, toldProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, type Key, newKey, newTrust, playedProvider } from '../support/secrets/idp.ts'
 import { tally } from '../support/tenants/issuing.ts'
 
 const COOL_DOWN_MS = 31 * SECOND_MS
@@ -23,7 +23,7 @@ describe('tokens', () => {
   it.each([
     ['acme', 'of a tenant whose snapshot is old cost one call of its object', '201', 1 + 64],
     ['nobody', 'for a tenant that is not there cost one call of the Account', '401 invalid_token', 1],
-  ])('for %s: 64 tokens at the same time %s', async (tenant, _, outcome, calls) => {
+  ])('Tokens for %s: 64 tokens at the same time %s', async (tenant, _, outcome, calls) => {
     const { key } = await trusted()
     const { reached, ...objects } = countedObjects()
     const edge = newBroker({ ...objects, CACHE: await staleCache() })
@@ -34,7 +34,7 @@ describe('tokens', () => {
     expect(reached.count).toBe(calls)
   })
 
-  it('of a tenant asked for in vain are good as soon as it is there', async () => {
+  it('Tokens of a tenant asked for in vain are good as soon as it is there', async () => {
     const broker = newBroker()
     const key = await newKey('a')
     expectProblem(await askIceServers(broker, 'acme', await jwtOf(key)), 'invalid_token')
@@ -44,7 +44,7 @@ describe('tokens', () => {
 })
 
 describe('a key set', () => {
-  it('is asked for at most once in a cool-down, however many tokens name keys that are not in it', async () => {
+  it('A key set is asked for at most once in a cool-down, however many tokens name keys that are not in it', async () => {
     const { broker, key, ask, asked } = await trusted()
     const [, ...rest] = (await jwtOf(key)).split('.')
     const unknown = (at: number) => [encode(asText({ alg: 'ES256', kid: `unknown-${at}` })), ...rest].join('.')
@@ -64,7 +64,7 @@ describe('a key set', () => {
     expect(await asked(), '1,000 tokens, and one cool-down between').toBe(2)
   })
 
-  it('is asked for once by 64 first tokens at the same time, and they all wait for it', async () => {
+  it('A key set is asked for once by 64 first tokens at the same time, and they all wait for it', async () => {
     const { key, provider, ask, asked } = await trusted()
     await provider.answers({ body: JSON.stringify({ keys: [key.jwk] }), afterMs: 200 })
     const answers = await Promise.all(Array.from({ length: 64 }, () => ask()))
@@ -73,7 +73,7 @@ describe('a key set', () => {
     expect(await countAsked('generate-ice-servers')).toBe(1)
   })
 
-  it('is remembered for ten minutes, then asked for again', async () => {
+  it('A key set is remembered for ten minutes, then asked for again', async () => {
     const { ask, asked } = await trusted()
     for (const minutes of [0, 5, 4]) {
       passTime(minutes * MINUTE_MS)
@@ -85,7 +85,7 @@ describe('a key set', () => {
     expect(await asked()).toBe(2)
   })
 
-  it('may change: a new key is good after the cool-down, one that was taken out is none any more', async () => {
+  it('A key set may change: a new key is good after the cool-down, one that was taken out is none any more', async () => {
     const { key: old, provider, ask, asked } = await trusted()
     const fresh = await newKey('fresh')
     expectStatus(await ask(old), 201)
@@ -106,7 +106,7 @@ describe('a key set', () => {
     expectStatus(await ask(renamed), 201)
   })
 
-  it('that is out of reach keeps its users for an hour, no longer, and is back after the cool-down', async () => {
+  it('A key set that is out of reach keeps its users for an hour, no longer, and is back after the cool-down', async () => {
     const { key, provider, ask, asked } = await trusted()
     expectStatus(await ask(), 201)
     await provider.answers({ instead: 'reset' })
@@ -125,7 +125,7 @@ describe('a key set', () => {
     expectStatus(await ask(), 201)
   })
 
-  it('of fifty keys is taken, with others in it that are not understood', async () => {
+  it('A key set of fifty keys is taken, with others in it that are not understood', async () => {
     const { key, provider, ask } = await trusted()
     const odd = [null, 1, 'x', [], {}, { kty: 'AKP', pub: 'AAAA', kid: 'good' }, { kty: 'oct', k: 'AAAA', kid: 'good' }]
     await provider.serves(
@@ -134,7 +134,7 @@ describe('a key set', () => {
     expectStatus(await ask(), 201)
   })
 
-  it('G10: is asked for with a plain GET that carries nothing of the caller, and nothing of an earlier answer', async () => {
+  it('G10: A key set is asked for with a plain GET that carries nothing of the caller, and nothing of an earlier answer', async () => {
     const { broker, key, provider } = await trusted()
     const body = JSON.stringify({ keys: [key.jwk] })
     await provider.answers({
@@ -159,12 +159,12 @@ describe('a key set', () => {
     }
   })
 
-  it('G10: leads nowhere else: no redirect is followed', async () => {
+  it('G10: A key set leads nowhere else: no redirect is followed', async () => {
     const broker = newBroker()
     const key = await newKey('good')
-    const target = toldProvider()
+    const target = playedProvider()
     await target.serves(key.jwk)
-    const redirects = [301, 302, 303, 307, 308].map((status) => ({ status, provider: toldProvider() }))
+    const redirects = [301, 302, 303, 307, 308].map((status) => ({ status, provider: playedProvider() }))
     for (const { status, provider } of redirects) {
       const body = JSON.stringify({ keys: [key.jwk] })
       await provider.answers({ status, body, headers: { location: target.jwksUrl } })

@@ -1,13 +1,13 @@
-/** Providers that answer badly, late or never: their own users are refused in time, and nobody else notices. */
+/** Providers that answer badly, late or never: their own users are refused in time, and no other user notices. */
 import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { ToldAnswer } from '../node/support/told.ts'
+import type { PlayedAnswer } from '../node/support/playedAnswer.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { type Broker, newBroker, ORIGIN } from '../support/broker/broker.ts'
 import { passTime, SECOND_MS, until, within } from '../support/broker/clock.ts'
 import { askIceServers, iceServersPath, served } from '../support/broker/doors.ts'
 import { countAsked, emulator } from '../support/broker/upstream.ts'
-import { issuerAt, jwtOf, newKey, toldProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, newKey, playedProvider } from '../support/secrets/idp.ts'
 import { expectOutcome, tally } from '../support/tenants/issuing.ts'
 
 const MINT_DEADLINE_MS = 5 * SECOND_MS
@@ -18,7 +18,7 @@ const set = JSON.stringify({ keys })
 const spare = Array.from({ length: 50 }, (_, at) => ({ kty: 'EC', kid: `spare-${at}` }))
 
 /** Each holds the right key wherever it can: it is for what is wrong with it that it is not taken. */
-const TROUBLES: Record<string, ToldAnswer> = {
+const TROUBLES: Record<string, PlayedAnswer> = {
   hangs: { instead: 'hang' },
   drips: { instead: 'drip' },
   floods: { instead: 'flood' },
@@ -37,14 +37,15 @@ const TROUBLES: Record<string, ToldAnswer> = {
   'is a list': { body: JSON.stringify(keys) },
   'is a map': { body: JSON.stringify({ keys: { 0: key.jwk } }) },
   'is in the prototype': { body: `{"__proto__":${set}}` },
+  'repeats a name': { body: `{"keys":[],${set.slice(1)}` },
   'is null': { body: 'null' },
   'is empty': { body: '{"keys":[]}' },
   'is no UTF-8': { body: set, headers: { 'content-encoding': 'gzip' } },
 }
 
 /** Tenants whose providers are in these troubles, as many as a policy holds. */
-async function troubled(broker: Broker, id: string, troubles: ToldAnswer[]) {
-  const providers = troubles.map(() => toldProvider())
+async function troubled(broker: Broker, id: string, troubles: PlayedAnswer[]) {
+  const providers = troubles.map(() => playedProvider())
   await Promise.all(troubles.map((trouble, at) => providers[at]?.answers(trouble)))
   const issuers = providers.map((provider, at) => issuerAt(provider, { audience: `${id}-${at}` }))
   const tenant = await served(broker, id, { policy: { issuers } })
@@ -53,7 +54,7 @@ async function troubled(broker: Broker, id: string, troubles: ToldAnswer[]) {
 }
 
 describe('a key set that', () => {
-  it('cannot be had or used is refused in time, asked for no more in the cool-down, and good once it is mended', async () => {
+  it('A key set that cannot be had or used is refused in time, asked for no more in the cool-down, and good once it is mended', async () => {
     const broker = newBroker()
     const names = Object.keys(TROUBLES)
     const answers = Object.values(TROUBLES)
@@ -85,7 +86,7 @@ describe('a key set that', () => {
     expect(await askAll()).toEqual({ '201': names.length })
   })
 
-  it('G11: comes late leaves the mint only what is left of the deadline', async () => {
+  it('G11: A key set that comes late leaves the mint only what is left of the deadline', async () => {
     const { asks } = await troubled(newBroker(), 'acme', [{ body: set, afterMs: 2_500 }])
     await emulator.hold('generate-ice-servers', 'mint', { times: 'always' })
     const asked = asks[0]?.() as Promise<Answer> // there is one
@@ -94,7 +95,7 @@ describe('a key set that', () => {
     await emulator.release('mint')
   })
 
-  it('one caller asked for is there for the others, though that caller hangs up', async () => {
+  it('A key set that one caller asked for is there for the others, though that caller hangs up', async () => {
     // The Worker itself: each request is one of its own for the runtime, as it is in production.
     const worker = (exports as unknown as { default: Fetcher }).default // the entry's default export
     const id = `waits-${crypto.randomUUID().slice(0, 8)}`

@@ -1,4 +1,4 @@
-/** A tenant's own users at the browser door with the JWTs of their identity provider, one that nobody here wrote. */
+/** A tenant's own users at the browser door with the JWTs of their identity provider, which is a library's. */
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { JWT_ALGORITHMS } from '../../src/contract/policy/issuers.ts'
@@ -41,7 +41,7 @@ const kidOf = (token: string): string =>
   JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(token.split('.')[0] ?? '', { alphabet: 'base64url' }))).kid
 
 describe("a tenant's own JWTs", () => {
-  it('are good for ICE servers as the identity provider gives them out, in a header or a simple form', async () => {
+  it("A tenant's own JWTs are good for ICE servers as the identity provider gives them out, in a header or a simple form", async () => {
     const { broker, acme, login } = await newRealTrust()
     const token = await login('ann')
     const minted = await askIceServers(broker, 'acme', token, { origin: APP, body: { ttl: 600 } })
@@ -67,7 +67,7 @@ describe("a tenant's own JWTs", () => {
     expectProblem(await askIceServers(broker, 'acme', token, { origin: 'https://evil.example' }), 'origin_not_allowed')
   })
 
-  it('signed with a key that the provider has only just taken into use are good after the cool-down', async () => {
+  it("A tenant's own JWTs signed with a key that the provider has only just taken into use are good after the cool-down", async () => {
     const { broker, login, jwksUrl } = await newRealTrust()
     const old = await login('ann')
     expectStatus(await askIceServers(broker, 'acme', old), 201)
@@ -83,7 +83,7 @@ describe("a tenant's own JWTs", () => {
     expectStatus(await askIceServers(broker, 'acme', old), 201)
   })
 
-  it('may be signed with every algorithm that the policy may name', async () => {
+  it("A tenant's own JWTs may be signed with every algorithm that the policy may name", async () => {
     const broker = newBroker()
     const keys = await Promise.all(JWT_ALGORITHMS.map(async (alg) => ({ alg, ...(await generateKeyPair(alg)) })))
     const jwks = {
@@ -99,7 +99,7 @@ describe("a tenant's own JWTs", () => {
     }
   })
 
-  it('give the subject from the claim that the policy names, and give no longer life than the policy', async () => {
+  it("A tenant's own JWTs give the subject from the claim that the policy names, and give no longer life than the policy", async () => {
     const { broker, key, acme } = await newTrust({ subjectClaim: 'https://acme.example/user:id' })
     const token = await jwtOf(key, { 'https://acme.example/user:id': 'u-17', ttl: 172_800, cttl: 172_800 })
     const tooLong = await askIceServers(broker, 'acme', token, { body: { ttl: 14_401 } })

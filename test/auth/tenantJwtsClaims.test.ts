@@ -13,9 +13,9 @@ import {
   newTrust,
   notAccepted,
   notRefused,
+  playedProvider,
   rightClaims,
   signed,
-  toldProvider,
 } from '../support/secrets/idp.ts'
 
 /** Printable wherever it is cut. */
@@ -24,9 +24,9 @@ const named = (value: unknown): string => `${asText(value)}`.replace(/[^ -~]/gu,
 const REQUIRED = { subjectClaim: 'uid', requiredClaims: { role: 'caller', level: 3, verified: true } }
 
 describe("a JWT of a tenant's user", () => {
-  it('of another issuer, audience or tenant is refused', async () => {
+  it("A JWT of a tenant's user of another issuer, audience or tenant is refused", async () => {
     const { broker, key } = await newTrust()
-    const globexIdp = toldProvider()
+    const globexIdp = playedProvider()
     const globexKey = await newKey('globex')
     await globexIdp.serves(globexKey.jwk)
     await served(broker, 'globex', { policy: { issuers: [issuerAt(globexIdp, { audience: 'globex' })] } })
@@ -79,7 +79,7 @@ describe("a JWT of a tenant's user", () => {
     expectStatus(await askIceServers(broker, 'globex', await jwtOf(key)), 401)
   })
 
-  it('outside its time, or without an end within a day, is refused', async () => {
+  it("A JWT of a tenant's user outside its time, or without an end within a day, is refused", async () => {
     const { broker, key, now } = await newTrust()
     const times: Record<string, object> = {
       'no exp': { exp: undefined },
@@ -132,7 +132,7 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, right)).toEqual([])
   })
 
-  it('without a subject as the broker takes one is refused', async () => {
+  it("A JWT of a tenant's user without a subject as the broker takes one is refused", async () => {
     const { broker, key } = await newTrust()
     const rows: Rows = { 'sub in the prototype': '' }
     const subs = ['', 'x'.repeat(129), '🦊'.repeat(129), 'x'.repeat(5_000), 'a\0', 'a\nb', '\u007f', '\u0085', '\ud800']
@@ -150,7 +150,7 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, right)).toEqual([])
   })
 
-  it('without the claims that the policy requires is refused', async () => {
+  it("A JWT of a tenant's user without the claims that the policy requires is refused", async () => {
     const { broker, key } = await newTrust(REQUIRED)
     const right = { uid: 'u-1', role: 'caller', level: 3, verified: true }
     const rows: Rows = {}

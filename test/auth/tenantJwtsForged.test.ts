@@ -11,9 +11,9 @@ import {
   newTrust,
   notAccepted,
   notRefused,
+  playedProvider,
   rightClaims,
   signed,
-  toldProvider,
 } from '../support/secrets/idp.ts'
 
 const PROMISED = { alg: 'ES256', kid: 'good', typ: 'JWT' }
@@ -38,7 +38,7 @@ async function pemOf({ jwk }: Key): Promise<string> {
 }
 
 describe("a JWT of a tenant's user", () => {
-  it('signed by another algorithm, or with the public key as a secret, is refused', async () => {
+  it("A JWT of a tenant's user signed by another algorithm, or with the public key as a secret, is refused", async () => {
     const { broker, key } = await newTrust()
     const RS256 = await newKey('good', 'RS256')
     const [head, body, sig] = (await jwtOf(key)).split('.')
@@ -74,8 +74,8 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, { control: await jwtOf(key) })).toEqual([])
   })
 
-  it('that brings its own key, or a header of unknown meaning, is refused', async () => {
-    const evil = toldProvider()
+  it("A JWT of a tenant's user that brings its own key, or a header of unknown meaning, is refused", async () => {
+    const evil = playedProvider()
     const { broker, key } = await newTrust()
     const forger = await newKey('good')
     await evil.serves(forger.jwk)
@@ -120,8 +120,8 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, good)).toEqual([])
   })
 
-  it('whose key id names no key of its issuer is refused', async () => {
-    const second = toldProvider()
+  it("A JWT of a tenant's user whose key id names no key of its issuer is refused", async () => {
+    const second = playedProvider()
     const secondKey = await newKey('second')
     await second.serves(secondKey.jwk)
     const { broker, key } = await newTrust({}, issuerAt(second, { issuer: 'https://second.example' }))
@@ -151,7 +151,7 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, right)).toEqual([])
   })
 
-  it('of another form than three parts of canonical base64url within 8 KiB is refused', async () => {
+  it("A JWT of a tenant's user of another form than three parts of canonical base64url within 8 KiB is refused", async () => {
     const { broker, key } = await newTrust()
     const token = await jwtOf(key)
     const [head = '', body = '', sig = ''] = token.split('.')

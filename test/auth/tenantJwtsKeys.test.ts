@@ -38,7 +38,7 @@ async function signedWithOne(kid: string): Promise<string> {
 }
 
 describe("a JWT of a tenant's user", () => {
-  it('signed with a key that is not for that is refused', async () => {
+  it("A JWT of a tenant's user signed with a key that is not for that is refused", async () => {
     const { broker, provider, key } = await newTrust(ANY)
     const p384 = await newKey('p384', 'ES384')
     const rsa = await newKey('rsa', 'RS256')
@@ -76,7 +76,7 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, right)).toEqual([])
   })
 
-  it('signed with a weak RSA key, or a secret that stands in the key set, is refused', async () => {
+  it("A JWT of a tenant's user signed with a weak RSA key, or a secret that stands in the key set, is refused", async () => {
     const { broker, provider } = await newTrust(ANY)
     const [strong, e3, short, barely] = await Promise.all([
       rsaKey('strong', 2_048, [1, 0, 1]),
@@ -119,7 +119,7 @@ describe("a JWT of a tenant's user", () => {
     expect(await notAccepted(broker, { strong: await jwtOf(strong) })).toEqual([])
   })
 
-  it('is good only if one key fits: of two, neither is tried', async () => {
+  it("A JWT of a tenant's user is good only if one key fits: of two, neither is tried", async () => {
     const { broker, provider, key } = await newTrust(ANY)
     const [other, ed, twin] = await Promise.all([newKey('other'), newKey('ed', 'EdDSA'), newKey('twin')])
     await provider.serves(key.jwk, other.jwk, ed.jwk, twin.jwk, { ...other.jwk, kid: 'twin' })

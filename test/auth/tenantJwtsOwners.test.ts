@@ -32,7 +32,7 @@ const reportAll = async (...ids: string[]) => {
 }
 
 describe('an issuer with an audience', () => {
-  it('of one tenant is a conflict for every other, at creation and in a patch, also among others', async () => {
+  it('An issuer with an audience of one tenant is a conflict for every other, at creation and in a patch, also among others', async () => {
     const broker = await twoTenants()
     const tries = [
       await create(broker, 'thief', [of('calls')]),
@@ -51,7 +51,7 @@ describe('an issuer with an audience', () => {
     expectStatus(await create(broker, 'thief', [of('new')]), 201)
   })
 
-  it('that two tenants want in the same moment is given to one', async () => {
+  it('An issuer with an audience that two tenants want in the same moment is given to one', async () => {
     const broker = await twoTenants()
     const answers = await Promise.all([
       patch(broker, 'acme', [of('calls'), of('wanted')]),
@@ -61,7 +61,7 @@ describe('an issuer with an audience', () => {
     expect(answers.map(outcomeOf).filter((it) => it === '409 conflict')).toHaveLength(2)
   })
 
-  it('is free again once its tenant does not have it, and not before', async () => {
+  it('An issuer with an audience is free again once its tenant does not have it, and not before', async () => {
     const broker = await twoTenants()
     expectStatus(await patch(broker, 'acme', null), 200)
     await reportAll('acme')
@@ -70,7 +70,7 @@ describe('an issuer with an audience', () => {
     expect(outcomeOf(await patch(broker, 'acme', [of('calls')]))).toBe('409 conflict')
   })
 
-  it('is free again after the deletion of its tenant', async () => {
+  it('An issuer with an audience is free again after the deletion of its tenant', async () => {
     const broker = await twoTenants()
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
     for (let round = 0; round < 3; round++) await reportAll('acme')
@@ -81,7 +81,7 @@ describe('an issuer with an audience', () => {
     expectStatus(await patch(broker, 'globex', [of('calls')]), 200)
   })
 
-  it('that a failed patch has claimed is free again soon', async () => {
+  it('An issuer with an audience that a failed patch has claimed is free again soon', async () => {
     const broker = await twoTenants()
     const failing = [
       await patch(broker, 'globex', [of('x')], { 'if-match': '"99"' }),
@@ -103,7 +103,7 @@ describe('an issuer with an audience', () => {
     expect(await owners()).toEqual({ calls: 'acme' })
   }
 
-  it('that a late report of its tenant has freed is claimed again by the next one', async () => {
+  it('An issuer with an audience that a late report of its tenant has freed is claimed again by the next one', async () => {
     const broker = await twoTenants()
     await freedByALateReport(broker)
     await reportAll('globex')
@@ -111,7 +111,7 @@ describe('an issuer with an audience', () => {
     expect(outcomeOf(await patch(broker, 'acme', [of('fresh')]))).toBe('409 conflict')
   })
 
-  it('that another tenant took meanwhile is told to the operator', async () => {
+  it('An issuer with an audience that another tenant took meanwhile is reported to the operator', async () => {
     const broker = await twoTenants()
     await freedByALateReport(broker)
     expectStatus(await patch(broker, 'acme', [of('calls'), of('fresh')]), 200)
@@ -123,7 +123,7 @@ describe('an issuer with an audience', () => {
     expect(await owners()).toEqual({ calls: 'acme', fresh: 'acme' })
   })
 
-  it('of a tenant that is no more is not claimed by its last report', async () => {
+  it('An issuer with an audience of a tenant that is no more is not claimed by its last report', async () => {
     const broker = await twoTenants()
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
     for (let round = 0; round < 3; round++) await reportAll('acme')
@@ -132,7 +132,7 @@ describe('an issuer with an audience', () => {
     expect(await owners()).toEqual({})
   })
 
-  it('stays claimed when an older report of its tenant comes between the claim and the policy', async () => {
+  it('An issuer with an audience stays claimed when an older report of its tenant comes between the claim and the policy', async () => {
     const broker = await twoTenants()
     // The Account is busy: the claim waits before its door, and what comes after it waits behind it.
     let letGo = () => {}

@@ -51,8 +51,8 @@ const TAKINGS: Record<string, { takes: (acme: Trusting) => Promise<unknown>; out
   'the user is banned': { takes: ({ ban }) => ban('ann'), outcome: '403 subject_banned' },
 }
 
-describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome }) => {
-  it("a user's mint in flight is not handed out, and taken back", async () => {
+describe.each(Object.entries(TAKINGS))('G6: when %s,', (name, { takes, outcome }) => {
+  it(`G6: When ${name}, a user's mint in flight is not handed out and is revoked`, async () => {
     const acme = await trusting()
     const token = await acme.token()
     const answer = await whileMinting(
@@ -68,7 +68,7 @@ describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome 
     expectOutcome(await acme.ice(await acme.token()), outcome)
   })
 
-  it('an edge that has heard nothing of it, and a KV that is 60 s stale, change nothing', async () => {
+  it(`G6: When ${name}, a user is refused also by an isolate without news of it and with a KV that is 60 s stale`, async () => {
     const acme = await trusting()
     const token = await acme.token()
     expectStatus(await acme.ice(token), 201)
@@ -87,7 +87,7 @@ describe.each(Object.entries(TAKINGS))('G6: when %s,', (_name, { takes, outcome 
 })
 
 describe("a tenant's own user", () => {
-  it('of another issuer, or another subject, goes on', async () => {
+  it("A tenant's own user of another issuer, or another subject, goes on", async () => {
     const acme = await trusting()
     await acme.ban('ann')
     expectStatus(await acme.ice(await acme.token('ben')), 201)
@@ -98,7 +98,7 @@ describe("a tenant's own user", () => {
     expectStatus(await acme.ice(await acme.token('ben')), 201)
   })
 
-  it('has one limit and one credential to reuse with whatever token: the subject counts', async () => {
+  it("A tenant's own user has one limit and one credential to reuse with whatever token: the subject counts", async () => {
     const acme = await trusting({ maxLiveCredentialsPerSubject: 2 })
     const clientToken = await acme.clientToken('ann')
     const first = await acme.ice(clientToken, { ttl: 600 })
@@ -115,7 +115,7 @@ describe("a tenant's own user", () => {
     expect(await credentialRows()).toHaveLength(3)
   })
 
-  it('is held to an exact limit, however many tokens come at once', async () => {
+  it("A tenant's own user is held to an exact limit, however many tokens come at once", async () => {
     const acme = await trusting({ maxLiveCredentialsPerSubject: 5, reuse: false })
     const tokens = await Promise.all(Array.from({ length: 10 }, (_, at) => acme.token('ann', { jti: String(at) })))
     const clients = await Promise.all(Array.from({ length: 10 }, () => acme.clientToken('ann')))
@@ -123,7 +123,7 @@ describe("a tenant's own user", () => {
     expect(tally(answers)).toEqual({ '201': 5, '429 subject_limit': 15 })
   })
 
-  it('can be revoked by name like any other', async () => {
+  it("A tenant's own user can be revoked by name like any other", async () => {
     const acme = await trusting()
     expectStatus(await acme.ice(await acme.token('ann')), 201)
     await acme.revocation({ subject: 'ann' })

@@ -5,7 +5,7 @@ import { newPeer, withPeer } from '../support/client/peer.ts'
 import { newWorld } from '../support/client/world.ts'
 
 describe('an attached connection', () => {
-  it('may be attached before there is a list, and fetches one', async () => {
+  it('An attached connection may be attached before there is a list, and fetches one', async () => {
     const world = await newWorld()
     const pc = newPeer()
     world.client.attach(pc)
@@ -17,7 +17,7 @@ describe('an attached connection', () => {
     expect(pc.restarts).toEqual([])
   })
 
-  it('is let go of when it is closed, or detached', async () => {
+  it('An attached connection is let go of when it is closed, or detached', async () => {
     const { pc, pass, world, detach } = await withPeer('relayed here')
     const other = newPeer()
     world.client.attach(other)
@@ -38,7 +38,7 @@ describe('an attached connection', () => {
     expect(closed.listeners()).toBe(0)
   })
 
-  it('attached twice is listened to once', async () => {
+  it('An attached connection attached twice is listened to once', async () => {
     const { pc, world, renewal, idle } = await withPeer('relayed here')
     world.client.attach(pc)
     expect(pc.listeners()).toBe(2)
@@ -47,7 +47,7 @@ describe('an attached connection', () => {
     expect(pc.restarts).toHaveLength(1)
   })
 
-  it('that refuses a configuration is not restarted with its old credential, and is when it takes the new one', async () => {
+  it('An attached connection that refuses a configuration is not restarted with its old credential, and is when it takes the new one', async () => {
     const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const { pc, world, renewal, idle, pass } = await withPeer('relayed here')
     const { setConfiguration } = pc
@@ -69,7 +69,7 @@ describe('an attached connection', () => {
     logged.mockRestore()
   })
 
-  it('that refuses a configuration disturbs no other', async () => {
+  it('An attached connection that refuses a configuration disturbs no other', async () => {
     const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const { world, renewal, newest } = await withPeer('relayed here')
     const stubborn = newPeer()

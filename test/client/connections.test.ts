@@ -5,7 +5,7 @@ import { type How, newPeer, TEN_MINUTES, withPeer } from '../support/client/peer
 import { listAnswer, newWorld, playedWorld, usernameOf } from '../support/client/world.ts'
 
 describe('an attached connection', () => {
-  it('is given the list at once and at every renewal, and keeps the rest of its configuration', async () => {
+  it('An attached connection is given the list at once and at every renewal, and keeps the rest of its configuration', async () => {
     const { pc, renewal, newest, told } = await withPeer('direct')
     expect(pc.configured).toHaveLength(1)
     for (let round = 0; round < 5; round++) {
@@ -22,19 +22,22 @@ describe('an attached connection', () => {
     ['relayed there', 'transport'],
     ['relayed here', 'selected'],
     ['relayed there', 'nominated'],
-  ])('that is %s, as told by %s, restarts ICE once at every renewal', async (how, browser) => {
-    const { pc, renewal, idle } = await withPeer('direct')
-    pc.selects(how, browser)
-    for (let round = 1; round <= 4; round++) {
-      await renewal()
-      await idle()
-      expect(pc.restarts).toHaveLength(round)
-      pc.gathers()
-    }
-  })
+  ])(
+    'An attached connection that is %s, as reported by %s, restarts ICE once at every renewal',
+    async (how, browser) => {
+      const { pc, renewal, idle } = await withPeer('direct')
+      pc.selects(how, browser)
+      for (let round = 1; round <= 4; round++) {
+        await renewal()
+        await idle()
+        expect(pc.restarts).toHaveLength(round)
+        pc.gathers()
+      }
+    },
+  )
 
   it.each<'transport' | 'selected' | 'nominated'>(['transport', 'selected', 'nominated'])(
-    'that is not relayed, as told by %s, is never restarted, not even when it breaks',
+    'An attached connection that is not relayed, according to %s, is never restarted, not even when it breaks',
     async (browser) => {
       const { pc, pass, sent } = await withPeer('relayed here')
       pc.selects('direct', browser)
@@ -50,7 +53,7 @@ describe('an attached connection', () => {
     },
   )
 
-  it('that the other side restarts, and did, is only given the lists', async () => {
+  it('An attached connection that the other side restarts, and did, is only given the lists', async () => {
     const { pc, renewal, newest, pass } = await withPeer('relayed here', { initiator: false })
     await renewal()
     pc.becomes('disconnected')
@@ -64,7 +67,7 @@ describe('an attached connection', () => {
     expect(pc.restarts).toEqual([])
   })
 
-  it('that the other side should restart, and did not, restarts before its own credential ends, once', async () => {
+  it('An attached connection that the other side should restart, and did not, restarts before its own credential ends, once', async () => {
     const { pc, pass, told } = await withPeer('relayed here', { initiator: false })
     const end = told.update[0]?.expiresAt ?? 0
     await pass(end - Date.now() - 31 * SECOND_MS)
@@ -78,33 +81,36 @@ describe('an attached connection', () => {
   it.each([
     ['15 minutes', 900],
     ['an hour', 3_600],
-  ])('whose side does not initiate is never relayed past its end, with %s and another life here', async (_, ttl) => {
-    const lives = { ttl, refreshAfter: ttl / 2 }
-    const world = playedWorld(() => listAnswer(lives))
-    const pc = newPeer(await world.done(world.client.get()))
-    world.client.attach(pc, { initiator: false })
-    pc.connects('relayed here')
-    const late: number[] = []
-    let end = world.told.update[0]?.expiresAt ?? 0
-    let [restarts, others] = [0, Date.now()]
-    const negotiate = () => {
-      pc.gathers()
-      end = world.told.update.at(-1)?.expiresAt ?? 0
-    }
-    await world.pass(6 * HOUR_MS, () => {
-      if (pc.restarts.length > restarts) negotiate()
-      restarts = pc.restarts.length
-      // The other side, which restarts for its own credential of an hour.
-      if (Date.now() - others > 1_900 * SECOND_MS) {
-        negotiate()
-        others = Date.now()
+  ])(
+    'An attached connection whose side does not initiate is never relayed past its end, with %s and another life here',
+    async (_, ttl) => {
+      const lives = { ttl, refreshAfter: ttl / 2 }
+      const world = playedWorld(() => listAnswer(lives))
+      const pc = newPeer(await world.done(world.client.get()))
+      world.client.attach(pc, { initiator: false })
+      pc.connects('relayed here')
+      const late: number[] = []
+      let end = world.told.update[0]?.expiresAt ?? 0
+      let [restarts, others] = [0, Date.now()]
+      const negotiate = () => {
+        pc.gathers()
+        end = world.told.update.at(-1)?.expiresAt ?? 0
       }
-      if (Date.now() >= end) late.push(Date.now() - end)
-    })
-    expect(late).toEqual([])
-  })
+      await world.pass(6 * HOUR_MS, () => {
+        if (pc.restarts.length > restarts) negotiate()
+        restarts = pc.restarts.length
+        // The other side, which restarts for its own credential of an hour.
+        if (Date.now() - others > 1_900 * SECOND_MS) {
+          negotiate()
+          others = Date.now()
+        }
+        if (Date.now() >= end) late.push(Date.now() - end)
+      })
+      expect(late).toEqual([])
+    },
+  )
 
-  it('that became relayed after the renewal is moved shortly before its old credential ends', async () => {
+  it('An attached connection that became relayed after the renewal is moved shortly before its old credential ends', async () => {
     const { pc, renewal, pass, told, world } = await withPeer('direct')
     const end = told.update[0]?.expiresAt ?? 0
     await renewal()
@@ -117,12 +123,12 @@ describe('an attached connection', () => {
     expect(pc.restarts[0]).toBeLessThan(end - 5 * SECOND_MS)
   })
 
-  it('that gathered with the new list already is not restarted for the old one', async () => {
+  it('An attached connection that gathered with the new list already is not restarted for the old one', async () => {
     const { pc, renewal, pass, told, world } = await withPeer('direct')
     const end = told.update[0]?.expiresAt ?? 0
     await renewal()
     world.play = () => new Error('network') // no further renewal
-    pc.connects('relayed here') // negotiated anew by the page
+    pc.connects('relayed here') // the page negotiates again
     await pass(end - Date.now() + SECOND_MS)
     expect(pc.restarts).toEqual([])
   })
@@ -130,7 +136,7 @@ describe('an attached connection', () => {
   it.each<[string, object, number]>([
     ['at once', {}, 1],
     ['soon, unless the other side does,', { initiator: false }, 0],
-  ])('made with a list that is not the current one is moved %s', async (_, options, atOnce) => {
+  ])('An attached connection made with a list that is not the current one is moved %s', async (_, options, atOnce) => {
     const world = await newWorld()
     await world.done(world.client.get())
     const pc = newPeer({ iceServers: [{ urls: ['turn:a'], username: 'another', credential: 'c' }] })
@@ -143,7 +149,7 @@ describe('an attached connection', () => {
     expect(world.sent).toHaveLength(1)
   })
 
-  it('made before it was attached, and relayed only later, is moved when it connects', async () => {
+  it('An attached connection made before it was attached, and relayed only later, is moved when it connects', async () => {
     const world = playedWorld(() => listAnswer(TEN_MINUTES))
     await world.done(world.client.get())
     const pc = newPeer({ iceServers: [{ urls: ['turn:a'], username: 'another', credential: 'c' }] })
@@ -156,7 +162,7 @@ describe('an attached connection', () => {
     expect(pc.restarts).toHaveLength(1)
   })
 
-  it('is not restarted for the credential it has: the broker gave it once more', async () => {
+  it('An attached connection is not restarted for the credential it has: the broker gave it once more', async () => {
     const world = await newWorld()
     const pc = newPeer(await world.done(world.client.get()))
     world.client.attach(pc)

@@ -31,39 +31,42 @@ const playing = (world: World, play: Play) => {
 }
 
 describe('a renewal that fails', () => {
-  it.each(FAILURES)('by %s leaves the old list until its end, is told as %s, and recovers', async (_, code, play) => {
-    const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
-    const list = await world.done(world.client.get())
-    playing(world, play)
-    await world.pass(9 * MINUTE_MS)
-    expect(await world.client.get()).toBe(list)
-    expect(world.told.degraded.length).toBeGreaterThan(2)
-    for (const degraded of world.told.degraded) {
-      expect(degraded).toMatchObject({ code, expiresAt: list.expiresAt })
-      expect(degraded.retryInSeconds).toBeGreaterThanOrEqual(1)
-      expect(degraded.retryInSeconds).toBeLessThanOrEqual(60)
-    }
-    expect(world.told.error).toEqual([])
+  it.each(FAILURES)(
+    'A renewal that fails by %s leaves the old list until its end, is reported as %s, and recovers',
+    async (_, code, play) => {
+      const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
+      const list = await world.done(world.client.get())
+      playing(world, play)
+      await world.pass(9 * MINUTE_MS)
+      expect(await world.client.get()).toBe(list)
+      expect(world.told.degraded.length).toBeGreaterThan(2)
+      for (const degraded of world.told.degraded) {
+        expect(degraded).toMatchObject({ code, expiresAt: list.expiresAt })
+        expect(degraded.retryInSeconds).toBeGreaterThanOrEqual(1)
+        expect(degraded.retryInSeconds).toBeLessThanOrEqual(60)
+      }
+      expect(world.told.error).toEqual([])
 
-    // An attempt without an answer may be under way at the end of the list: its ten seconds are left to it.
-    await world.pass(list.expiresAt - Date.now() + (code === 'network' ? 10 * SECOND_MS : 0))
-    expect(world.told.error).toMatchObject([{ code, name: 'IceServersError' }])
-    const refused = world.client.get()
-    refused.catch(() => undefined)
-    await world.pass(10 * SECOND_MS)
-    await expect(refused).rejects.toMatchObject({ code })
-    await world.pass(30 * MINUTE_MS)
-    expect(world.told.error).toHaveLength(1)
-    expect(world.watch.mostInFlight).toBe(1)
+      // An attempt without an answer may be under way at the end of the list: its ten seconds are left to it.
+      await world.pass(list.expiresAt - Date.now() + (code === 'network' ? 10 * SECOND_MS : 0))
+      expect(world.told.error).toMatchObject([{ code, name: 'IceServersError' }])
+      const refused = world.client.get()
+      refused.catch(() => undefined)
+      await world.pass(10 * SECOND_MS)
+      await expect(refused).rejects.toMatchObject({ code })
+      await world.pass(30 * MINUTE_MS)
+      expect(world.told.error).toHaveLength(1)
+      expect(world.watch.mostInFlight).toBe(1)
 
-    playing(world, () => listAnswer())
-    await world.pass(2 * MINUTE_MS)
-    expect(world.told.update).toHaveLength(2)
-    expect(await world.client.get()).toBe(world.told.update[1])
-  })
+      playing(world, () => listAnswer())
+      await world.pass(2 * MINUTE_MS)
+      expect(world.told.update).toHaveLength(2)
+      expect(await world.client.get()).toBe(world.told.update[1])
+    },
+  )
 
   it.each(FAILURES)(
-    'by %s is refused to its first caller, and to a thousand more without a request',
+    'A renewal that fails by %s is refused to its first caller, and to a thousand more without a request',
     async (_, code, play) => {
       const world = playedWorld(play)
       const first = world.client.get()
@@ -78,7 +81,7 @@ describe('a renewal that fails', () => {
     },
   )
 
-  it('is repeated after 1 to 60 seconds, more rarely each time', async () => {
+  it('A renewal that fails is repeated after 1 to 60 seconds, more rarely each time', async () => {
     const world = playedWorld(() => new Error('network'))
     world.client.get().catch(() => undefined)
     await world.pass(3 * HOUR_MS)
@@ -97,7 +100,7 @@ describe('a renewal that fails', () => {
   it.each([
     ['the header', { 'retry-after': '40' }, 40],
     ['the header, an hour', { 'retry-after': '3600' }, 60],
-  ])('is repeated no earlier than told by %s', async (_, headers, seconds) => {
+  ])('A renewal that fails is repeated no earlier than %s says', async (_, headers, seconds) => {
     const world = playedWorld(() => problem(429, 'rate_limited', headers))
     world.client.get().catch(() => undefined)
     await world.pass(5 * MINUTE_MS)
@@ -106,14 +109,14 @@ describe('a renewal that fails', () => {
     expect(Math.max(...gaps)).toBeLessThanOrEqual(60 * SECOND_MS)
   })
 
-  it('does not become frequent because each answer says to come back in a second', async () => {
+  it('A renewal that fails does not become frequent because each answer says to come back in a second', async () => {
     const world = playedWorld(() => problem(503, 'broker_busy', { 'retry-after': '1' }))
     world.client.get().catch(() => undefined)
     await world.pass(HOUR_MS)
     expect(world.sent.length).toBeLessThan(200)
   })
 
-  it('for the lack of a network is repeated soon after it is back', async () => {
+  it('A renewal that fails for the lack of a network is repeated soon after it is back', async () => {
     const page = playPage()
     const world = playedWorld(() => new Error('network'))
     const random = vi.spyOn(Math, 'random').mockReturnValue(0.99)

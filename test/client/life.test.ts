@@ -8,23 +8,26 @@ import { listAnswer, newWorld, playedWorld, usernameOf } from '../support/client
 const DAY_MS = 24 * HOUR_MS
 
 describe('a machine that slept', () => {
-  it.each(['visibilitychange', 'online', 'pageshow', 'focus'])('renews at once on %s', async (type) => {
-    const page = playPage()
-    const world = await newWorld()
-    await world.done(world.client.get())
-    page(type)
-    await world.idle()
-    expect(world.sent).toHaveLength(1)
+  it.each(['visibilitychange', 'online', 'pageshow', 'focus'])(
+    'A machine that slept renews at once on %s',
+    async (type) => {
+      const page = playPage()
+      const world = await newWorld()
+      await world.done(world.client.get())
+      page(type)
+      await world.idle()
+      expect(world.sent).toHaveLength(1)
 
-    world.sleep(8 * HOUR_MS)
-    for (let again = 0; again < 5; again++) page(type)
-    await world.idle()
-    expect(world.sent).toHaveLength(2)
-    expect(world.told.update.at(-1)?.expiresAt).toBeGreaterThan(Date.now())
-    expect(world.told.error).toEqual([])
-  })
+      world.sleep(8 * HOUR_MS)
+      for (let again = 0; again < 5; again++) page(type)
+      await world.idle()
+      expect(world.sent).toHaveLength(2)
+      expect(world.told.update.at(-1)?.expiresAt).toBeGreaterThan(Date.now())
+      expect(world.told.error).toEqual([])
+    },
+  )
 
-  it('is given no list that ended while it slept', async () => {
+  it('A machine that slept is given no list that ended while it slept', async () => {
     const world = await newWorld()
     const before = await world.done(world.client.get())
     world.sleep(8 * HOUR_MS)
@@ -33,7 +36,7 @@ describe('a machine that slept', () => {
     expect(after.expiresAt).toBeGreaterThan(Date.now())
   })
 
-  it('renews within half a minute where nothing tells that it woke', async () => {
+  it('A machine that slept renews within half a minute where nothing tells that it woke', async () => {
     const world = await newWorld()
     await world.done(world.client.get())
     world.sleep(8 * HOUR_MS)
@@ -41,7 +44,7 @@ describe('a machine that slept', () => {
     expect(world.sent).toHaveLength(2)
   })
 
-  it('does not live longer when its clock is set back', async () => {
+  it('A machine that slept does not live longer when its clock is set back', async () => {
     const world = playedWorld(() => listAnswer())
     await world.done(world.client.get())
     await world.pass(MINUTE_MS)
@@ -55,7 +58,7 @@ describe('a machine that slept', () => {
 
 describe('a page that was frozen', () => {
   it.each([60, 50.1])(
-    'is given no list that ended meanwhile, though its clock was set back %f minutes',
+    'A page that was frozen is given no list that ended meanwhile, though its clock was set back %f minutes',
     async (back) => {
       const world = playedWorld(() => listAnswer({ ttl: 2_400, refreshAfter: 1_200 }))
       const before = await world.done(world.client.get())
@@ -72,7 +75,7 @@ describe('a page that was frozen', () => {
 })
 
 describe('a library that is stopped', () => {
-  it('leaves no timer, no listener and no request, and tells nothing more', async () => {
+  it('A library that is stopped leaves no timer, no listener and no request, and tells nothing more', async () => {
     const page = playPage()
     const world = await newWorld()
     await world.done(world.client.get())
@@ -95,7 +98,7 @@ describe('a library that is stopped', () => {
     expect(world.told).toMatchObject({ error: [], degraded: [] })
   })
 
-  it.each(['token', 'answer'])('gives up the %s it waits for', async (what) => {
+  it.each(['token', 'answer'])('A library that is stopped gives up the %s it waits for', async (what) => {
     const hanging = () => new Promise<string>(() => {})
     const world = playedWorld(() => 'hang', what === 'token' ? { getToken: hanging } : {})
     const got = world.client.get()
@@ -109,7 +112,7 @@ describe('a library that is stopped', () => {
     expect(world.told).toEqual({ update: [], degraded: [], error: [] })
   })
 
-  it('is what `using` leaves behind', async () => {
+  it('A library that is stopped is what `using` leaves behind', async () => {
     const world = await newWorld()
     await world.done(world.client.get())
     {

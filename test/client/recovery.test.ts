@@ -5,17 +5,20 @@ import { newPeer, TEN_MINUTES, withPeer } from '../support/client/peer.ts'
 import { listAnswer, type Play, STUN_ONLY } from '../support/client/world.ts'
 
 describe('a relayed connection that breaks', () => {
-  it.each(['disconnected', 'failed'])('by %s gets a new credential and an ICE restart at once', async (state) => {
-    const { pc, sent, idle, newest } = await withPeer('relayed here')
-    if (state === 'failed') pc.selects(undefined) // nothing is selected any more
-    pc.becomes(state)
-    await idle()
-    expect(sent).toHaveLength(2)
-    expect(pc.configured.at(-1)).toBe(newest())
-    expect(pc.restarts).toHaveLength(1)
-  })
+  it.each(['disconnected', 'failed'])(
+    'A relayed connection that breaks by %s gets a new credential and an ICE restart at once',
+    async (state) => {
+      const { pc, sent, idle, newest } = await withPeer('relayed here')
+      if (state === 'failed') pc.selects(undefined) // nothing is selected any more
+      pc.becomes(state)
+      await idle()
+      expect(sent).toHaveLength(2)
+      expect(pc.configured.at(-1)).toBe(newest())
+      expect(pc.restarts).toHaveLength(1)
+    },
+  )
 
-  it('is not restarted when it came back by itself meanwhile', async () => {
+  it('A relayed connection that breaks is not restarted when it came back by itself meanwhile', async () => {
     const { pc, world, idle } = await withPeer('relayed here')
     world.play = () => {
       pc.becomes('connected')
@@ -26,7 +29,7 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts).toEqual([])
   })
 
-  it('again and again causes a bounded number of requests and restarts', async () => {
+  it('A relayed connection that breaks again and again causes a bounded number of requests and restarts', async () => {
     const { pc, sent, pass } = await withPeer('relayed here')
     for (let second = 0; second < 600; second++) {
       pc.becomes(second % 2 ? 'disconnected' : 'failed')
@@ -37,7 +40,7 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts.length).toBeGreaterThan(30)
   })
 
-  it('for two seconds in every twenty leaves the user credentials to take', async () => {
+  it('A relayed connection that breaks for two seconds in every twenty leaves the user credentials to take', async () => {
     const { pc, sent, pass } = await withPeer('relayed here')
     for (let blip = 0; blip < 180; blip++) {
       pc.becomes('disconnected')
@@ -63,7 +66,7 @@ describe('a relayed connection that breaks', () => {
     }
   })
 
-  it('soon again and stays so is given a new credential as soon as there may be one, without a further event', async () => {
+  it('A relayed connection that breaks soon again and stays so is given a new credential as soon as there may be one, without a further event', async () => {
     const { pc, sent, pass } = await withPeer('relayed here')
     for (let blip = 0; blip < 3; blip++) {
       pc.becomes('disconnected')
@@ -80,7 +83,7 @@ describe('a relayed connection that breaks', () => {
     expect([sent.length, pc.restarts.length], 'and then left alone').toEqual([4, length])
   })
 
-  it('and is still broken when it may be tried again is tried again, without a further event', async () => {
+  it('A relayed connection that breaks and is still broken when it may be tried again is tried again, without a further event', async () => {
     const { pc, pass } = await withPeer('relayed here')
     pc.becomes('disconnected')
     await pass(5 * SECOND_MS)
@@ -91,7 +94,7 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts).toHaveLength(2)
   })
 
-  it('together with many others causes one request', async () => {
+  it('A relayed connection that breaks together with many others causes one request', async () => {
     const { pc, world, sent, idle } = await withPeer('relayed here')
     const others = Array.from({ length: 20 }, () => newPeer())
     for (const other of others) {
@@ -105,7 +108,7 @@ describe('a relayed connection that breaks', () => {
     for (const each of [pc, ...others]) expect(each.restarts).toHaveLength(1)
   })
 
-  it('while the broker is down is restarted with what there is, and again when a new list comes', async () => {
+  it('A relayed connection that breaks while the broker is down is restarted with what there is, and again when a new list comes', async () => {
     const { pc, world, pass } = await withPeer('relayed here')
     world.play = () => new Error('network')
     pc.becomes('disconnected')
@@ -121,7 +124,7 @@ describe('a relayed connection that breaks', () => {
     expect(pc.restarts).toHaveLength(before + 1)
   })
 
-  it('one after the other with many more, causes few requests, too', async () => {
+  it('A relayed connection that breaks one after the other with many more, causes few requests, too', async () => {
     const { pc, world, sent, pass } = await withPeer('relayed here')
     const all = [pc, ...Array.from({ length: 30 }, () => newPeer())]
     for (const each of all) {
@@ -137,7 +140,7 @@ describe('a relayed connection that breaks', () => {
     for (const each of all) expect(each.restarts.length).toBeGreaterThan(0)
   })
 
-  it('is restarted when the broker is back, be it with the same credential', async () => {
+  it('A relayed connection that breaks is restarted when the broker is back, also with the same credential', async () => {
     const { pc, world, pass } = await withPeer('relayed here')
     const same = { ...TEN_MINUTES, source: 'reused', iceServers: world.told.update[0]?.iceServers }
     world.play = () => new Error('network')
@@ -152,7 +155,7 @@ describe('a relayed connection that breaks', () => {
   it.each<[string, Play]>([
     ['stun-only', () => listAnswer(STUN_ONLY)],
     ['an error', () => new Error('network')],
-  ])('does not get past what the broker asks to wait: %s', async (_, play) => {
+  ])('A relayed connection that breaks does not get past what the broker asks to wait: %s', async (_, play) => {
     const { pc, world, sent, pass } = await withPeer('relayed here')
     world.play = play
     for (let second = 0; second < 300; second++) {

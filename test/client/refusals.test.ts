@@ -23,7 +23,7 @@ const playing = (world: Pick<World, 'play'>, play: Play) => {
 }
 
 describe('a token', () => {
-  it('that the broker no longer takes is asked for once more at once', async () => {
+  it('A token that the broker no longer takes is asked for once more at once', async () => {
     let given = 0
     const getToken = async () => (given++ === 0 ? 'old' : 'new')
     const world = playedWorld((nth) => (nth === 1 ? problem(401, 'invalid_token') : listAnswer()), { getToken })
@@ -32,7 +32,7 @@ describe('a token', () => {
     expect([world.told.error, world.told.degraded]).toEqual([[], []])
   })
 
-  it('is asked for with nothing: what providers offer takes an argument for "by force"', async () => {
+  it('A token is asked for with nothing: what providers offer takes an argument for "by force"', async () => {
     const given: unknown[][] = []
     const getToken = async (...all: unknown[]) => {
       given.push(all)
@@ -43,7 +43,7 @@ describe('a token', () => {
     expect(given).toEqual([[]])
   })
 
-  it('of the real broker that has expired is replaced the same way', async () => {
+  it('A token of the real broker that has expired is replaced the same way', async () => {
     const tokens: string[] = []
     const world = await newWorld({ options: { getToken: () => tokens.shift() ?? fresh() } })
     const fresh = async () => {
@@ -63,7 +63,7 @@ describe('a token', () => {
     ['rejects', () => Promise.reject(new Error('signed out'))],
     ['gives nothing', async () => ''],
     ['never settles', () => new Promise<string>(() => {})],
-  ])('that cannot be had, because getToken %s, is a failure like others', async (_, getToken) => {
+  ])('A token that cannot be had, because getToken %s, is a failure like others', async (_, getToken) => {
     const world = playedWorld(() => listAnswer(), { getToken })
     const got = world.client.get()
     got.catch(() => undefined)
@@ -76,31 +76,50 @@ describe('a token', () => {
 })
 
 describe('a 403', () => {
-  it.each([
-    ['subject_banned', () => problem(403, 'subject_banned')],
-    ['http_403', () => new Response('no', { status: 403 })],
-  ])('ends the requests for good with the code %s; the list is given until its end', async (code, play) => {
-    const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
-    const list = await world.done(world.client.get())
-    playing(world, play)
-    await world.pass(5 * MINUTE_MS)
+  it.each([['subject_banned'], ['origin_not_allowed'], ['insufficient_scope'], ['https_required']])(
+    'A 403 ends the requests for good with the code %s; the list is given until its end',
+    async (code) => {
+      const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
+      const list = await world.done(world.client.get())
+      playing(world, () => problem(403, code))
+      await world.pass(5 * MINUTE_MS)
+      expect(world.told.error).toMatchObject([{ code, status: 403 }])
+      expect(world.told.error[0]).not.toHaveProperty('retryInSeconds')
+      expect(await world.client.get()).toBe(list)
+      await world.pass(HOUR_MS)
+      await expect(world.client.get()).rejects.toBe(world.told.error[0])
+      world.sleep(HOUR_MS)
+      const pc = newPeer()
+      world.client.attach(pc)
+      pc.connects('relayed here')
+      pc.becomes('failed')
+      await world.pass(HOUR_MS)
+      expect(world.sent).toHaveLength(2)
+      expect(world.told.error).toHaveLength(1)
+      expect(vi.getTimerCount()).toBe(1) // of the connection that is still there
+    },
+  )
+
+  it.each<[string, () => Response]>([
+    ['tenant_suspended', () => problem(403, 'tenant_suspended')],
+    ['http_403', () => new Response('<html>Sign in to this network</html>', { status: 403 })],
+  ])('A 403 with the code %s, which may pass, is asked again after 30 to 60 s', async (code, play) => {
+    const world = playedWorld(play)
+    world.client.get().catch(() => undefined)
+    await world.pass(SECOND_MS)
     expect(world.told.error).toMatchObject([{ code, status: 403 }])
-    expect(world.told.error[0]).not.toHaveProperty('retryInSeconds')
-    expect(await world.client.get()).toBe(list)
-    await world.pass(HOUR_MS)
-    await expect(world.client.get()).rejects.toBe(world.told.error[0])
-    world.sleep(HOUR_MS)
-    const pc = newPeer()
-    world.client.attach(pc)
-    pc.connects('relayed here')
-    pc.becomes('failed')
-    await world.pass(HOUR_MS)
-    expect(world.sent).toHaveLength(2)
-    expect(world.told.error).toHaveLength(1)
-    expect(vi.getTimerCount()).toBe(1) // of the connection that is still there
+    expect(world.told.error[0]?.retryInSeconds).toBeGreaterThanOrEqual(30)
+    await world.pass(28 * SECOND_MS)
+    expect(world.sent).toHaveLength(1)
+    await world.pass(5 * MINUTE_MS)
+    expect(world.sent.length).toBeGreaterThanOrEqual(5)
+    expect(world.sent.length).toBeLessThanOrEqual(11)
+    playing(world, () => listAnswer())
+    await world.pass(MINUTE_MS)
+    expect((await world.client.get()).source).toBe('minted')
   })
 
-  it('is what the real broker says to a banned subject', async () => {
+  it('A 403 is what the real broker says to a banned subject', async () => {
     const world = await newWorld()
     await world.done(world.client.get())
     const until = new Date(Date.now() + 24 * HOUR_MS).toISOString()
@@ -111,16 +130,16 @@ describe('a 403', () => {
     await expect(world.client.get()).rejects.toMatchObject({ code: 'subject_banned' })
   })
 
-  it('is told even after another failure was', async () => {
-    const world = playedWorld((nth) => (nth < 3 ? new Error('network') : problem(403, 'tenant_suspended')))
+  it('A 403 is reported even after another failure was', async () => {
+    const world = playedWorld((nth) => (nth < 3 ? new Error('network') : problem(403, 'subject_banned')))
     world.client.get().catch(() => undefined)
     await world.pass(HOUR_MS)
-    expect(world.told.error.map(({ code }) => code)).toEqual(['network', 'tenant_suspended'])
+    expect(world.told.error.map(({ code }) => code)).toEqual(['network', 'subject_banned'])
   })
 })
 
 describe('an answer without relays', () => {
-  it('is used, told as degraded, and asked for again after its time', async () => {
+  it('An answer without relays is used, reported as degraded, and asked for again after its time', async () => {
     const world = playedWorld(() => listAnswer(STUN_ONLY))
     const list = await world.done(world.client.get())
     expect(list).toMatchObject({ source: 'stun-only', iceServers: STUN_ONLY.iceServers })
@@ -134,7 +153,7 @@ describe('an answer without relays', () => {
     expect((await world.client.get()).source).toBe('minted')
   })
 
-  it('does not take the place of a list that still relays', async () => {
+  it('An answer without relays does not take the place of a list that still relays', async () => {
     const world = playedWorld(() => listAnswer({ ttl: 600, refreshAfter: 300 }))
     const list = await world.done(world.client.get())
     playing(world, () => listAnswer(STUN_ONLY))
@@ -146,7 +165,7 @@ describe('an answer without relays', () => {
     expect(world.told.error).toEqual([])
   })
 
-  it('comes from the real broker when its upstream fails', async () => {
+  it('An answer without relays comes from the real broker when its upstream fails', async () => {
     const broker = newBroker()
     const acme = await served(broker, 'acme', { policy: { fallback: 'stun' } })
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 500 }, times: 'always' })
@@ -172,7 +191,7 @@ describe('a callback', () => {
   it.each<[string, () => unknown]>([
     ['throws', () => JSON.parse('{')],
     ['rejects', () => Promise.reject(new Error('mine'))],
-  ])('that %s ends nothing', async (_, callback) => {
+  ])('A callback that %s ends nothing', async (_, callback) => {
     const logged = vi.spyOn(console, 'error').mockImplementation(() => undefined)
     const options = { onUpdate: callback, onDegraded: callback, onError: callback }
     const play: Play = (nth) => (nth % 2 ? listAnswer({ ttl: 600, refreshAfter: 300 }) : new Error('network'))
@@ -184,7 +203,7 @@ describe('a callback', () => {
     logged.mockRestore()
   })
 
-  it('may ask for the list, or stop the library', async () => {
+  it('A callback may ask for the list, or stop the library', async () => {
     const given: unknown[] = []
     const world: World = playedWorld(() => new Error('network'), {
       onError: () => {

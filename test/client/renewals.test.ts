@@ -9,7 +9,7 @@ import { mintsAsked } from '../support/tenants/issuing.ts'
 const DAY_MS = 24 * HOUR_MS
 
 describe('a list of ICE servers', () => {
-  it('is asked for in a CORS simple request: a form, no header, no cookies', async () => {
+  it('A list of ICE servers is asked for in a CORS simple request: a form, no header, no cookies', async () => {
     const { client, done, sent } = await newWorld({ options: { ttl: 600 } })
     const list = await done(client.get())
     expect(list.source).toBe('minted')
@@ -26,7 +26,7 @@ describe('a list of ICE servers', () => {
     expect(body).toMatch(/&ttl=600$/)
   })
 
-  it('is one request for however many callers, and none is sent before the first call', async () => {
+  it('A list of ICE servers is one request for however many callers, and none is sent before the first call', async () => {
     const { client, done, sent, idle, pass } = await newWorld()
     await pass(HOUR_MS)
     expect(sent).toHaveLength(0)
@@ -37,7 +37,7 @@ describe('a list of ICE servers', () => {
     expect(new URLSearchParams(sent[0]?.body).has('ttl')).toBe(false)
   })
 
-  it('ends at the time just before the request was sent plus its ttl', async () => {
+  it('A list of ICE servers ends at the time just before the request was sent plus its ttl', async () => {
     const world = playedWorld(() => {
       vi.setSystemTime(Date.now() + 5 * SECOND_MS) // the answer is slow
       return listAnswer({ ttl: 100, refreshAfter: 50 })
@@ -46,7 +46,7 @@ describe('a list of ICE servers', () => {
     expect(expiresAt).toBe((world.sent[0]?.at ?? 0) + 100 * SECOND_MS)
   })
 
-  it('may live as long as the broker can grant at most', async () => {
+  it('A list of ICE servers may live as long as the broker can grant at most', async () => {
     const world = playedWorld(() => listAnswer({ ttl: MAX_TTL_SECONDS, refreshAfter: 300 }))
     const { expiresAt } = await world.done(world.client.get())
     expect(expiresAt).toBe((world.sent[0]?.at ?? 0) + MAX_TTL_SECONDS * SECOND_MS)
@@ -54,10 +54,10 @@ describe('a list of ICE servers', () => {
 
   it.each([
     ['reused by the broker until half of its life is over', true, 3_600],
-    ['minted anew each time', false, 3_600],
+    ['minted again each time', false, 3_600],
     ['short', true, 60],
   ])(
-    'renews over a day, %s: no storm, one request at a time, and never past an end',
+    'A list of ICE servers renews over a day, %s: no storm, one request at a time, and never past an end',
     async (_, reuse, ttl) => {
       const world = await newWorld({ policy: { reuse, maxMintsPerMinute: 6_000 }, options: { ttl } })
       const { client, sent, ends, watch, told } = world
@@ -86,7 +86,7 @@ describe('a list of ICE servers', () => {
     60_000,
   )
 
-  it('is renewed over a day in which everything goes wrong at random: no storm, and never past an end', async () => {
+  it('A list of ICE servers is renewed over a day in which everything goes wrong at random: no storm, and never past an end', async () => {
     const ends = new Map<string, number>()
     const world = playedWorld(() => {
       const good = listAnswer({ ttl: 600, refreshAfter: 300 })
@@ -130,7 +130,7 @@ describe('a list of ICE servers', () => {
     expect(atOnce).toEqual([])
   }, 60_000)
 
-  it('is asked for ever less often where nothing but the same credential is to be had, and the page is told', async () => {
+  it('A list of ICE servers is asked for less and less often while the broker returns the same credential, and the page hears so', async () => {
     const world = playedWorld(() => new Error('not yet'))
     const first = (await listAnswer().json()) as { iceServers: { username?: string }[] } // as listAnswer makes it
     const begun = Date.now()
@@ -171,7 +171,7 @@ describe('a list of ICE servers', () => {
     expect(usernameOf(world.told.update.at(-1)?.iceServers)).not.toBe(usernameOf(list.iceServers))
   })
 
-  it('is renewed between 85 and 95 % of refreshAfter, and not by all pages at once', async () => {
+  it('A list of ICE servers is renewed between 85 and 95 % of refreshAfter, and not by all pages at once', async () => {
     const waits: number[] = []
     for (let round = 0; round < 20; round++) {
       const world = playedWorld(() => listAnswer())
@@ -188,7 +188,7 @@ describe('a list of ICE servers', () => {
     expect(new Set(waits).size).toBeGreaterThan(15)
   })
 
-  it('is renewed before its end, however late the broker would have it', async () => {
+  it('A list of ICE servers is renewed before its end, however late the broker would have it', async () => {
     const world = playedWorld(() => listAnswer({ ttl: 4, refreshAfter: 5 }))
     const list = await world.done(world.client.get())
     expect(list.renewsAt).toBeLessThan(list.expiresAt - 500)
@@ -197,7 +197,7 @@ describe('a list of ICE servers', () => {
     expect(world.told.error).toEqual([])
   })
 
-  it('is not given when it ended on the way', async () => {
+  it('A list of ICE servers is not given when it ended on the way', async () => {
     const world = playedWorld(() => {
       vi.setSystemTime(Date.now() + 2 * SECOND_MS)
       return listAnswer({ ttl: 1, refreshAfter: 5 })

@@ -11,7 +11,7 @@ describe('the script', () => {
   it.each([
     ['/client.js', 'public, max-age=3600'],
     [VERSIONED, 'public, max-age=31536000, immutable'],
-  ])('at %s is for every page, with %s', async (path, cacheControl) => {
+  ])('The script at %s is for every page, with %s', async (path, cacheControl) => {
     const { status, text, headers } = await newBroker().send(path, { headers: { origin: 'https://anybody.example' } })
     expect(status).toBe(200)
     expect(text).toBe(CLIENT_SCRIPT.text)
@@ -26,19 +26,19 @@ describe('the script', () => {
     expect(headers.get('vary')).toBeNull()
   })
 
-  it('has the digest that pages pin it with', async () => {
+  it('The script has the digest that pages pin it with', async () => {
     const { text } = await newBroker().send(VERSIONED)
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(text)))
     expect(`sha384-${btoa(String.fromCharCode(...digest))}`).toBe(CLIENT_SCRIPT.integrity)
   })
 
-  it('has an address of its own bytes: for good, it must never lead to others', async () => {
+  it('The script has an address of its own bytes: for good, it must never lead to others', async () => {
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(CLIENT_SCRIPT.text)))
     const start = [...digest.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
     expect(CLIENT_SCRIPT.version).toMatch(new RegExp(`^\\d+\\.\\d+\\.\\d+-${start}$`))
   })
 
-  it('is not sent again to who has it', async () => {
+  it('The script is not sent again to who has it', async () => {
     const broker = newBroker()
     const etag = (await broker.send('/client.js')).headers.get('etag') ?? ''
     for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
@@ -58,14 +58,14 @@ describe('the script', () => {
     `${VERSIONED}.map`,
     '/client/latest.js',
     '/client/x',
-  ])('at %s is not there, and a page can read that', async (path) => {
+  ])('The script at %s is not there, and a page can read that', async (path) => {
     const answer = await newBroker().send(path)
     expectProblem(answer, 'not_found')
     expect(answer.headers.get('cache-control')).toBe('no-store')
     expect(answer.headers.get('access-control-allow-origin')).toBe('*')
   })
 
-  it('is there while the broker is not configured: a page must be able to say that something is wrong', async () => {
+  it('The script is there while the broker is not configured: a page must be able to say that something is wrong', async () => {
     const broker = newBroker({ ROOT_KEYS: undefined })
     expect((await broker.send('/client.js')).status).toBe(200)
   })

@@ -10,8 +10,8 @@ import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
 import { keyRows } from '../support/storage/tenantRows.ts'
 import { newIssuer, tally } from '../support/tenants/issuing.ts'
 
-it('while a creation hangs, eighty more wait or are refused, and mints go on', async () => {
-  const acme = await newIssuer({ maxTurnKeys: 200, maxApiCallsPer5Min: 720 })
+it('While a creation hangs, eighty more wait or are refused, and mints go on', async () => {
+  const acme = await newIssuer({ maxTurnKeys: 200, maxApiCallsPer5Min: 600 })
   await emulator.clearLog()
   await emulator.hold('create', 'open')
   const create = () => acme.broker.call('POST', keysPath('acme'), acme.token, {})
@@ -34,7 +34,7 @@ it('while a creation hangs, eighty more wait or are refused, and mints go on', a
   expect(states).not.toContain('unknown')
 })
 
-it('a host that is gone is let alone for a second after 24 failures in a row, then asked by one', async () => {
+it('A host that is gone is let alone for a second after 24 failures in a row, then asked by one', async () => {
   let now = 0
   let asked = 0
   let reply: Reply<undefined> = { kind: 'doubtful', reason: 'network' }

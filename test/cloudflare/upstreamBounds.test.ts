@@ -67,7 +67,7 @@ const PLACES = [
 ]
 
 describe('G10: upstream', () => {
-  it.each(operations)('that answers %s with a redirect is not followed', async (operation, ask) => {
+  it.each(operations)('G10: Upstream that answers %s with a redirect is not followed', async (operation, ask) => {
     const it = await world()
     for (const status of STATUSES) {
       for (const location of PLACES) {
@@ -87,42 +87,54 @@ describe('G10: upstream', () => {
     { kind: 'shape', shape: 'huge-stream' },
     { kind: 'shape', shape: 'deep' },
   ]
-  it.each(operations)('that answers %s with megabytes, or 100,000 levels, is no answer', async (operation, ask) => {
-    // What comes with a 204 has no body, however deep it was meant.
-    for (const fault of operation === 'revoke' ? bombs.slice(0, 2) : bombs) {
-      const it = await world()
-      await emulator.fault({ operation, fault })
-      expect(await ask(it, 2_000), JSON.stringify(fault)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
-    }
-  })
+  it.each(operations)(
+    'G10: Upstream that answers %s with megabytes, or 100,000 levels, is no answer',
+    async (operation, ask) => {
+      // What comes with a 204 has no body, however deep it was meant.
+      for (const fault of operation === 'revoke' ? bombs.slice(0, 2) : bombs) {
+        const it = await world()
+        await emulator.fault({ operation, fault })
+        expect(await ask(it, 2_000), JSON.stringify(fault)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
+      }
+    },
+  )
 
-  it.each(operations)('that never ends its answer to %s is read to a bound and let go of', async (operation, ask) => {
-    const counts = { pulled: 0, cancelled: 0 }
-    const piece = new Uint8Array(64 * KIB).fill(0x20)
-    const endless = () =>
-      new Response(
-        new ReadableStream({
-          pull(controller) {
-            counts.pulled += piece.byteLength
-            controller.enqueue(piece)
-          },
-          cancel() {
-            counts.cancelled++
-          },
-        }),
-        { status: 200 },
+  it.each(operations)(
+    'G10: Upstream that never ends its answer to %s is read to a bound and let go of',
+    async (operation, ask) => {
+      const counts = { pulled: 0, cancelled: 0 }
+      const piece = new Uint8Array(64 * KIB).fill(0x20)
+      const endless = () =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              counts.pulled += piece.byteLength
+              controller.enqueue(piece)
+            },
+            cancel() {
+              counts.cancelled++
+            },
+          }),
+          { status: 200 },
+        )
+      const it = await world({ fetch: () => Promise.resolve(endless()) })
+      expect(await ask(it, 5_000)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
+      expect(counts.cancelled).toBe(1)
+      const bound = operation === 'list' ? 4 * KIB * KIB : 64 * KIB
+      expect(counts.pulled).toBeGreaterThan(bound)
+      expect(counts.pulled, 'one piece over the bound, and one that was asked for ahead').toBeLessThanOrEqual(
+        bound + 3 * piece.byteLength,
       )
-    const it = await world({ fetch: () => Promise.resolve(endless()) })
-    expect(await ask(it, 5_000)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
-    expect(counts.cancelled).toBe(1)
-    const bound = operation === 'list' ? 4 * KIB * KIB : 64 * KIB
-    expect(counts.pulled).toBeGreaterThan(bound)
-    expect(counts.pulled, 'one piece over the bound, and one that was asked for ahead').toBeLessThanOrEqual(
-      bound + 3 * piece.byteLength,
-    )
+    },
+  )
+
+  it.each(operations)('G10: An answer to %s that repeats a name is no answer', async (_operation, ask) => {
+    const repeating = '{"success":true,"success":false,"result":{},"iceServers":{}}'
+    const given = await world({ fetch: () => Promise.resolve(new Response(repeating, { status: 200 })) })
+    expect(await ask(given, 1_000)).toMatchObject({ kind: 'doubtful', reason: 'malformed' })
   })
 
-  it('that drips, hangs before or in its answer, is waited for until the deadline and no longer', async () => {
+  it('G10: Upstream that drips, hangs before or in its answer, is waited for until the deadline and no longer', async () => {
     const silences: FaultOrderInput['fault'][] = [
       { kind: 'drip', everyMs: 100 },
       { kind: 'hang', at: 'before-headers' },
@@ -146,7 +158,7 @@ describe('G10: upstream', () => {
   })
 
   it.each(operations)(
-    'is asked for %s at the configured host only, with one bearer and no redirects',
+    'G10: Upstream is asked for %s at the configured host only, with one bearer and no redirects',
     async (_, ask) => {
       const asked: [string, RequestInit][] = []
       const it = await world({

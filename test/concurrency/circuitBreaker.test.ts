@@ -19,7 +19,7 @@ function chances(seed: number): () => number {
 }
 
 describe('the breaker', () => {
-  it.each([1, 2, 3, 4, 5])('never opens at 25 %% of failures: a million attempts of seed %i', (seed) => {
+  it.each([1, 2, 3, 4, 5])('The breaker never opens at 25 %% of failures: a million attempts of seed %i', (seed) => {
     const chance = chances(seed)
     const breaker = new CircuitBreaker()
     let refused = 0
@@ -30,7 +30,7 @@ describe('the breaker', () => {
     expect(refused).toBe(0)
   })
 
-  it('opens when the host is gone, and lets one try after a second', () => {
+  it('The breaker opens when the host is gone, and lets one try after a second', () => {
     const breaker = new CircuitBreaker()
     let attempts = 0
     for (; !breaker.refuses(0); attempts++) breaker.begin()({ failed: true, at: 0 })
@@ -47,7 +47,7 @@ describe('the breaker', () => {
     expect(breaker.refuses(3_900), 'it has forgotten the failures before').toBe(false)
   })
 
-  it('is not kept open by what was begun before it opened, and closed by its success', () => {
+  it('The breaker is not kept open by what was begun before it opened, and closed by its success', () => {
     const breaker = new CircuitBreaker()
     const [slow, late] = [breaker.begin(), breaker.begin()]
     for (let failed = 0; failed < 24; failed++) breaker.begin()({ failed: true, at: 0 })
@@ -63,7 +63,7 @@ const MINTED = { username: 'u', credential: 'c'.repeat(16), urls: ['turn:turn.cl
 const DOWN: Reply<never> = { kind: 'doubtful', reason: 'server-error' }
 const SILENT: Reply<never> = { kind: 'doubtful', reason: 'timeout' }
 
-/** A Tenant's parts as far as a mint upstream needs them, with a host that answers as it is told. */
+/** A Tenant's parts as far as a mint upstream needs them, with a host that answers as the test says. */
 function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) {
   const asked: number[] = []
   const parts = {
@@ -105,7 +105,7 @@ describe('a mint', () => {
   })
 
   it.each([7, 8, 9])(
-    'is asked again at most three times within 5 s, after pauses of chance (seed %i)',
+    'A mint is asked again at most three times within 5 s, after pauses of chance (seed %i)',
     async (seed) => {
       vi.spyOn(Math, 'random').mockImplementation(chances(seed))
       const pauses: number[][] = [[], [], []]
@@ -131,7 +131,7 @@ describe('a mint', () => {
     },
   )
 
-  it('gives each attempt a deadline of its own, and all of them 4.5 s', async () => {
+  it('A mint gives each attempt a deadline of its own, and all of them 4.5 s', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0)
     const deadlines: number[] = []
     const host = minting((deadlineMs) => {
@@ -147,37 +147,40 @@ describe('a mint', () => {
   it.each([
     ['answers 500', () => later(20, DOWN)],
     ['is silent', silent],
-  ] as const)('is refused at once while the host %s, and minted within 5 s of its return', async (_what, gone) => {
-    const state = { up: false }
-    const host = minting((deadlineMs) => (state.up ? later(50, { kind: 'ok', value: MINTED }) : gone(deadlineMs)))
-    const ended: { begun: number; took: number; as: string }[] = []
-    const demand = async (ms: number) => {
-      for (let passed = 0; passed < ms; passed += 100) {
-        const begun = Date.now()
-        void host.mint().then((as) => ended.push({ begun, took: Date.now() - begun, as }))
-        await vi.advanceTimersByTimeAsync(100)
+  ] as const)(
+    'A mint is refused at once while the host %s, and minted within 5 s of its return',
+    async (_what, gone) => {
+      const state = { up: false }
+      const host = minting((deadlineMs) => (state.up ? later(50, { kind: 'ok', value: MINTED }) : gone(deadlineMs)))
+      const ended: { begun: number; took: number; as: string }[] = []
+      const demand = async (ms: number) => {
+        for (let passed = 0; passed < ms; passed += 100) {
+          const begun = Date.now()
+          void host.mint().then((as) => ended.push({ begun, took: Date.now() - begun, as }))
+          await vi.advanceTimersByTimeAsync(100)
+        }
       }
-    }
-    await demand(30_000)
-    // Once it is open, nobody waits but those who try.
-    const late = ended.filter(({ begun }) => begun > 25_000)
-    const refused = late.filter(({ as, took }) => as === 'upstream_unavailable' && took === 0)
-    expect(refused.length / late.length).toBeGreaterThan(0.85)
-    const asked = host.asked.filter((at) => at > 25_000).length
-    expect(asked, 'attempts in 5 s').toBeLessThanOrEqual(6)
+      await demand(30_000)
+      // Once it is open, only the calls that probe wait.
+      const late = ended.filter(({ begun }) => begun > 25_000)
+      const refused = late.filter(({ as, took }) => as === 'upstream_unavailable' && took === 0)
+      expect(refused.length / late.length).toBeGreaterThan(0.85)
+      const asked = host.asked.filter((at) => at > 25_000).length
+      expect(asked, 'attempts in 5 s').toBeLessThanOrEqual(6)
 
-    const back = Date.now()
-    state.up = true
-    await demand(10_000)
-    await vi.advanceTimersByTimeAsync(5_000)
-    const minted = ended.filter(({ as }) => as === 'minted')
-    expect((minted[0]?.begun ?? Number.POSITIVE_INFINITY) - back).toBeLessThan(3_000)
-    const afterwards = ended.filter(({ begun }) => begun >= back + 5_000)
-    expect(afterwards).toHaveLength(50)
-    expect(afterwards.filter(({ as }) => as !== 'minted')).toEqual([])
-  })
+      const back = Date.now()
+      state.up = true
+      await demand(10_000)
+      await vi.advanceTimersByTimeAsync(5_000)
+      const minted = ended.filter(({ as }) => as === 'minted')
+      expect((minted[0]?.begun ?? Number.POSITIVE_INFINITY) - back).toBeLessThan(3_000)
+      const afterwards = ended.filter(({ begun }) => begun >= back + 5_000)
+      expect(afterwards).toHaveLength(50)
+      expect(afterwards.filter(({ as }) => as !== 'minted')).toEqual([])
+    },
+  )
 
-  it('succeeds for 99 % at 25 % of failures, and the breaker stays out of it', async () => {
+  it('A mint succeeds for 99 % at 25 % of failures, and the breaker stays out of it', async () => {
     const chance = chances(11)
     vi.spyOn(Math, 'random').mockImplementation(chances(12))
     const host = minting(() => later(20, chance() < 0.25 ? DOWN : { kind: 'ok', value: MINTED }))

@@ -12,26 +12,26 @@ afterEach(() => {
 const never = new Promise<never>(() => undefined)
 const tooLate = () => 'too late'
 
-/** Work that settles when told to. */
+/** Work that settles when the test says so. */
 function work() {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   return { promise, resolve, reject }
 }
 
 describe('within()', () => {
-  it('gives the value of work that is in time, clears the timer and does not call onLate', async () => {
+  it('within() gives the value of work that is in time, clears the timer and does not call onLate', async () => {
     const onLate = vi.fn(tooLate)
     expect(await within(1_000, Promise.resolve('done'), onLate)).toBe('done')
     expect(vi.getTimerCount()).toBe(0)
     expect(onLate).not.toHaveBeenCalled()
   })
 
-  it('rejects as work does that fails in time, and clears the timer', async () => {
+  it('within() rejects as work does that fails in time, and clears the timer', async () => {
     await expect(within(1_000, Promise.reject(new Error('broken')), tooLate)).rejects.toThrow('broken')
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('has cleared the timer when the caller goes on', async () => {
+  it('within() has cleared the timer when the caller goes on', async () => {
     const { promise, resolve } = work()
     const seen = within(1_000, promise, tooLate).then(() => vi.getTimerCount())
     expect(vi.getTimerCount()).toBe(1)
@@ -39,7 +39,7 @@ describe('within()', () => {
     expect(await seen).toBe(0)
   })
 
-  it('gives what onLate returns, exactly when the time is over', async () => {
+  it('within() gives what onLate returns, exactly when the time is over', async () => {
     let value: string | undefined
     void within(1_000, never, tooLate).then((it) => {
       value = it
@@ -50,7 +50,7 @@ describe('within()', () => {
     expect(value).toBe('too late')
   })
 
-  it('waits for what onLate begins', async () => {
+  it('within() waits for what onLate begins', async () => {
     const { promise, resolve } = work()
     const value = within(1_000, never, () => promise)
     await vi.advanceTimersByTimeAsync(5_000)
@@ -58,7 +58,7 @@ describe('within()', () => {
     expect(await value).toBe('the fallback')
   })
 
-  it('rejects with what onLate throws', async () => {
+  it('within() rejects with what onLate throws', async () => {
     const refused = expect(
       within(1_000, never, () => {
         throw new Error('late')
@@ -68,7 +68,7 @@ describe('within()', () => {
     await refused
   })
 
-  it('leaves no unhandled rejection behind when late work fails', async () => {
+  it('within() leaves no unhandled rejection behind when late work fails', async () => {
     const unhandled = vi.fn((event: Event) => event.preventDefault())
     addEventListener('unhandledrejection', unhandled)
     try {
@@ -84,7 +84,7 @@ describe('within()', () => {
     }
   })
 
-  it('and pause() use the setTimeout that is in place when they are called', async () => {
+  it('within() and pause() use the setTimeout that is in place when they are called', async () => {
     const spy = vi.spyOn(globalThis, 'setTimeout')
     await within(1_000, Promise.resolve(), tooLate)
     void pause(50)

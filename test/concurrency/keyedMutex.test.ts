@@ -5,7 +5,7 @@ import { KeyedMutex } from '../../src/concurrency/keyedMutex.ts'
 
 const settle = () => scheduler.wait(1)
 
-/** An operation that notes that it began, and ends when told to. */
+/** An operation that notes that it began, and ends when the test says so. */
 function operation(name: string, begun: string[]) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const run = () => {
@@ -15,7 +15,7 @@ function operation(name: string, begun: string[]) {
   return { run, end: () => resolve(name), fail: () => reject(new Error(name)) }
 }
 
-it('runs the operations of one key one after the other, in the order they came', async () => {
+it('The keyed mutex runs the operations of one key one after the other, in the order they came', async () => {
   const mutex = new KeyedMutex()
   const begun: string[] = []
   const all = ['a', 'b', 'c'].map((name) => operation(name, begun))
@@ -28,7 +28,7 @@ it('runs the operations of one key one after the other, in the order they came',
   expect(await values).toEqual(['a', 'b', 'c'])
 })
 
-it('lets operations of different keys run side by side', async () => {
+it('The keyed mutex lets operations of different keys run side by side', async () => {
   const mutex = new KeyedMutex()
   const begun: string[] = []
   void mutex.run('one', operation('a', begun).run)
@@ -37,7 +37,7 @@ it('lets operations of different keys run side by side', async () => {
   expect(begun).toEqual(['a', 'b'])
 })
 
-it('gives a failure to its own caller, and runs the next operation all the same', async () => {
+it('The keyed mutex gives a failure to its own caller, and runs the next operation all the same', async () => {
   const mutex = new KeyedMutex()
   const begun: string[] = []
   const [broken, next] = [operation('broken', begun), operation('next', begun)]
@@ -49,7 +49,7 @@ it('gives a failure to its own caller, and runs the next operation all the same'
   expect(await value).toBe('next')
 })
 
-it('makes an operation wait that comes while the last of the queue runs', async () => {
+it('The keyed mutex makes an operation wait that comes while the last of the queue runs', async () => {
   const mutex = new KeyedMutex()
   const begun: string[] = []
   const [first, second, third] = ['a', 'b', 'c'].map((name) => operation(name, begun))

@@ -7,7 +7,7 @@ import { BrokerError } from '../../src/errors.ts'
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
-/** Operations that note when they begin, and end when told to. */
+/** Operations that note when they begin, and end when the test says so. */
 function operations(semaphore: Semaphore) {
   const begun: string[] = []
   const outcomes: Record<string, string> = {}
@@ -40,7 +40,7 @@ function operations(semaphore: Semaphore) {
   return { begun, outcomes, enter, end, fail, settle }
 }
 
-it('lets as many through as it is wide, and the others in the order they came', async () => {
+it('The semaphore lets as many through as it is wide, and the others in the order they came', async () => {
   const { begun, enter, end } = operations(new Semaphore(2, 10))
   for (const name of ['a', 'b', 'c', 'd']) enter(name)
   expect(begun).toEqual(['a', 'b'])
@@ -50,7 +50,7 @@ it('lets as many through as it is wide, and the others in the order they came', 
   expect(begun).toEqual(['a', 'b', 'c', 'd'])
 })
 
-it('refuses with broker_busy at once when the queue is full', async () => {
+it('The semaphore refuses with broker_busy at once when the queue is full', async () => {
   const { begun, outcomes, enter, settle } = operations(new Semaphore(1, 2))
   for (const name of ['a', 'b', 'c', 'd']) enter(name)
   await settle()
@@ -58,7 +58,7 @@ it('refuses with broker_busy at once when the queue is full', async () => {
   expect(begun).toEqual(['a'])
 })
 
-it('refuses with broker_busy an operation whose turn does not come in time, and gives its place in the queue away', async () => {
+it('The semaphore refuses with broker_busy an operation whose turn does not come in time, and gives its place in the queue away', async () => {
   const { begun, outcomes, enter, end } = operations(new Semaphore(1, 1))
   enter('a')
   enter('b', 100)
@@ -71,7 +71,7 @@ it('refuses with broker_busy an operation whose turn does not come in time, and 
   expect(begun, 'b never begins').toEqual(['a', 'c'])
 })
 
-it('bounds the wait and not the operation: the timer is cleared when the turn comes', async () => {
+it('The semaphore bounds the wait and not the operation: the timer is cleared when the turn comes', async () => {
   const { outcomes, enter, end } = operations(new Semaphore(1, 1))
   enter('a')
   enter('b', 100)
@@ -83,7 +83,7 @@ it('bounds the wait and not the operation: the timer is cleared when the turn co
   expect(outcomes).toEqual({ a: 'done', b: 'done' })
 })
 
-it('hands the place over: a newcomer does not overtake an operation that waits, and none is let in beside it', async () => {
+it('The semaphore hands the place over: a newcomer does not overtake an operation that waits, and none is let in beside it', async () => {
   const { begun, enter, end, settle } = operations(new Semaphore(1, 10))
   enter('a')
   enter('b')
@@ -96,7 +96,7 @@ it('hands the place over: a newcomer does not overtake an operation that waits, 
   expect(begun).toEqual(['a', 'b'])
 })
 
-it('hands the place over after a failure too, and frees it when there is none to hand it to', async () => {
+it('The semaphore hands the place over after a failure too, and frees it when there is none to hand it to', async () => {
   const { begun, outcomes, enter, fail } = operations(new Semaphore(1, 10))
   enter('a')
   enter('b')

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { SingleFlight } from '../../src/concurrency/singleFlight.ts'
 
-/** Runs that are counted, and end when told to. */
+/** Runs that are counted, and end when the test says so. */
 function runs() {
   const begun: PromiseWithResolvers<string>[] = []
   const run = () => {
@@ -17,7 +17,7 @@ function runs() {
 }
 
 describe('shared until the run settles', () => {
-  it('parallel calls for one key share one run, those for another have their own', async () => {
+  it('Parallel calls for one key share one run, and calls for another key have their own', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const all = [flights.share('a', run), flights.share('a', run), flights.share('b', run)]
@@ -27,19 +27,22 @@ describe('shared until the run settles', () => {
     expect(await Promise.all(all)).toEqual(['of a', 'of a', 'of b'])
   })
 
-  it.each(['ended', 'failed'])('a follower that continues after a run that %s no longer finds it', async (how) => {
-    const flights = new SingleFlight<string>()
-    const { run, end, fail } = runs()
-    const led = flights.lead('a', run)
-    const looksAgain = () => flights.underWay('a')
-    // The leader hears first, then the followers: to none of them the run is under way any more.
-    const seen = [led, flights.underWay('a')].map((result) => result?.then(looksAgain, looksAgain))
-    if (how === 'failed') fail(0)
-    else end(0, 'value')
-    expect(await Promise.all(seen)).toEqual([undefined, undefined])
-  })
+  it.each(['ended', 'failed'])(
+    'A follower that continues after a run that %s no longer finds that run',
+    async (how) => {
+      const flights = new SingleFlight<string>()
+      const { run, end, fail } = runs()
+      const led = flights.lead('a', run)
+      const looksAgain = () => flights.underWay('a')
+      // The leader hears first, then the followers: to none of them the run is under way any more.
+      const seen = [led, flights.underWay('a')].map((result) => result?.then(looksAgain, looksAgain))
+      if (how === 'failed') fail(0)
+      else end(0, 'value')
+      expect(await Promise.all(seen)).toEqual([undefined, undefined])
+    },
+  )
 
-  it('a failure reaches the leader and the followers, and the next call begins a run', async () => {
+  it('A failed run fails for the leader and the followers, and the next call begins a run', async () => {
     const flights = new SingleFlight<string>()
     const { run, fail, count } = runs()
     const refused = [flights.share('a', run), flights.share('a', run)].map((result) =>
@@ -51,7 +54,7 @@ describe('shared until the run settles', () => {
     expect(count()).toBe(2)
   })
 
-  it('a run that another one has replaced does not end the sharing of that one', async () => {
+  it('A replaced run that settles does not end the sharing of the run that replaced it', async () => {
     const flights = new SingleFlight<string>()
     const { run, end } = runs()
     const first = flights.lead('a', run)
@@ -61,7 +64,7 @@ describe('shared until the run settles', () => {
     expect(flights.underWay('a')).toBe(second)
   })
 
-  it('after forget() the next call begins a run, and those who wait keep theirs', async () => {
+  it('After forget() the next call begins a run, and the calls that wait keep theirs', async () => {
     const flights = new SingleFlight<string>()
     const { run, end, count } = runs()
     const waiting = flights.share('a', run)
@@ -79,7 +82,7 @@ describe('shared for a minute after the run began', () => {
     return { clock, flights: new SingleFlight<string>({ ms: 60_000, now: () => clock.now }) }
   }
 
-  it('a run that has settled is shared, a failure included, until it is forgotten or the minute is over', async () => {
+  it('With sharing for a minute, a settled run is shared, a failure included, until it is forgotten or the minute is over', async () => {
     const { clock, flights } = clocked()
     const { run, fail, count } = runs()
     const led = flights.share('a', run)
@@ -93,7 +96,7 @@ describe('shared for a minute after the run began', () => {
     expect(count()).toBe(2)
   })
 
-  it('a run that has not settled in a minute is joined no more, and replaced', () => {
+  it('With sharing for a minute, a run that has not settled in a minute is joined no more, and replaced', () => {
     const { clock, flights } = clocked()
     const { run, count } = runs()
     const hanging = flights.share('a', run)

@@ -4,9 +4,17 @@ import { MATRIX_TIMEOUT_MS, playedOnce } from '../support/matrix/matrixRun.ts'
 
 describe.each(['a rotation', 'the proof of a new key'] as const)(
   '%s, under every kind of fault and with a crash at every await',
-  (wish) => {
-    const played = playedOnce(wish)
-    it('G5: one usable key at most, no orphan, no secret lost or shown', played.expectNothingLost, MATRIX_TIMEOUT_MS)
-    it('G11: every answer in time and from the table', played.expectAnswered, MATRIX_TIMEOUT_MS)
+  (scenario) => {
+    const played = playedOnce(scenario)
+    it(
+      `G5: After ${scenario} under faults and crashes one usable key is left at most, no orphan, no secret lost or shown`,
+      played.expectNothingLost,
+      MATRIX_TIMEOUT_MS,
+    )
+    it(
+      `G11: Every answer to ${scenario} under faults and crashes comes in time and from the error table`,
+      played.expectAnswered,
+      MATRIX_TIMEOUT_MS,
+    )
   },
 )

@@ -86,13 +86,13 @@ function isAsAsked({ name, right }: Target, { json }: Answer): boolean {
 }
 
 describe('a bad body', () => {
-  it('is sent to every route that reads one', async () => {
+  it('A bad body is sent to every route that reads one', async () => {
     const writing = routes.filter(([, { method }]) => ['POST', 'PUT', 'PATCH'].includes(method)).map(([name]) => name)
     const targets = (await bodyTargets(newBroker())).map(({ name }) => name)
     expect([...targets, ...WITHOUT_BODY].sort()).toEqual(writing.sort())
   })
 
-  it('that is not the JSON of an object is a 400', async () => {
+  it('A bad body that is not the JSON of an object is a 400', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     const targets = await bodyTargets(broker)
@@ -105,7 +105,7 @@ describe('a bad body', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('of another type or coding is a 415', async () => {
+  it('A bad body of another type or coding is a 415', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {
@@ -119,7 +119,7 @@ describe('a bad body', () => {
     expect(wrong).toEqual([])
   })
 
-  it('above 16 KiB is a 413, before more of it than that was read', async () => {
+  it('A bad body above 16 KiB is a 413, before more of it than that was read', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     const hundredMiB = 100 * 1_048_576
@@ -147,7 +147,7 @@ describe('a bad body', () => {
     expect(wrong).toEqual([])
   })
 
-  it('that breaks off is a 400', async () => {
+  it('A bad body that breaks off is a 400', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {
@@ -162,7 +162,7 @@ describe('a bad body', () => {
     expect(wrong).toEqual([])
   })
 
-  it(`that never ends, or drips, is a 400 after ${BODY_DEADLINE_MS / 1_000} s`, async () => {
+  it(`A bad body that never ends, or drips, is a 400 after ${BODY_DEADLINE_MS / 1_000} s`, async () => {
     const broker = newBroker()
     const targets = await bodyTargets(broker)
     const begun = performance.now()
@@ -186,7 +186,7 @@ describe('a bad body', () => {
     expect(performance.now() - begun).toBeGreaterThan(BODY_DEADLINE_MS - 100)
   })
 
-  it('with a field nobody knows is a 400 on native routes, and ignored where Cloudflare ignores it', async () => {
+  it('A bad body with an unknown field is a 400 on native routes, and ignored where Cloudflare ignores it', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {
@@ -210,7 +210,7 @@ describe('a bad body', () => {
     expect(Object.hasOwn(Object.prototype, 'isAdmin')).toBe(false)
   })
 
-  it('is not looked at before its sender is known', async () => {
+  it('A bad body is not looked at before its sender is known', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of await bodyTargets(broker)) {

@@ -26,7 +26,7 @@ const isCloudflare = (path: string) => path.startsWith('/client/v4/') || path.st
 const idempotent = (path: string, key: string) => ({ path, headers: { 'idempotency-key': key } })
 
 describe('a bad request', () => {
-  it('of a wrong method is a 405 that names the right ones, to everybody', async () => {
+  it('A bad request of a wrong method is a 405 that names the right ones, to everybody', async () => {
     const { ask, wrong, broker } = asker(newBroker())
     for (const path of new Set(routes.map(([, route]) => route.path))) {
       const url = pathOf({ path }, {})
@@ -42,7 +42,7 @@ describe('a bad request', () => {
     expect(wrong).toEqual([])
   })
 
-  it('of a path nobody serves is a 404', async () => {
+  it('A bad request of an unknown path is a 404', async () => {
     const { ask, wrong, broker } = asker(newBroker())
     const acme = await furnish(broker, 'acme')
     const keys = keysPath('acme')
@@ -64,7 +64,7 @@ describe('a bad request', () => {
     expect(wrong).toEqual([])
   })
 
-  it('of an id that cannot be one is the 404 of one that is not there', async () => {
+  it('A bad request of an id that cannot be one is the 404 of one that is not there', async () => {
     const read: string[] = []
     const get = (key: string, options: KVNamespaceGetOptions<'json'>) => {
       read.push(key)
@@ -100,7 +100,7 @@ describe('a bad request', () => {
     expect(new Set(read), 'no entry of such a key was looked for').toEqual(new Set(['tenant:acme']))
   })
 
-  it('with a bad Idempotency-Key is a 400 where one counts, and goes on where none does', async () => {
+  it('A bad request with a bad Idempotency-Key is a 400 where one counts, and goes on where none does', async () => {
     const { ask, wrong, broker } = asker(newBroker())
     const acme = await furnish(broker, 'acme')
     const tokens = '/v1/admin/tenants/acme/api-tokens'
@@ -122,7 +122,7 @@ describe('a bad request', () => {
     expect(wrong).toEqual([])
   })
 
-  it('with a bad limit is a 400', async () => {
+  it('A bad request with a bad limit is a 400', async () => {
     const { ask, wrong, broker } = asker(newBroker())
     expectStatus(await broker.admin('POST', '/tenants', { id: 'acme', name: 'A', region: 'weur' }), 201)
     for (const list of ['/tenants', '/tenants/acme/api-tokens']) {
@@ -152,7 +152,7 @@ describe('a bad request', () => {
     expect(wrong).toEqual([])
   })
 
-  it('over http is refused, unless it is of this machine and for it', async () => {
+  it('A bad request over http is refused, unless it is of this machine and for it', async () => {
     const { ask, wrong, broker } = asker(newBroker())
     const acme = await furnish(broker, 'acme')
     await emulator.clearLog()

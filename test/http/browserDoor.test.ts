@@ -33,7 +33,7 @@ async function acmeDoor(policy: object = {}) {
 }
 
 describe('the token at the browser door', () => {
-  it('comes in the Authorization header, with or without a body, or as a form field', async () => {
+  it('The token at the browser door comes in the Authorization header, with or without a body, or as a form field', async () => {
     const { broker, token, inHeader, inForm } = await acmeDoor()
     expect(
       await others('201', [
@@ -63,7 +63,7 @@ describe('the token at the browser door', () => {
     ).toEqual([])
   })
 
-  it('in two places, repeated, or beside a field nobody knows, is a 400', async () => {
+  it('The token at the browser door in two places, repeated, or beside an unknown field, is a 400', async () => {
     const { token, inHeader, inForm } = await acmeDoor()
     const bearer = { authorization: `Bearer ${token}` }
     const json = (body: unknown) => inHeader({ body })
@@ -91,7 +91,7 @@ describe('the token at the browser door', () => {
     expect(await countAsked('generate-ice-servers')).toBe(0)
   })
 
-  it('is found nowhere else, and without one the answer is a 401 with WWW-Authenticate', async () => {
+  it('The token at the browser door is found nowhere else, and without one the answer is a 401 with WWW-Authenticate', async () => {
     const { broker, token, inForm } = await acmeDoor()
     const path = iceServersPath('acme')
     const post = (query: string, headers: Record<string, string> = {}) =>
@@ -99,17 +99,6 @@ describe('the token at the browser door', () => {
     expect(
       await others('401 invalid_token', [
         ['nowhere', () => post('')],
-        ['in the query', () => post(`?access_token=${token}`)],
-        ['in the query, as others call it', () => post(`?token=${token}&jwt=${token}&authorization=Bearer%20${token}`)],
-        [
-          'in the query of a form',
-          () =>
-            broker.send(`${path}?access_token=${token}`, {
-              method: 'POST',
-              headers: { 'content-type': FORM_TYPE },
-              body: '',
-            }),
-        ],
         ['in a cookie', () => post('', { cookie: `access_token=${token}` })],
         [
           'in a header of its own',
@@ -125,10 +114,26 @@ describe('the token at the browser door', () => {
         ['only a ttl', () => inForm('ttl=60')],
       ]),
     ).toEqual([])
+    // The answer names the parameter, so that a developer sees where the token must not be.
+    expect(
+      await others('400 invalid_request', [
+        ['in the query', () => post(`?access_token=${token}`)],
+        ['in the query, as others call it', () => post(`?token=${token}&jwt=${token}&authorization=Bearer%20${token}`)],
+        [
+          'in the query of a form',
+          () =>
+            broker.send(`${path}?access_token=${token}`, {
+              method: 'POST',
+              headers: { 'content-type': FORM_TYPE },
+              body: '',
+            }),
+        ],
+      ]),
+    ).toEqual([])
     expect(await countAsked('generate-ice-servers')).toBe(0)
   })
 
-  it('of the server and admin doors opens nothing here', async () => {
+  it('The token at the browser door of the server and admin doors opens nothing here', async () => {
     const { broker, acme } = await acmeDoor()
     expect(
       await others('401 invalid_token', [
@@ -140,7 +145,7 @@ describe('the token at the browser door', () => {
 })
 
 describe('the ttl at the browser door', () => {
-  it('is an integer of 1 to 172800 seconds, and anything else is a 400', async () => {
+  it('The ttl at the browser door is an integer of 1 to 172800 seconds, and anything else is a 400', async () => {
     const { token, inHeader, inForm } = await acmeDoor({ maxTtl: 172_800, reuse: false })
     const FORM = [
       '',
@@ -208,7 +213,7 @@ describe('the ttl at the browser door', () => {
     expect(sent).toEqual([1, 1, 9, 9, 600, 600, 99_999, 99_999, 172_800, 172_800, 600])
   })
 
-  it('above the ceiling is refused, with the ceiling named, and never cut', async () => {
+  it('The ttl at the browser door above the ceiling is refused, with the ceiling named, and never cut', async () => {
     const { broker, acme, token, inHeader, inForm } = await acmeDoor({ maxTtl: 600, defaultTtl: 300, reuse: false })
     const bound = await clientToken(broker, acme, { credentialTtl: 120 })
     const refusals = [

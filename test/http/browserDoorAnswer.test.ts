@@ -48,7 +48,7 @@ function asRtcConfiguration(json: object): { urls: string[]; username?: string; 
 }
 
 describe('the answer of the browser door', () => {
-  it('has these fields and no others, and is what RTCPeerConnection takes', async () => {
+  it('The answer of the browser door has these fields and no others, and is what RTCPeerConnection takes', async () => {
     const { broker, token } = await acmeDoor()
     const begun = Date.now()
     const answer = await askIceServers(broker, 'acme', token, { body: { ttl: 600 } })
@@ -76,7 +76,7 @@ describe('the answer of the browser door', () => {
     expect(answer.headers.get('server-timing')).toMatch(/^tenant;dur=\d+$/)
   })
 
-  it('hands a live credential out again, and says so', async () => {
+  it('The answer of the browser door hands a live credential out again, and says so', async () => {
     const { broker, token } = await acmeDoor()
     const first = await askIceServers(broker, 'acme', token)
     const again = await askIceServers(broker, 'acme', token)
@@ -89,7 +89,7 @@ describe('the answer of the browser door', () => {
     expect(again.json.expiresAt).toBe(first.json.expiresAt)
   })
 
-  it('without TURN has no username, lasts a minute, and says so', async () => {
+  it('The answer of the browser door without TURN has no username, lasts a minute, and says so', async () => {
     const { broker, token } = await acmeDoor({ fallback: 'stun' })
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 500 }, times: 'always' })
     const answer = await askIceServers(broker, 'acme', token, { origin: APP })
@@ -105,7 +105,7 @@ describe('the answer of the browser door', () => {
     asRtcConfiguration(answer.json)
   })
 
-  it('sets no cookie, on success, refusal and preflight alike', async () => {
+  it('The answer of the browser door sets no cookie, on success, refusal and preflight alike', async () => {
     const { broker, token } = await acmeDoor()
     const cookie = { cookie: 'session=1' }
     const answers = [
@@ -122,7 +122,7 @@ describe('the answer of the browser door', () => {
 })
 
 describe('a request the browser door does not take', () => {
-  it('with a body above 16 KiB is a 413, in JSON and in a form, however it is announced', async () => {
+  it('A request the browser door does not take with a body above 16 KiB is a 413, in JSON and in a form, however it is announced', async () => {
     const { broker, token } = await acmeDoor()
     const bearer = { authorization: `Bearer ${token}` }
     const blanks = ' '.repeat(MAX_BODY_BYTES)
@@ -137,7 +137,7 @@ describe('a request the browser door does not take', () => {
     expectStatus(await askIceServers(broker, 'acme', token, { body: `{}${blanks.slice(2)}` }), 201)
   })
 
-  it('of another type is a 415, and broken JSON a 400', async () => {
+  it('A request the browser door does not take of another type is a 415, and broken JSON a 400', async () => {
     const { broker, token } = await acmeDoor()
     const types = [
       'text/plain',
@@ -157,7 +157,7 @@ describe('a request the browser door does not take', () => {
       expectProblem(await askIceServers(broker, 'acme', token, { body }), 'invalid_request')
   })
 
-  it(`that has not arrived after ${BODY_DEADLINE_MS / 1_000} s is a 400`, async () => {
+  it(`A request the browser door does not take that has not arrived after ${BODY_DEADLINE_MS / 1_000} s is a 400`, async () => {
     const { broker, token } = await acmeDoor()
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
@@ -176,7 +176,7 @@ describe('a request the browser door does not take', () => {
     }
   })
 
-  it('by another method is a 405 that names POST and OPTIONS', async () => {
+  it('A request the browser door does not take by another method is a 405 that names POST and OPTIONS', async () => {
     const { broker, token } = await acmeDoor()
     for (const method of ['GET', 'PUT', 'PATCH', 'DELETE']) {
       const answer = await broker.call(method, PATH, token)
@@ -185,7 +185,7 @@ describe('a request the browser door does not take', () => {
     }
   })
 
-  it('for a tenant whose id could not be one is a 404', async () => {
+  it('A request the browser door does not take for a tenant whose id could not be one is a 404', async () => {
     const { broker, token } = await acmeDoor()
     for (const id of ['ACME', 'a_b', '-a', 'a'.repeat(33), '%00', 'acme%2F', '..%2facme']) {
       const answer = await askIceServers(broker, id, token, { origin: APP })
@@ -194,7 +194,7 @@ describe('a request the browser door does not take', () => {
     }
   })
 
-  it('at a broker that is not set up is told so, and not what is missing', async () => {
+  it('A request the browser door does not take at a broker that is not set up learns so, and not what is missing', async () => {
     const { token } = await acmeDoor()
     for (const override of [
       { ROOT_KEYS: 'junk' },

@@ -1,4 +1,4 @@
-/** CORS at the browser door: a table of origins, preflight, and who is told what. */
+/** CORS at the browser door: a table of origins, preflight, and which headers each gets. */
 
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'
@@ -88,7 +88,7 @@ async function acmeDoor(policy: object = {}) {
 }
 
 describe('an origin', () => {
-  it('of the policy may preflight and ask, and is told so with its own name', async () => {
+  it('An origin of the policy may preflight and ask, and is echoed by its own name', async () => {
     const { broker, token } = await acmeDoor()
     for (const origin of ALLOWED) {
       const asked = await preflight(broker, 'acme', origin)
@@ -113,7 +113,7 @@ describe('an origin', () => {
   })
 
   it.each([['of the table of tricks', REFUSED]])(
-    '%s is a 403 without CORS headers, and nothing is minted',
+    'An origin %s is a 403 without CORS headers, and nothing is minted',
     async (_, rows) => {
       const { broker, token } = await acmeDoor()
       const wrong: string[] = []
@@ -132,7 +132,7 @@ describe('an origin', () => {
     },
   )
 
-  it('sent twice is none', async () => {
+  it('An origin sent twice is none', async () => {
     const { broker, token } = await acmeDoor()
     const headers = new Headers({ authorization: `Bearer ${token}` })
     headers.append('origin', APP)
@@ -142,7 +142,7 @@ describe('an origin', () => {
     expect(corsHeaders(answer)).toEqual([])
   })
 
-  it('cannot preflight where there is none, for no tenant, or for one that never was', async () => {
+  it('An origin cannot preflight where there is none, for no tenant, or for one that never was', async () => {
     const { broker } = await acmeDoor()
     for (const answer of [
       await preflight(broker, 'acme', undefined),
@@ -157,7 +157,7 @@ describe('an origin', () => {
 })
 
 describe('a request without an origin', () => {
-  it('is a native app’s, and gets no CORS headers', async () => {
+  it('A request without an origin is a native app’s, and gets no CORS headers', async () => {
     const { broker, token } = await acmeDoor()
     const answer = await askIceServers(broker, 'acme', token)
     expectStatus(answer, 201)
@@ -165,7 +165,7 @@ describe('a request without an origin', () => {
     expect(varies(answer)).toBe(true)
   })
 
-  it('is refused when the policy requires one, or the token is bound to one', async () => {
+  it('A request without an origin is refused when the policy requires one, or the token is bound to one', async () => {
     const { broker, acme, token } = await acmeDoor()
     const bound = await clientToken(broker, acme, { origin: APP })
     expectProblem(await askIceServers(broker, 'acme', bound), 'origin_not_allowed')
@@ -177,7 +177,7 @@ describe('a request without an origin', () => {
 })
 
 describe('a token bound to an origin', () => {
-  it('is refused from another origin of the policy, which may read why', async () => {
+  it('A token bound to an origin is refused from another origin of the policy, which may read why', async () => {
     const { broker, acme } = await acmeDoor()
     const bound = await clientToken(broker, acme, { origin: APP })
     for (const origin of ALLOWED.slice(1)) {

@@ -30,7 +30,7 @@ async function acmeDoor(policy: object = {}) {
 }
 
 describe('an error', () => {
-  it('can be read by a page of an allowed origin, whatever it is', async () => {
+  it('An error can be read by a page of an allowed origin, whatever it is', async () => {
     const { broker, acme, token } = await acmeDoor({
       maxLiveCredentialsPerSubject: 1,
       reuse: false,
@@ -68,7 +68,7 @@ describe('an error', () => {
     }
   })
 
-  it('varies by origin also where no origin, no tenant or no time was left to look at', async () => {
+  it('An error varies by origin also where no origin, no tenant or no time was left to look at', async () => {
     const { token } = await acmeDoor()
     const atEnd = newBroker({ RATE_IP: allowing(0) })
     for (const answer of [
@@ -98,7 +98,7 @@ describe('the first request of an isolate', () => {
     'with junk in KV': () => env.CACHE.put(snapshotKey('acme'), '{'),
   }
 
-  it('has the right headers, for allowed and refused origins, whatever KV holds', async () => {
+  it('The first request of an isolate has the right headers, for allowed and refused origins, whatever KV holds', async () => {
     const { token } = await acmeDoor()
     for (const [state, bring] of Object.entries(states)) {
       const at = async (ask: (edge: ReturnType<typeof newBroker>) => Promise<Answer>) => {
@@ -126,7 +126,7 @@ describe('the first request of an isolate', () => {
     }
   })
 
-  it('with a bad token is a readable 401 also where KV is stale, and reaches for no object', async () => {
+  it('The first request of an isolate with a bad token is a readable 401 also where KV is stale, and reaches for no object', async () => {
     await acmeDoor()
     passTime(30 * MINUTE_MS)
     const { reached, ...objects } = countedObjects()
@@ -139,7 +139,7 @@ describe('the first request of an isolate', () => {
 })
 
 describe('an origin that is removed from the policy', () => {
-  it('gets nothing from that moment, and is not welcome at the edge after 60 s', async () => {
+  it('An origin that is removed from the policy gets nothing from that moment, and is not welcome at the edge after 60 s', async () => {
     const { broker, token } = await acmeDoor()
     const elsewhere = newBroker({ CACHE: await staleCache() })
     const { confirmedAt } = (await env.CACHE.get<{ confirmedAt: number }>(snapshotKey('acme'), 'json')) ?? {
@@ -167,7 +167,7 @@ describe('an origin that is removed from the policy', () => {
 })
 
 describe('CORS', () => {
-  it('is of no other route that holds anything: none answers its headers, and none a preflight', async () => {
+  it('CORS is of no other route that holds anything: none answers its headers, and none a preflight', async () => {
     const { broker, acme, token } = await acmeDoor()
     const others = Object.entries<Route>(ROUTES).filter(([name]) => !/^(iceServers|clientScript)/.test(name))
     const found: string[] = []

@@ -28,7 +28,7 @@ const LATE: [RouteName, unknown, { status: number; code: number | string; mayRep
 ]
 
 describe('a silent object', () => {
-  it.each(LATE)('is told of at the deadline: %s', async (name, body, expected) => {
+  it.each(LATE)('A silent object is reported at the deadline: %s', async (name, body, expected) => {
     const things = await furnish(newBroker(), 'acme')
     const { calls, TENANTS } = silentObjects()
     const broker = newBroker({ TENANTS })
@@ -50,7 +50,7 @@ describe('a silent object', () => {
   })
 })
 
-it('a readiness probe that is answered leaves no timer behind', async () => {
+it('A readiness probe that is answered leaves no timer behind', async () => {
   const broker = newBroker()
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const answer = await broker.send('/readyz')

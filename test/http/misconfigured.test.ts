@@ -68,12 +68,12 @@ const isMisconfigured = (answer: Answer, name: string) =>
   answer.text.includes(`${name} is missing or malformed.`) &&
   !answer.text.toLowerCase().includes(CANARY)
 
-/** A page in a browser is told no name, whatever it is. */
+/** An answer to a browser names no variable, whichever it is. */
 const isSilent = (answer: Answer) =>
   outcomeOf(answer) === '500 misconfigured' && answer.json.detail === ERRORS.misconfigured.sentence
 
 describe('a misconfigured broker', () => {
-  it('says which variable it is, and not what is in it', async () => {
+  it('A misconfigured broker says which variable it is, and not what is in it', async () => {
     const { clientToken, ...acme } = await furnishAll(newBroker(), 'acme')
     await emulator.clearLog()
     const logged = (['log', 'info', 'warn', 'error', 'debug'] as const).map((level) => vi.spyOn(console, level))
@@ -109,7 +109,7 @@ describe('a misconfigured broker', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('keeps its objects from doing anything, too', async () => {
+  it('A misconfigured broker keeps its objects from doing anything, too', async () => {
     await furnish(newBroker(), 'acme')
     await emulator.clearLog()
     const caller = { kind: 'operator', name: 'token' } as const
@@ -145,7 +145,23 @@ describe('a misconfigured broker', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('names one after the other, until everything it needs is there', async () => {
+  it.each([
+    ['CLOUDFLARE_ACCOUNT_ID', '0'.repeat(32)],
+    ['DEPLOYMENT', 'local'],
+  ])(
+    'A broker with the placeholder of %s is misconfigured unless the API of Cloudflare is on loopback',
+    async (name, value) => {
+      const acme = await furnish(newBroker(), 'acme')
+      const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production', CLOUDFLARE_API_URL: undefined }
+      const statusOf = async (variables: Record<string, string | undefined>) =>
+        outcomeOf(await newBroker(variables).call('GET', keysPath('acme', acme.keyId), acme.token))
+      expect(await statusOf({ ...own, [name]: value })).toMatch(/^500 /)
+      expect(await statusOf(own)).toMatch(/^200/)
+      expect(await statusOf({ [name]: value })).toMatch(/^200/)
+    },
+  )
+
+  it('A misconfigured broker names one after the other, until everything it needs is there', async () => {
     const missing: Record<string, undefined> = Object.fromEntries(Object.keys(env).map((name) => [name, undefined]))
     const named: string[] = []
     for (;;) {
@@ -159,10 +175,11 @@ describe('a misconfigured broker', () => {
     expect(named).toEqual(required.map(([name]) => name))
   })
 
-  it('is told from one that leaves out what may be left out', async () => {
+  it('A broker that leaves out optional variables is not taken for a misconfigured one', async () => {
     const acme = await furnish(newBroker(), 'acme')
     const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
-    const broker = newBroker(Object.fromEntries(optional.map((name) => [name, undefined])))
+    const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production' }
+    const broker = newBroker({ ...own, ...Object.fromEntries(optional.map((name) => [name, undefined])) })
     const answer = await broker.call('GET', keysPath('acme', acme.keyId), acme.token)
     expect(answer.status, shown(answer)).toBe(200)
   })

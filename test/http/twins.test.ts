@@ -29,7 +29,7 @@ const alike = ({ status, text, headers }: Answer) => [
 ]
 
 describe('generate-ice-servers', () => {
-  it('answers 201 with a list: one entry of STUN, one of TURN with the login', async () => {
+  it('Generate-ice-servers answers 201 with a list: one entry of STUN, one of TURN with the login', async () => {
     const { post } = await acmeServed()
     const answer = await post('generate-ice-servers', { ttl: 3_600, customIdentifier: 'alice' })
     expectStatus(answer, 201)
@@ -54,7 +54,7 @@ describe('generate-ice-servers', () => {
 })
 
 describe('generate', () => {
-  it('answers 201 with one object that holds everything', async () => {
+  it('Generate answers 201 with one object that holds everything', async () => {
     const { post } = await acmeServed()
     const answer = await post('generate', { ttl: 60 })
     expectStatus(answer, 201)
@@ -66,7 +66,7 @@ describe('generate', () => {
 })
 
 describe('both', () => {
-  it('ignore unknown fields, as Cloudflare does, and give every call a credential of its own', async () => {
+  it('Both ignore unknown fields, as Cloudflare does, and give every call a credential of its own', async () => {
     const { post } = await acmeServed()
     const usernames = new Set<string>()
     for (const body of [
@@ -82,7 +82,7 @@ describe('both', () => {
     expect(usernames.size).toBe(8)
   })
 
-  it('refuse a ttl or an identifier of another kind, before anything is asked upstream', async () => {
+  it('Both refuse a ttl or an identifier of another kind, before anything is asked upstream', async () => {
     const { post } = await acmeServed()
     const ttls = ['"86400"', '0', '-1', '1.5', '172801', '1e9', '1e999', 'null', '[600]', 'true'].map(
       (ttl) => `{"ttl":${ttl}}`,
@@ -114,7 +114,7 @@ describe('a TURN key in the path', () => {
       ask(revokePath(uid, username)),
     ])
 
-  it('that is foreign, deleted, no key at all or never was: 404 with code 20008, byte by byte alike', async () => {
+  it('A TURN key in the path that is foreign, deleted, no key at all or never was: 404 with code 20008, byte by byte alike', async () => {
     const { broker, acme } = await acmeServed()
     const globex = await served(broker, 'globex')
     const deleted = await newTurnKey(broker, acme, 'second')
@@ -141,7 +141,7 @@ describe('a TURN key in the path', () => {
     expect((await emulator.log()).length).toBe(asked)
   })
 
-  it('asks for a scope each, which no other gives', async () => {
+  it('A TURN key in the path asks for a scope each, which no other gives', async () => {
     const { broker, acme } = await acmeServed()
     const { username } = await generate(broker, acme)
     const rows = [
@@ -166,13 +166,13 @@ describe('a TURN key in the path', () => {
     }
   })
 
-  it('is one of any tenant for an operator', async () => {
+  it('A TURN key in the path is one of any tenant for an operator', async () => {
     const { broker, acme } = await acmeServed()
     const { username } = await generate(broker, { ...acme, token: env.ADMIN_TOKEN })
     expectStatus(await broker.call('POST', revokePath(acme.uid, username), env.ADMIN_TOKEN), 204)
   })
 
-  it('tells nobody how a tenant stands, who has no token of it', async () => {
+  it('A TURN key in the path shows the state of a tenant to no caller without a token of it', async () => {
     const { broker, acme, post } = await acmeServed()
     const { token: forged } = await newApiToken('acme', acme.tokenId)
     const active = await post('generate', {}, { uid: acme.uid, token: forged })
@@ -186,7 +186,7 @@ describe('a TURN key in the path', () => {
     expect(await countAsked('generate-ice-servers')).toBe(0)
   })
 
-  it('of a tenant that was deleted opens to its tokens no more than one that never was', async () => {
+  it('A TURN key in the path of a tenant that was deleted opens to its tokens no more than one that never was', async () => {
     const { broker, acme, post } = await acmeServed()
     const { token } = await newApiToken('never-was', acme.tokenId)
     const expected = alike(await post('generate', {}, { uid: acme.uid, token }))

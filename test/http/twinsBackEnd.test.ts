@@ -44,7 +44,7 @@ function backEnd(
 }
 
 describe('a back end written for rtc.live.cloudflare.com', () => {
-  it('works at the broker with another host and token, and sees what it would see there', async () => {
+  it('A back end written for rtc.live.cloudflare.com works at the broker with another host and token, and sees what it would see there', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     const app = createApp()
@@ -81,7 +81,7 @@ describe('a back end written for rtc.live.cloudflare.com', () => {
 describe('turn-rest', () => {
   const PATH = tenantPath('acme', 'turn-rest')
 
-  it('answers username, password, ttl and the TURN URLs, for a named user or for nobody', async () => {
+  it('Turn-rest answers username, password, ttl and the TURN URLs, for a named user or for none', async () => {
     const broker = newBroker()
     const acme = await served(broker, 'acme', { policy: { defaultTtl: 900 } })
     for (const query of ['?service=turn', '?service=turn&username=alice', '?username=%F0%9F%A6%8A&service=turn&x=1']) {
@@ -104,7 +104,7 @@ describe('turn-rest', () => {
     expectStatus(await broker.call('GET', `${PATH}?service=turn`, env.ADMIN_TOKEN), 200)
   })
 
-  it('mints by the key of the policy', async () => {
+  it('Turn-rest mints by the key of the policy', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     const second = await newTurnKey(broker, acme, 'second')
@@ -113,7 +113,7 @@ describe('turn-rest', () => {
     expect((await emulator.state()).credentials.map(({ uid }) => uid)).toEqual([second])
   })
 
-  it('refuses another service, a key in the URL and a name that is none, before anything is asked upstream', async () => {
+  it('Turn-rest refuses another service, a key in the URL and a name that is none, before anything is asked upstream', async () => {
     const broker = newBroker()
     const acme = await served(broker)
     const wrong: string[] = []

@@ -34,7 +34,7 @@ const revokedUpstream = async (username: string): Promise<boolean> =>
   (await emulator.state()).credentials.some((each) => each.username === username && each.revoked)
 
 describe('revoke', () => {
-  it('answers 204 and nothing once upstream said so, and again without asking again', async () => {
+  it('Revoke answers 204 and nothing once upstream said so, and again without asking again', async () => {
     const { broker, acme, revoke } = await acmeServed()
     const [one, other] = [await generate(broker, acme), await generate(broker, acme)]
     const answer = await revoke(one.username)
@@ -48,7 +48,7 @@ describe('revoke', () => {
     expect([await stateOf(one.username), await stateOf(other.username)]).toEqual(['revoked', 'live'])
   })
 
-  it('of a username that is unknown, expired, of another key or another tenant: the same 404', async () => {
+  it('Revoke of a username that is unknown, expired, of another key or another tenant: the same 404', async () => {
     const { broker, acme, revoke } = await acmeServed()
     const globex = await served(broker, 'globex')
     const theirs = await generate(broker, globex)
@@ -75,7 +75,7 @@ describe('revoke', () => {
     expect([await stateOf(ofSecond.username), await revokedUpstream(theirs.username)]).toEqual(['live', false])
   })
 
-  it('that upstream does not confirm is an error, pending, and carried on until it does', async () => {
+  it('Revoke that upstream does not confirm is an error, pending, and carried on until it does', async () => {
     const { broker, acme, revoke } = await acmeServed()
     const { username } = await generate(broker, acme)
     await emulator.fault({ operation: 'revoke', fault: { kind: 'status', status: 500 }, times: 2 })
@@ -95,7 +95,7 @@ describe('revoke', () => {
     expectStatus(await revoke(username), 204)
   })
 
-  it('that failed may be asked again, and then says 204', async () => {
+  it('Revoke that failed may be asked again, and then says 204', async () => {
     const { broker, acme, revoke } = await acmeServed()
     const { username } = await generate(broker, acme)
     passTime(2 * MINUTE_MS)
@@ -105,7 +105,7 @@ describe('revoke', () => {
     expect(await revokedUpstream(username)).toBe(true)
   })
 
-  it('reads no body, of whatever type', async () => {
+  it('Revoke reads no body, of whatever type', async () => {
     const { broker, acme } = await acmeServed()
     for (const [type, body] of [
       ['text/plain', 'x'],
@@ -140,7 +140,7 @@ describe('a username as other TURN servers write them', () => {
     return (await emulator.log('revoke')).at(-1)?.path
   }
 
-  it('is handed out, and revoked, percent-encoded or not', async () => {
+  it('A username as other TURN servers write them is handed out, and revoked, percent-encoded or not', async () => {
     const { broker, acme } = await acmeServed()
     await emulator.fault({
       operation: 'revoke',

@@ -1,4 +1,4 @@
-/** The audit trail: one row a decision, told by ids, read by filters and pages. */
+/** The audit trail: one row per decision, which names ids only; read through filters and pages. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { keyedDigest } from '../../src/crypto/mac.ts'
@@ -30,7 +30,7 @@ const list = (broker: Broker, { id, token }: { id: string; token: string }, quer
   broker.call('GET', tenantPath(id, `audit-events${query}`), token)
 
 describe('the audit trail', () => {
-  it('has one row for each decision: who, what, about whom, how it ended, in which request', async () => {
+  it('The audit trail has one row for each decision: actor, action, target, subject, outcome and request', async () => {
     const { broker, acme } = await acmeServed({ maxLiveCredentialsPerSubject: 1 })
     const api = `api-token:${acme.tokenId}`
     const client = `client-token:${acme.tokenId}`
@@ -56,7 +56,8 @@ describe('the audit trail', () => {
     ]
     const id = (answer: { headers: Headers }) => answer.headers.get('x-request-id')
     const keys = ringOf(env.ROOT_KEYS)
-    const digest = (username: unknown) => keyedDigest(keys, 'acme', String(username))
+    const digest = (username: unknown) =>
+      keyedDigest(keys, { purpose: 'audit-digest', tenant: 'acme' }, String(username))
     const row = { target: null, subjectId: null, outcome: 'done', code: null, count: 1, origin: null, digest: null }
     const alice = first?.subject_id
     expect(events.map(({ seq, at, ...event }) => event)).toEqual([
@@ -105,13 +106,13 @@ describe('the audit trail', () => {
     expect(seqs).toEqual(seqs.map((_, n) => Number(seqs[0]) + n))
     for (const { at } of events) expect(Math.abs(Date.parse(at) - Date.now())).toBeLessThan(60_000)
 
-    // Whom and what it is about is told by ids and keyed hashes only.
+    // Subjects and credentials appear as ids and keyed hashes only.
     const text = JSON.stringify((await rowsOf(tenantStub('acme'))).audit_events)
     const { credentials } = await emulator.secrets()
     for (const secret of ['alice', ...credentials.flatMap(Object.values)]) expect(text).not.toContain(secret)
   })
 
-  it('of a failure upstream has one row too, of the minute', async () => {
+  it('Failures upstream share one audit row for each minute', async () => {
     const { broker, acme } = await acmeServed()
     await emulator.fault({
       operation: 'generate-ice-servers',
@@ -124,7 +125,7 @@ describe('the audit trail', () => {
     expect(events).toMatchObject([{ outcome: 'failed', code: 'upstream_failed', target: null, digest: null }])
   })
 
-  it('is filtered by what stands in it, and needs its scope', async () => {
+  it('The audit trail can be filtered by each of its fields, and is refused to a token without its scope', async () => {
     const { broker, acme } = await acmeServed()
     const token = await clientToken(broker, acme)
     await askIceServers(broker, 'acme', token)
@@ -149,7 +150,7 @@ describe('the audit trail', () => {
     expectProblem(await list(broker, { id: 'acme', ...other }), 'insufficient_scope')
   })
 
-  it('is read page by page, with cursors that open for this tenant, list and filter only', async () => {
+  it('The audit trail is read in pages, whose cursors open for the same tenant, list and filter only', async () => {
     const { broker, acme } = await acmeServed()
     const globex = await served(broker, 'globex')
     for (let n = 0; n < 6; n++) await generate(broker, acme)
@@ -167,26 +168,34 @@ describe('the audit trail', () => {
     }
     expect(pages).toEqual(all)
     expect(new Set(cursors).size).toBe(Math.ceil(all.length / 3) - 1)
-    const [mine = ''] = cursors
+    const [firstCursor = ''] = cursors
     const again = await list(broker, acme, '?limit=3')
-    expect(again.json.nextCursor, 'sealed: the same place is never written twice alike').not.toBe(mine)
+    expect(again.json.nextCursor, 'cursors are sealed: two for the same place differ').not.toBe(firstCursor)
 
     const paths = ['?action=credential.issue&', '?outcome=done&', '?actor=x&'].map((query) =>
       tenantPath('acme', `audit-events${query}`),
     )
     const others = [tenantPath('acme', 'credentials?'), tenantPath('acme', 'bans?'), ...paths]
     for (const path of others)
-      expectProblem(await broker.call('GET', `${path}cursor=${mine}`, acme.token), 'invalid_request')
-    expectProblem(await list(broker, globex, `?cursor=${mine}`), 'invalid_request')
-    for (const bad of ['', 'x', '1', mine.slice(0, -1), `${mine}A`, mine.toLowerCase(), 'x'.repeat(600)])
+      expectProblem(await broker.call('GET', `${path}cursor=${firstCursor}`, acme.token), 'invalid_request')
+    expectProblem(await list(broker, globex, `?cursor=${firstCursor}`), 'invalid_request')
+    for (const bad of [
+      '',
+      'x',
+      '1',
+      firstCursor.slice(0, -1),
+      `${firstCursor}A`,
+      firstCursor.toLowerCase(),
+      'x'.repeat(600),
+    ])
       expectProblem(await list(broker, acme, `?cursor=${encodeURIComponent(bad)}`), 'invalid_request')
     for (const bad of ['0', '101', '-1', '1.5', '1e1', 'x', '', ' 1'])
       expectProblem(await list(broker, acme, `?limit=${bad}`), 'invalid_request')
-    expectStatus(await list(broker, { id: 'acme', token: env.ADMIN_TOKEN }, `?cursor=${mine}`), 200)
+    expectStatus(await list(broker, { id: 'acme', token: env.ADMIN_TOKEN }, `?cursor=${firstCursor}`), 200)
   })
 })
 
-it('a mint refused at its commit has one row in the trail, which says what had been minted', async () => {
+it('A mint that is refused at its commit has one audit row, with the digest of the minted credential', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'credentials:issue'] })
   const uid = await newTurnKey(broker, acme)

@@ -1,10 +1,10 @@
-/** A flood writes no rows: refusals are counted, forgeries are not even that. And what is counted of a day. */
+/** Floods in the audit trail: refusals share one counted row, forged tokens write none. And the daily counters. */
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { newApiToken, newApiTokenId } from '../../src/auth/apiTokens.ts'
 import type { Tenant } from '../../src/tenant/tenant.ts'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'
-import { MINUTE_MS, setClock } from '../support/broker/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS, setClock } from '../support/broker/clock.ts'
 import {
   askIceServers,
   auditOf,
@@ -27,7 +27,7 @@ async function acmeServed() {
 
 const countRows = async () => Number((await tenantSql('acme', 'SELECT count(*) AS n FROM audit_events'))[0]?.n)
 
-/** As many requests of alice for too long a ttl, at the object itself, without the doors in front of it. */
+/** Sends requests of alice with too long a ttl to the object itself, past the HTTP doors. */
 const refuseInside = (tokenId: string, times: number) =>
   runInDurableObject(tenantStub('acme'), async (object: Tenant) => {
     const asker = { kind: 'client-token', tokenId, boundOrigin: null, credentialTtlSeconds: null } as const
@@ -44,7 +44,7 @@ const refuseInside = (tokenId: string, times: number) =>
     }
   })
 
-describe('a flood', () => {
+describe('a flood of requests', () => {
   const flood = async (times: number, ask: (n: number) => Promise<{ status: number }>): Promise<number[]> => {
     const answers: { status: number }[] = []
     for (let n = 0; n < times; n += 50)
@@ -52,7 +52,7 @@ describe('a flood', () => {
     return [...new Set(answers.map(({ status }) => status))]
   }
 
-  it('of 1,000 refusals of one subject is one row, whose count is right after the minute', async () => {
+  it('A thousand refusals of one subject share one audit row, whose count is exact after the minute', async () => {
     const { broker, acme } = await acmeServed()
     const [alice, bob] = [await clientToken(broker, acme), await clientToken(broker, acme, { subject: 'bob' })]
     for (const token of [alice, bob]) expectStatus(await askIceServers(broker, 'acme', token), 201)
@@ -76,7 +76,26 @@ describe('a flood', () => {
     expect(await counts()).toEqual(['tenant_suspended 1', ...first])
   })
 
-  it('of forged client tokens and API tokens writes no row and asks nothing upstream', async () => {
+  it('A flood of refusals has its count in the audit trail 5 s later, before the object is put to sleep', async () => {
+    const { broker, acme } = await acmeServed()
+    setClock(Math.ceil(Date.now() / MINUTE_MS + 2) * MINUTE_MS)
+    const count = async () => (await auditOf(broker, 'acme', '&outcome=refused')).map((row) => row.count)
+    await refuseInside(acme.tokenId, 50)
+    expect(await count()).toEqual([1])
+    for (const expected of [50, 60]) {
+      passTime(5 * SECOND_MS)
+      await runJobs('acme')
+      expect(await count()).toEqual([expected])
+      await refuseInside(acme.tokenId, 10)
+    }
+    // One row in `jobs` for all of them, and none while nothing is counted.
+    expect(await tenantSql('acme', "SELECT kind FROM jobs WHERE kind = 'count-refusals'")).toHaveLength(1)
+    passTime(5 * SECOND_MS)
+    await runJobs('acme')
+    expect(await tenantSql('acme', "SELECT kind FROM jobs WHERE kind = 'count-refusals'")).toEqual([])
+  })
+
+  it('Forged client tokens and API tokens write no audit row and cause no call upstream', async () => {
     const { broker, acme } = await acmeServed()
     const [before, asked] = [await countRows(), (await emulator.log()).length]
     const forged = async (n: number) => (await newApiToken('acme', n % 2 ? acme.tokenId : newApiTokenId())).token
@@ -97,8 +116,8 @@ describe('a flood', () => {
   })
 })
 
-describe('the use ratio', () => {
-  it('of each day stands in the tenant’s own view', async () => {
+describe('daily usage', () => {
+  it('GET tenant shows how many credentials were issued, reused, revoked and expired on each day', async () => {
     const { broker, acme } = await acmeServed()
     const token = await clientToken(broker, acme)
     for (let n = 0; n < 3; n++) expectStatus(await askIceServers(broker, 'acme', token), 201)
@@ -112,7 +131,7 @@ describe('the use ratio', () => {
       counts: { liveCredentials: 2 },
     })
 
-    // What has expired is counted when its row goes; it may be the next day by then.
+    // An expired credential is counted when its row is pruned, which may be on the next day.
     setClock(Date.now() + 63 * MINUTE_MS)
     await runJobs('acme')
     const { usage, counts } = await self()

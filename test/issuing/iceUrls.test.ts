@@ -1,4 +1,4 @@
-/** Which of upstream's URLs a tenant's users are given: a pure rule, case by case. */
+/** The pure rule that chooses which of upstream's URLs a tenant's users get, case by case. */
 import { describe, expect, it } from 'vitest'
 import { chooseUrls, type Transport, type UrlPolicy } from '../../src/cloudflare/iceUrls.ts'
 
@@ -105,19 +105,19 @@ const ODD: Row[] = [
   ['garbage among the rest', ['junk', UDP_53, UDP, 'turn:', STUN], ALL, [STUN], [UDP]],
 ]
 
-describe('the URLs that are given out', () => {
+describe('the choice of ICE URLs', () => {
   it.each([
-    ['are one for each transport, of whichever list upstream gives', GENERATIONS],
-    ['are never on port 53, and only 53 is meant by that', PORT_53],
-    ['are the best port of their transport', PREFERENCE],
-    ['are those of the policy', POLICY],
-    ['are well-formed', ODD],
+    ['One ICE URL is chosen for each transport, whichever list upstream sends', GENERATIONS],
+    ['ICE URLs on port 53 are left out, and no other URL is mistaken for one', PORT_53],
+    ['The ICE URL with the best port of its transport is chosen', PREFERENCE],
+    ['The transports, the order and the number of ICE URLs follow the policy', POLICY],
+    ['Malformed and unsupported ICE URLs are left out', ODD],
   ])('%s', (_, rows) => {
     const chosen = rows.map(([name, urls, policy]) => [name, chooseUrls(urls, policy)])
     expect(chosen).toEqual(rows.map(([name, , , stun, turn]) => [name, { stun, turn }]))
   })
 
-  it('leave what they were chosen from as it was', () => {
+  it('Choosing ICE URLs leaves the list from upstream unchanged', () => {
     const urls = Object.freeze([...NEWEST]) as string[]
     expect(chooseUrls(urls, ALL).turn).toHaveLength(3)
   })

@@ -1,4 +1,4 @@
-/** What a mint costs in hops, and that a refused token costs none. */
+/** How many RPCs, KV reads and calls upstream a mint costs, and that a refused token costs none. */
 
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
@@ -7,7 +7,7 @@ import { passTime } from '../support/broker/clock.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { APP, countingBindings, doorsOf, expectOutcome, newIssuer } from '../support/tenants/issuing.ts'
 
-/** A tenant, its doors at a broker that counts, and what was counted since. */
+/** A tenant, its doors at a broker that counts, and a function that returns what one request costs. */
 async function counted(policy: object = {}) {
   const acme = await newIssuer(policy)
   const { counts, bindings } = countingBindings()
@@ -21,16 +21,16 @@ async function counted(policy: object = {}) {
   return { acme, broker, doors: doorsOf(broker, acme), costs }
 }
 
-describe('one RPC and one call upstream is a mint', () => {
-  it('for an app without an origin, and nothing else', async () => {
+describe('the cost of a mint', () => {
+  it('A mint for an app without an origin costs one RPC and one call upstream, and no KV read', async () => {
     const { acme, doors, costs } = await counted()
     const token = await acme.clientToken()
     expect(await costs(() => doors.ice(token))).toEqual({ outcome: 201, rpc: 1, kv: 0, upstream: 1 })
-    // The next is answered from the ledger.
+    // The next request is answered from the ledger.
     expect(await costs(() => doors.ice(token))).toEqual({ outcome: 201, rpc: 1, kv: 0, upstream: 0 })
   })
 
-  it('for a page, with one look into KV while its origin is not remembered', async () => {
+  it('A mint for a page costs one RPC and one call upstream, and one KV read until its origin is remembered', async () => {
     const { acme, doors, costs } = await counted({ reuse: false })
     const token = await acme.clientToken()
     const ask = () => doors.ice(token, undefined, { origin: APP })
@@ -38,12 +38,12 @@ describe('one RPC and one call upstream is a mint', () => {
     expect(await costs(ask)).toEqual({ outcome: 201, rpc: 1, kv: 0, upstream: 1 })
   })
 
-  it("for a server, with one look into KV for the token's scopes", async () => {
+  it("A mint for a server costs one RPC, one call upstream and one KV read for the token's scopes", async () => {
     const { doors, costs } = await counted()
     expect(await costs(() => doors.generate())).toEqual({ outcome: 201, rpc: 1, kv: 1, upstream: 1 })
   })
 
-  it('for each of 64 subjects that ask at once', async () => {
+  it('A mint for each of 64 subjects that ask at once costs one RPC, one call upstream and one KV read', async () => {
     const { doors, costs } = await counted()
     const ask = async () => {
       const answers = await Promise.all(
@@ -55,7 +55,7 @@ describe('one RPC and one call upstream is a mint', () => {
   })
 })
 
-/** The token of another place in its three parts, one of them changed. */
+/** The token with one of its three parts changed in the middle. */
 const changed = (token: string, part: 0 | 1 | 2): string => {
   const parts = token.split('.')
   const text = parts[part] ?? ''
@@ -64,13 +64,13 @@ const changed = (token: string, part: 0 | 1 | 2): string => {
   return parts.join('.')
 }
 
-describe('a refused client token costs no RPC, no KV and nothing upstream', () => {
+describe('the cost of a refused request', () => {
   const nothing = { outcome: 401, rpc: 0, kv: 0, upstream: 0 }
 
   it.each([
     ['from an app', undefined],
     ['from a page whose origin is remembered', APP],
-  ])('%s', async (_name, origin) => {
+  ])('A refused client token %s costs no RPC, no KV read and no call upstream', async (_name, origin) => {
     const { acme, broker, doors, costs } = await counted()
     const headers = origin === undefined ? {} : { origin }
     const good = await acme.clientToken()
@@ -102,7 +102,7 @@ describe('a refused client token costs no RPC, no KV and nothing upstream', () =
     ).toEqual(nothing)
   })
 
-  it('nor does a good token with a malformed request, or one for a tenant it was not made for', async () => {
+  it('A malformed request, or a client token at another tenant, costs no RPC, no KV read and no call upstream', async () => {
     const { acme, broker, doors, costs } = await counted()
     const good = await acme.clientToken()
     expect(await costs(() => doors.ice(good, { ttl: 0 }))).toEqual({ ...nothing, outcome: 400 })
@@ -110,7 +110,7 @@ describe('a refused client token costs no RPC, no KV and nothing upstream', () =
     expect(await costs(() => broker.call('POST', '/v1/tenants/never-was/ice-servers', good))).toEqual(nothing)
   })
 
-  it('a page whose origin is not one is refused before its token is looked at', async () => {
+  it('A page with an origin that is malformed or not https is refused before its client token is verified', async () => {
     const { acme, doors, costs } = await counted()
     const good = await acme.clientToken()
     for (const origin of ['null', 'https://app.example/', 'https://app.example:443', 'http://app.example', '*'])
@@ -118,7 +118,7 @@ describe('a refused client token costs no RPC, no KV and nothing upstream', () =
   })
 })
 
-it('what the Tenant refuses costs its one RPC and nothing upstream', async () => {
+it('A request that the Tenant refuses costs one RPC and no call upstream', async () => {
   const { acme, doors, costs } = await counted()
   const token = await acme.clientToken()
   const refusal = (outcome: number) => ({ outcome, rpc: 1, kv: 0, upstream: 0 })

@@ -31,7 +31,7 @@ const breakCommit = async () => {
   await tenantSql('acme', 'CREATE TRIGGER trapped AFTER INSERT ON credentials BEGIN INSERT INTO trap VALUES (99); END')
 }
 
-/** What was handed out, that is neither in the ledger nor on the audit trail. Must be nothing. */
+/** The usernames handed out that are not in both the ledger and the audit trail. Must be empty. */
 async function unrecorded(answers: readonly Answer[]): Promise<string[]> {
   const handedOut = answers.flatMap((answer) => usernameIn(answer) ?? [])
   const rows = await tenantSql(
@@ -61,16 +61,16 @@ const askers: [string, (acme: Issuer) => Promise<() => Promise<Answer>>, string]
   ],
 ]
 
-describe.each(askers)('G1: while the mint of %s is open upstream', (_name, prepare, refusal) => {
+describe.each(askers)('G1: a failure during the mint of %s', (name, prepare, refusal) => {
   it.each(['audit_events', 'credentials', 'url_lists', 'usage_days', 'jobs', 'subjects'])(
-    'the table %s breaks: 503, nothing is handed out, and what was minted is revoked in the background',
+    `G1: When the table %s breaks during the mint of ${name}, nothing is handed out, and the credential is revoked`,
     async (table) => {
       const acme = await newIssuer()
       const ask = await prepare(acme)
       const answer = await whileMinting(ask, () => rename(table))
       expectOutcome(answer, refusal)
       expect(usernameIn(answer)).toBeUndefined()
-      await until('it is revoked upstream', async () => (await usable()).length === 0)
+      await until('the credential is revoked upstream', async () => (await usable()).length === 0)
       expect(await upstreamCredentials()).toMatchObject([{ revoked: true }])
 
       await renameBack(table)
@@ -81,7 +81,7 @@ describe.each(askers)('G1: while the mint of %s is open upstream', (_name, prepa
     },
   )
 
-  it('the commit itself fails: the object resets, 503, and nobody ever knew the credential', async () => {
+  it(`G1: When the commit of a mint of ${name} fails, the answer is 503 and the credential is never handed out`, async () => {
     const acme = await newIssuer()
     const ask = await prepare(acme)
     await breakCommit()
@@ -97,7 +97,7 @@ describe.each(askers)('G1: while the mint of %s is open upstream', (_name, prepa
     expect(await unrecorded([next])).toEqual([])
   })
 
-  it('the object dies: 503, and after its restart it mints again', async () => {
+  it(`G1: When the object dies during the mint of ${name}, the answer is 503, and it mints again after its restart`, async () => {
     const acme = await newIssuer()
     const ask = await prepare(acme)
     const answer = await whileMinting(ask, () => killObjects())
@@ -110,8 +110,8 @@ describe.each(askers)('G1: while the mint of %s is open upstream', (_name, prepa
   })
 })
 
-describe('G1:', () => {
-  it('an object that dies at any moment around the commit hands out nothing that it has not stored', async () => {
+describe('G1: the records of credentials', () => {
+  it('G1: An object that dies at any moment around the commit hands out no credential that it has not stored', async () => {
     const acme = await newIssuer({ reuse: false, maxLiveCredentialsPerSubject: 1_000 })
     const token = await acme.clientToken()
     const answers: Answer[] = []
@@ -128,7 +128,7 @@ describe('G1:', () => {
     for (const answer of answers) expect([201, 503], answer.text).toContain(answer.status)
   })
 
-  it('a credential that was answered is in the ledger of the object that is started after it died', async () => {
+  it('G1: A credential that was answered is in the ledger after the object died and restarted', async () => {
     const acme = await newIssuer()
     const answer = await acme.generate()
     await killObjects()
@@ -136,7 +136,7 @@ describe('G1:', () => {
     expect(await unrecorded([answer])).toEqual([])
   })
 
-  it('a reuse that cannot be put on the audit trail is not answered', async () => {
+  it('G1: A reuse that cannot be written to the audit trail is not answered', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     expectOutcome(await acme.ice(token), '201')
@@ -147,7 +147,7 @@ describe('G1:', () => {
     expect(await mintsAsked()).toHaveLength(1)
   })
 
-  it('the background revocation of an unrecorded credential is repeated while upstream fails', async () => {
+  it('G1: The background revocation of an unrecorded credential is repeated while upstream fails', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     await emulator.fault({ operation: 'revoke', fault: { kind: 'status', status: 500 }, times: 2 })
@@ -156,11 +156,11 @@ describe('G1:', () => {
       () => breakAudit('acme'),
     )
     expectOutcome(answer, STORAGE_FAILED)
-    await until('it is revoked upstream', async () => (await usable()).length === 0)
+    await until('the credential is revoked upstream', async () => (await usable()).length === 0)
     expect(await emulator.log('revoke')).toHaveLength(3)
   })
 
-  it('a failed write leaves no reservation behind', async () => {
+  it('G1: A failed write leaves no reservation behind', async () => {
     const acme = await newIssuer({ maxLiveCredentials: 1 })
     await breakAudit('acme')
     for (let round = 0; round < 3; round++) expectOutcome(await acme.generate(), TWIN_STORAGE_FAILED)
@@ -169,7 +169,7 @@ describe('G1:', () => {
     expectOutcome(await acme.generate(), '429 31020')
   })
 
-  it('a revocation that could not be stored has taken nothing back, and the limits still count what is live', async () => {
+  it('G1: A revocation that could not be stored revokes nothing, and the limits count as before', async () => {
     const acme = await newIssuer({ maxLiveCredentials: 2 })
     passTime(120_000)
     expectOutcome(await acme.generate(), '201')

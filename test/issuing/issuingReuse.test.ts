@@ -1,4 +1,4 @@
-/** Which credentials are answered from the ledger, which calls share one mint, and the arithmetic of what is told of them. */
+/** Which credentials are answered from the ledger, which calls share one mint, and the lifetimes in the answers. */
 
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
@@ -19,29 +19,45 @@ import {
 
 const MINUTE_MS = 60_000
 
-/** Seconds: the life of the credential there is, what is left of it, and what is asked. */
+/** In seconds: the lifetime of the stored credential, how much is left, and the ttl that is asked for. */
 const lives: [string, { life: number; left: number; asked: number }, 'minted' | 'reused'][] = [
-  ['just as long as asked', { life: 3_600, left: 3_600, asked: 3_600 }, 'reused'],
-  ['with exactly half of its life and of what is asked', { life: 3_600, left: 1_800, asked: 3_600 }, 'reused'],
-  ['with a millisecond less than half of its life', { life: 3_600, left: 1_799.999, asked: 3_000 }, 'minted'],
-  ['with a millisecond more than is asked', { life: 3_600, left: 1_800.001, asked: 1_800 }, 'minted'],
-  ['with as much left as is asked, and half of its life', { life: 3_600, left: 1_800, asked: 1_800 }, 'reused'],
+  ['that lives exactly as long as asked is reused', { life: 3_600, left: 3_600, asked: 3_600 }, 'reused'],
   [
-    'with as much left as is asked, but less than half of its life',
+    'with exactly half of its lifetime and half of the asked ttl left is reused',
+    { life: 3_600, left: 1_800, asked: 3_600 },
+    'reused',
+  ],
+  [
+    'with a millisecond less than half of its lifetime left is not reused',
+    { life: 3_600, left: 1_799.999, asked: 3_000 },
+    'minted',
+  ],
+  [
+    'with a millisecond more than the asked ttl left is not reused',
+    { life: 3_600, left: 1_800.001, asked: 1_800 },
+    'minted',
+  ],
+  ['with the asked ttl and half of its lifetime left is reused', { life: 3_600, left: 1_800, asked: 1_800 }, 'reused'],
+  [
+    'with the asked ttl but less than half of its lifetime left is not reused',
     { life: 3_600, left: 1_700, asked: 1_700 },
     'minted',
   ],
-  ['with half of what is asked, and all of its life', { life: 3_600, left: 3_600, asked: 7_200 }, 'reused'],
-  ['with less than half of what is asked', { life: 3_600, left: 3_600, asked: 7_201 }, 'minted'],
-  ['with more left than is asked', { life: 3_600, left: 3_600, asked: 3_599 }, 'minted'],
-  ['with a millisecond left', { life: 2, left: 0.001, asked: 1 }, 'minted'],
-  ['that has expired', { life: 60, left: 0, asked: 60 }, 'minted'],
-  ['that expired long ago', { life: 60, left: -600, asked: 60 }, 'minted'],
-  ['of one second, at once', { life: 1, left: 1, asked: 1 }, 'reused'],
+  [
+    'with half of the asked ttl and its whole lifetime left is reused',
+    { life: 3_600, left: 3_600, asked: 7_200 },
+    'reused',
+  ],
+  ['with less than half of the asked ttl left is not reused', { life: 3_600, left: 3_600, asked: 7_201 }, 'minted'],
+  ['with more than the asked ttl left is not reused', { life: 3_600, left: 3_600, asked: 3_599 }, 'minted'],
+  ['with a millisecond left is not reused', { life: 2, left: 0.001, asked: 1 }, 'minted'],
+  ['that has expired is not reused', { life: 60, left: 0, asked: 60 }, 'minted'],
+  ['that expired long ago is not reused', { life: 60, left: -600, asked: 60 }, 'minted'],
+  ['of one second is reused at once', { life: 1, left: 1, asked: 1 }, 'reused'],
 ]
 
 describe('a credential of the same subject, key and origin', () => {
-  it.each(lives)('%s', async (_name, { life, left, asked }, source) => {
+  it.each(lives)('A credential %s', async (_name, { life, left, asked }, source) => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     const first = await acme.ice(await acme.clientToken(), { ttl: life })
@@ -58,20 +74,36 @@ describe('a credential of the same subject, key and origin', () => {
 
 type Acme = Awaited<ReturnType<typeof newIssuer>>
 
-/** After `ann` was given one, without an origin: who asks, and from where. */
+/** The next request after `ann` got a credential without an origin, and whether that credential is reused. */
 const others: [string, (acme: Acme) => Promise<Answer>, 'minted' | 'reused'][] = [
-  ['the same subject with another token', async (acme) => acme.ice(await acme.clientToken('ann')), 'reused'],
-  ['another subject', async (acme) => acme.ice(await acme.clientToken('bob')), 'minted'],
-  ['a subject spelled alike', async (acme) => acme.ice(await acme.clientToken('Ann')), 'minted'],
-  ['an origin', async (acme) => acme.ice(await acme.clientToken('ann'), {}, { origin: APP }), 'minted'],
   [
-    'another key',
+    'The same subject with another client token gets the stored credential',
+    async (acme) => acme.ice(await acme.clientToken('ann')),
+    'reused',
+  ],
+  ['Another subject gets a new credential', async (acme) => acme.ice(await acme.clientToken('bob')), 'minted'],
+  [
+    'A subject that differs in case only gets a new credential',
+    async (acme) => acme.ice(await acme.clientToken('Ann')),
+    'minted',
+  ],
+  [
+    'The same subject at an origin gets a new credential',
+    async (acme) => acme.ice(await acme.clientToken('ann'), {}, { origin: APP }),
+    'minted',
+  ],
+  [
+    'A request for another TURN key gets a new credential',
     async (acme) => acme.ice(await acme.clientToken('ann', { keyId: await newTurnKey(acme.broker, acme, 'second') })),
     'minted',
   ],
-  ['the same key by name', async (acme) => acme.ice(await acme.clientToken('ann', { keyId: acme.uid })), 'reused'],
   [
-    'the same, when the first was revoked',
+    'A request that names the same TURN key gets the stored credential',
+    async (acme) => acme.ice(await acme.clientToken('ann', { keyId: acme.uid })),
+    'reused',
+  ],
+  [
+    'A subject whose credential was revoked gets a new one',
     async (acme) => {
       await acme.revocation({ subject: 'ann' })
       return acme.ice(await acme.clientToken('ann'))
@@ -79,7 +111,7 @@ const others: [string, (acme: Acme) => Promise<Answer>, 'minted' | 'reused'][] =
     'minted',
   ],
   [
-    'the same, when the policy has forbidden reuse',
+    'A subject gets a new credential once the policy forbids reuse',
     async (acme) => {
       await acme.broker.admin('PATCH', '/tenants/acme', { policy: { reuse: false } })
       return acme.ice(await acme.clientToken('ann'))
@@ -88,7 +120,7 @@ const others: [string, (acme: Acme) => Promise<Answer>, 'minted' | 'reused'][] =
   ],
 ]
 
-describe('a credential is answered again, or not, to', () => {
+describe('the reuse of a stored credential', () => {
   it.each(others)('%s', async (_name, ask, source) => {
     const acme = await newIssuer()
     const first = await acme.ice(await acme.clientToken('ann'))
@@ -97,7 +129,7 @@ describe('a credential is answered again, or not, to', () => {
     expect(usernameIn(second) === usernameIn(first)).toBe(source === 'reused')
   })
 
-  it('one origin each', async () => {
+  it('Each origin has a stored credential of its own', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     const at = async (origin: string) => usernameIn(await acme.ice(token, {}, { origin }))
@@ -106,7 +138,7 @@ describe('a credential is answered again, or not, to', () => {
     expect([await at(APP), await at(OTHER_APP)]).toEqual([app, other])
   })
 
-  it('a server never: it gets its own each time', async () => {
+  it('A server never gets a stored credential: each call is a mint', async () => {
     const acme = await newIssuer()
     const ask = () => acme.generate({ customIdentifier: 'ann' })
     expect(usernameIn(await ask())).not.toBe(usernameIn(await ask()))
@@ -118,7 +150,7 @@ const parallel = <T>(count: number, ask: (n: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, n) => ask(n)))
 
 describe('64 parallel calls of one subject', () => {
-  it('are answered by one mint, and each is on record', async () => {
+  it('64 parallel calls of one subject share one mint, and each call is counted', async () => {
     const acme = await newIssuer({ maxLiveCredentials: 1, maxLiveCredentialsPerSubject: 1, maxMintsPerMinute: 1 })
     const token = await acme.clientToken()
     const answers = await parallel(64, () => acme.ice(token))
@@ -130,7 +162,7 @@ describe('64 parallel calls of one subject', () => {
     expect(self.json.usage).toMatchObject([{ issued: 1, reused: 63 }])
   })
 
-  it('share the failure too: upstream is asked by one of them', async () => {
+  it('64 parallel calls of one subject share a failed mint, which is one call upstream', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 403 }, times: 'always' })
@@ -139,7 +171,7 @@ describe('64 parallel calls of one subject', () => {
     expect(await mintsAsked()).toHaveLength(1)
   })
 
-  it('for four lifetimes at two origins are eight mints', async () => {
+  it('64 parallel calls for four lifetimes at two origins cause eight mints', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     const ask = (n: number) => acme.ice(token, { ttl: 600 * (1 + (n % 4)) }, { origin: n % 8 < 4 ? APP : OTHER_APP })
@@ -148,36 +180,42 @@ describe('64 parallel calls of one subject', () => {
   })
 })
 
-describe('of a credential is told', () => {
+describe('the lifetime in an answer', () => {
   it.each([
     [3_600, 1_800],
     [3_601, 1_800],
     [10, 5],
     [9, 5],
     [1, 5],
-  ])('for %i seconds: the whole of it, and to ask again after %i', async (ttl, refreshAfter) => {
-    const acme = await newIssuer()
-    passTime(2 * MINUTE_MS)
-    const { json } = await acme.ice(await acme.clientToken(), { ttl })
-    const expiresAt = new Date(Date.now() + ttl * 1_000).toISOString()
-    expect(json).toMatchObject({ ttl, expiresAt, refreshAfter, source: 'minted' })
-  })
+  ])(
+    'A credential minted for %i seconds is answered with its whole ttl and a refreshAfter of %i',
+    async (ttl, refreshAfter) => {
+      const acme = await newIssuer()
+      passTime(2 * MINUTE_MS)
+      const { json } = await acme.ice(await acme.clientToken(), { ttl })
+      const expiresAt = new Date(Date.now() + ttl * 1_000).toISOString()
+      expect(json).toMatchObject({ ttl, expiresAt, refreshAfter, source: 'minted' })
+    },
+  )
 
   it.each([
     [0, 3_600, 1_800],
     [600.5, 2_999, 1_199],
     [1_796, 1_804, 5],
     [1_800, 1_800, 5],
-  ])('%d seconds later: %i are left, and to ask again after %i', async (later, ttl, refreshAfter) => {
-    const acme = await newIssuer()
-    passTime(2 * MINUTE_MS)
-    const { json: first } = await acme.ice(await acme.clientToken())
-    passTime(later * 1_000)
-    const { json } = await acme.ice(await acme.clientToken())
-    expect(json).toMatchObject({ ttl, refreshAfter, expiresAt: first.expiresAt, source: 'reused' })
-  })
+  ])(
+    'A credential reused %d seconds later is answered with a ttl of %i and a refreshAfter of %i',
+    async (later, ttl, refreshAfter) => {
+      const acme = await newIssuer()
+      passTime(2 * MINUTE_MS)
+      const { json: first } = await acme.ice(await acme.clientToken())
+      passTime(later * 1_000)
+      const { json } = await acme.ice(await acme.clientToken())
+      expect(json).toMatchObject({ ttl, refreshAfter, expiresAt: first.expiresAt, source: 'reused' })
+    },
+  )
 
-  it('an end that is never after upstream’s own, however long upstream took', async () => {
+  it('The expiry in an answer is never later than upstream’s own, however long upstream took', async () => {
     const acme = await newIssuer({ reuse: false })
     const token = await acme.clientToken()
     for (const when of ['before', 'after'] as const) {
@@ -192,7 +230,7 @@ describe('of a credential is told', () => {
     }
   })
 
-  it('nothing, when it was over before it came', async () => {
+  it('A credential that expires before upstream answers is not handed out', async () => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     const token = await acme.clientToken()

@@ -73,7 +73,7 @@ const twin =
   ({ broker, uid, token }, ttl) =>
     broker.call('POST', `/v1/turn/keys/${uid}/credentials/${operation}`, token, `{"ttl":${ttl}}`)
 
-/** Where a ttl may be said: it is given as it is, or refused. */
+/** Where a request may name a ttl, which is used unchanged or refused. */
 const places: [string, Ask, readonly string[]][] = [
   [
     'the JSON body of the browser door',
@@ -86,29 +86,32 @@ const places: [string, Ask, readonly string[]][] = [
     FORM_TRICKS,
   ],
   [
-    'credentialTtl of a client token',
+    'the credentialTtl of a client token',
     (acme, ttl) => acme.post('/client-tokens', `{"subject":"ann","credentialTtl":${ttl}}`),
     JSON_TRICKS,
   ],
-  ["Cloudflare's generate", twin('generate'), JSON_TRICKS],
-  ["Cloudflare's generate-ice-servers", twin('generate-ice-servers'), JSON_TRICKS],
+  ["the body of Cloudflare's generate call", twin('generate'), JSON_TRICKS],
+  ["the body of Cloudflare's generate-ice-servers call", twin('generate-ice-servers'), JSON_TRICKS],
 ]
 
 const refusals = ['400 invalid_request', '400 ttl_too_long', '400 31001', '400 31002']
 
-describe('G7: a ttl that is no integer from 1 to the ceiling is a 400 and sends nothing, in', () => {
-  it.each(places)('%s', async (_name, ask, tricks) => {
-    const acme = await newIssuer()
-    const taken: string[] = []
-    for (const trick of tricks) {
-      const answer = await ask(acme, trick)
-      if (!refusals.includes(outcomeOf(answer))) taken.push(`${trick}: ${shown(answer)}`)
-    }
-    expect(taken).toEqual([])
-    expect(await mintsAsked()).toEqual([])
-  })
+describe('G7: malformed and excessive ttls', () => {
+  it.each(places)(
+    'G7: A ttl in %s that is no integer from 1 to the ceiling is a 400 and is never sent upstream',
+    async (_name, ask, tricks) => {
+      const acme = await newIssuer()
+      const taken: string[] = []
+      for (const trick of tricks) {
+        const answer = await ask(acme, trick)
+        if (!refusals.includes(outcomeOf(answer))) taken.push(`${trick}: ${shown(answer)}`)
+      }
+      expect(taken).toEqual([])
+      expect(await mintsAsked()).toEqual([])
+    },
+  )
 
-  it('a body that names it twice, or hides it in a prototype', async () => {
+  it('G7: A body that names the ttl twice, or hides it in a prototype, is a 400 and is never sent upstream', async () => {
     const acme = await newIssuer()
     const token = await tokenOf(acme)
     for (const body of ['{"ttl":60,"ttl":172800}', '{"ttl":60,"\\u0074tl":172800}', '{"__proto__":{"ttl":172800}}'])
@@ -119,13 +122,8 @@ describe('G7: a ttl that is no integer from 1 to the ceiling is a 400 and sends 
   })
 })
 
-/** Where a ttl has no place: the policy's default is minted. */
+/** Where a ttl has no place: the default is minted. TURN REST usernames elsewhere start with an expiry. */
 const elsewhere: [string, Ask][] = [
-  [
-    'the query of the browser door',
-    async ({ broker, ...acme }, ttl) =>
-      broker.call('POST', `/v1/tenants/acme/ice-servers?ttl=${ttl}&lifetime=${ttl}`, await acme.clientToken()),
-  ],
   [
     'headers',
     async (acme, ttl) =>
@@ -142,14 +140,14 @@ const elsewhere: [string, Ask][] = [
       broker.call('GET', `/v1/tenants/acme/turn-rest?service=turn&ttl=${ttl}&lifetime=${ttl}`, token),
   ],
   [
-    'the username of the TURN REST call, as others put an expiry there',
+    'the username of the TURN REST call',
     ({ broker, token }, ttl) =>
       broker.call('GET', `/v1/tenants/acme/turn-rest?service=turn&username=${ttl}:ann`, token),
   ],
 ]
 
-describe('G7: a ttl is ignored, and the default is minted, in', () => {
-  it.each(elsewhere)('%s', async (_name, ask) => {
+describe('G7: ttls where none belongs', () => {
+  it.each(elsewhere)('G7: A ttl in %s is ignored, and the default is minted', async (_name, ask) => {
     const acme = await newIssuer({ reuse: false })
     for (const ttl of ['172800', '1e9', '999999999999']) {
       const answer = await ask(acme, ttl)
@@ -158,7 +156,16 @@ describe('G7: a ttl is ignored, and the default is minted, in', () => {
     expect((await mintsAsked()).map(({ body }) => body)).toMatchObject([{ ttl: 3_600 }, { ttl: 3_600 }, { ttl: 3_600 }])
   })
 
-  it("a client token's own claim, once the ceiling has fallen below it", async () => {
+  it('G7: A ttl in the query of the browser door is refused by its name, and nothing is minted', async () => {
+    const acme = await newIssuer({ reuse: false })
+    const token = await acme.clientToken()
+    const answer = await acme.broker.call('POST', '/v1/tenants/acme/ice-servers?ttl=172800', token)
+    expectOutcome(answer, '400 invalid_request')
+    expect(answer.json.detail).toMatch(/^"ttl": /)
+    expect(await mintsAsked()).toEqual([])
+  })
+
+  it('G7: The credentialTtl of a client token is capped by a ceiling that has fallen below the claim', async () => {
     const acme = await newIssuer({ maxTtl: MAX_TTL })
     const token = await acme.clientToken('ann', { credentialTtl: MAX_TTL })
     expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', { policy: { maxTtl: 600, defaultTtl: 60 } }), 200)
@@ -168,8 +175,8 @@ describe('G7: a ttl is ignored, and the default is minted, in', () => {
   })
 })
 
-describe('G7: property', () => {
-  it('of several hundred ttls against random ceilings, those from 1 to the ceiling are sent as they are, the others never', async () => {
+describe('G7: random ttls and ceilings', () => {
+  it('G7: Of several hundred random ttls only those from 1 to the ceiling are sent, unchanged', async () => {
     const random = numbers(20_240_607)
     const acme = await newIssuer({ reuse: false, maxLiveCredentialsPerSubject: 1_000, maxMintsPerMinute: 100_000 })
     const expected: number[] = []

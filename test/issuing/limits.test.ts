@@ -25,8 +25,8 @@ const times = <T>(count: number, ask: (n: number) => Promise<T>): Promise<T[]> =
 /** Hundreds of requests at once, on a busy machine. */
 const PATIENCE_MS = 60_000
 
-describe('G8: of 500 parallel requests', { timeout: PATIENCE_MS }, () => {
-  // On a busy machine 500 requests take longer than one may: no deadline comes while the timers stand still.
+describe('G8: limits under parallel requests', { timeout: PATIENCE_MS }, () => {
+  // On a busy machine 500 requests take longer than the deadline of one: frozen timers keep it from passing.
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
     onTestFinished(async () => {
@@ -35,7 +35,7 @@ describe('G8: of 500 parallel requests', { timeout: PATIENCE_MS }, () => {
     })
   })
 
-  it('exactly 100 are served where the tenant may have 100 live credentials', async () => {
+  it('G8: Of 500 parallel requests exactly 100 are served where the tenant may have 100 live credentials', async () => {
     const acme = await newIssuer({ ...AMPLE, maxLiveCredentials: 100 })
     const answers = await times(500, (n) => acme.generate({ customIdentifier: `subject-${n}` }))
     expect(tally(answers)).toEqual({ '201': 100, [TENANT_LIMIT]: 400 })
@@ -44,7 +44,7 @@ describe('G8: of 500 parallel requests', { timeout: PATIENCE_MS }, () => {
     expectOutcome(await acme.generate(), TENANT_LIMIT)
   })
 
-  it('exactly 100 are served where a subject may have 100, and another subject still has its own', async () => {
+  it('G8: Of 500 parallel requests exactly 100 are served where a subject may have 100, and another is served', async () => {
     const acme = await newIssuer({ ...AMPLE, maxLiveCredentialsPerSubject: 100, reuse: false })
     const token = await acme.clientToken()
     const answers = await times(500, () => acme.ice(token))
@@ -53,7 +53,7 @@ describe('G8: of 500 parallel requests', { timeout: PATIENCE_MS }, () => {
     expectOutcome(await acme.ice(await acme.clientToken('bob')), '201')
   })
 
-  it('and of 200, exactly 50 are served where the tenant may mint 50 a minute, and the next minute it may again', async () => {
+  it('G8: Of 200 parallel requests exactly 50 are served where a tenant may mint 50 a minute, until the next', async () => {
     const acme = await newIssuer({ ...AMPLE, maxMintsPerMinute: 50 })
     passTime(2 * MINUTE_MS)
     const ask = () => times(200, (n) => acme.generate({ customIdentifier: `subject-${n}` }))
@@ -64,7 +64,7 @@ describe('G8: of 500 parallel requests', { timeout: PATIENCE_MS }, () => {
     expectOutcome(await acme.generate(), '201')
   })
 
-  it('and of 300, the queue upstream takes 256 besides the 4 that are through, and the others are told to come back in a second', async () => {
+  it('G8: Of 300 parallel requests 4 are sent upstream, 256 are queued, and the others get a 503 to retry in 1 s', async () => {
     const acme = await newIssuer(AMPLE)
     await emulator.hold('generate-ice-servers', 'all', { times: 4 })
     const answers: Answer[] = []
@@ -84,14 +84,14 @@ describe('G8: the limit of a subject', () => {
   it.each([
     ['lifetimes', (n: number) => ({ ttl: 3_600 - n })],
     ['nothing, at a tenant without reuse', () => ({})],
-  ])('is exact for parallel calls that differ in %s', async (what, body) => {
+  ])('G8: The limit of a subject is exact for parallel calls that differ in %s', async (what, body) => {
     const acme = await newIssuer({ ...AMPLE, maxLiveCredentialsPerSubject: 20, reuse: what === 'lifetimes' })
     const token = await acme.clientToken()
     const answers = await times(60, (n) => acme.ice(token, body(n)))
     expect(tally(answers)).toEqual({ '201': 20, '429 subject_limit': 40 })
   })
 
-  it('counts what both doors gave, for the first mint of a subject too', async () => {
+  it('G8: The limit of a subject counts the credentials of both doors, also for its first mints in parallel', async () => {
     const acme = await newIssuer({ ...AMPLE, maxLiveCredentialsPerSubject: 3, reuse: false })
     const token = await acme.clientToken()
     const answers = await times(8, (n) => (n % 2 === 0 ? acme.ice(token) : acme.generate({ customIdentifier: 'ann' })))
@@ -102,8 +102,8 @@ describe('G8: the limit of a subject', () => {
 
 const full = { ...AMPLE, maxLiveCredentials: 3, maxLiveCredentialsPerSubject: 2 }
 
-describe('G8: a place is free again', () => {
-  it('when a credential has expired: not before, and at most a second later', async () => {
+describe('G8: freed places under a limit', () => {
+  it('G8: A place under a limit is free at most a second after a credential has expired, and not before', async () => {
     const acme = await newIssuer({ ...full, maxLiveCredentials: 2 })
     passTime(2 * MINUTE_MS)
     const mint = (ttl: number) => acme.generate({ customIdentifier: 'ann', ttl })
@@ -118,7 +118,7 @@ describe('G8: a place is free again', () => {
     expect(tally(await times(4, () => mint(60)))).toEqual({ '201': 2, '429 31019': 2 })
   })
 
-  it('when a credential is revoked, at once', async () => {
+  it('G8: A place under a limit is free at once when a credential is revoked', async () => {
     const acme = await newIssuer(full)
     const mint = (customIdentifier: string) => acme.generate({ customIdentifier })
     expect(tally(await times(3, (n) => mint(`subject-${n}`)))).toEqual({ '201': 3 })
@@ -132,7 +132,7 @@ describe('G8: a place is free again', () => {
     ['refuses', { kind: 'status', status: 403 }],
     ['asks to wait', { kind: 'rate-limit' }],
     ['answers nonsense', { kind: 'shape', shape: 'html' }],
-  ] as const)('when upstream %s', async (_name, fault) => {
+  ] as const)('G8: A mint that fails because upstream %s takes no place under a limit', async (_name, fault) => {
     const acme = await newIssuer({ ...full, maxLiveCredentials: 1, maxMintsPerMinute: 1 })
     await emulator.fault({ operation: 'generate-ice-servers', fault, times: 3 })
     for (let round = 0; round < 3; round++)
@@ -142,8 +142,8 @@ describe('G8: a place is free again', () => {
   })
 })
 
-describe('G8: after a restart of the object', () => {
-  it('as many are live as before', async () => {
+describe('G8: limits after a restart', () => {
+  it('G8: After a restart the object counts as many live credentials as before', async () => {
     const acme = await newIssuer(full)
     expect(tally(await times(3, (n) => acme.generate({ customIdentifier: `s-${n % 2}` })))).toEqual({ '201': 3 })
     await killObjects()
@@ -153,7 +153,7 @@ describe('G8: after a restart of the object', () => {
     expect(tally(await times(4, () => acme.generate()))).toEqual({ '201': 3, [TENANT_LIMIT]: 1 })
   })
 
-  it('as many were minted in the last minute, those included that have expired', async () => {
+  it('G8: After a restart the object counts the mints of the last minute, also of expired credentials', async () => {
     const acme = await newIssuer({ ...AMPLE, maxMintsPerMinute: 3 })
     passTime(2 * MINUTE_MS)
     expect(tally(await times(3, () => acme.generate({ ttl: 5 })))).toEqual({ '201': 3 })
@@ -166,7 +166,7 @@ describe('G8: after a restart of the object', () => {
     expectOutcome(await acme.generate(), '201')
   })
 
-  it('as many were minted in the last minute, also when a slow one was stored after a quick one', async () => {
+  it('G8: After a restart the object counts the mints of the last minute, also a slow one stored late', async () => {
     const acme = await newIssuer({ ...AMPLE, maxMintsPerMinute: 2 })
     passTime(2 * MINUTE_MS)
     await emulator.hold('generate-ice-servers', 'slow')

@@ -1,4 +1,4 @@
-/** G8 over a day: whoever asks all the time has never more than the limit at once. */
+/** G8 over a day: a subject that asks all the time never holds more than its limit at once. */
 
 import { expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
@@ -13,7 +13,7 @@ const STEP_MS = 30 * MINUTE_MS
 const PATIENCE_MS = 60_000
 
 it(
-  'G8: a subject that stockpiles for 24 simulated hours at both doors never holds more than its limit',
+  'G8: A subject that stockpiles for 24 simulated hours at both doors never holds more than its limit',
   async () => {
     const acme = await newIssuer({ maxLiveCredentialsPerSubject: LIMIT, maxTtl: 28_800 })
     passTime(2 * MINUTE_MS)

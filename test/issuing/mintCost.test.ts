@@ -2,9 +2,11 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, it } from 'vitest'
-import { newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import { expectStatus, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 import { until } from '../support/broker/clock.ts'
+import { tenantPath } from '../support/broker/doors.ts'
 import { meterSql, type SqlCost } from '../support/storage/sqlMeter.ts'
+import { tenantStub } from '../support/storage/storage.ts'
 import { tenantSql } from '../support/storage/tenantRows.ts'
 
 const SMALL = 1_000
@@ -13,7 +15,7 @@ const LARGE = 100_000
 const MOST_ROWS_WRITTEN = 9
 const MOST_STATEMENTS = 15
 
-it('reads and writes the same number of rows for a mint on a ledger of 10^3 and of 10^5 credentials', async () => {
+it('A mint reads and writes the same number of rows on a ledger of 10^3 and of 10^5 credentials', async () => {
   const broker = newBroker()
   const scopes = ['turn_keys:write', 'credentials:issue'] as const
   const acme = await newTenant(broker, 'acme', { scopes: [...scopes], policy: { maxLiveCredentials: 1_000_000 } })
@@ -34,13 +36,38 @@ it('reads and writes the same number of rows for a mint on a ledger of 10^3 and 
     return meter.stop()
   }
 
-  // What is told to the Account after a change is no part of a mint.
-  await until('the Account was told', async () => (await tenantSql('acme', 'SELECT * FROM jobs')).length === 0)
+  // The report to the Account after a change is no part of a mint.
+  await until('the Account has the report', async () => (await tenantSql('acme', 'SELECT * FROM jobs')).length === 0)
   const small = await costAt(SMALL)
   const large = await costAt(LARGE)
   expect(large).toEqual(small)
   expect(small.statements).toBeLessThanOrEqual(MOST_STATEMENTS)
   expect(small.rowsWritten).toBeLessThanOrEqual(MOST_ROWS_WRITTEN)
+})
+
+it('A mint without a key id reads no row of a deleted TURN key, of which 30 days are kept', async () => {
+  const broker = newBroker()
+  const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'credentials:issue'] })
+  await newTurnKey(broker, acme)
+  const path = tenantPath('acme', 'turn-rest?service=turn&username=ann')
+  const mint = async () => expectStatus(await broker.call('GET', path, acme.token), 200)
+  const costWith = async (deletedKeys: number): Promise<number> => {
+    const meter = await runInDurableObject(tenantStub('acme'), (_, { storage: { sql } }) => {
+      sql.exec(
+        `INSERT INTO turn_keys (intent, uid, state, name, begun_at, state_at)
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+         SELECT 'i' || i, 'u' || i, 'deleted', 'old', 0, ? FROM n`,
+        deletedKeys,
+        Date.now(),
+      )
+      return meterSql(sql)
+    })
+    await mint()
+    return meter.stop().rowsRead
+  }
+  await until('the Account has the report', async () => (await tenantSql('acme', 'SELECT * FROM jobs')).length === 0)
+  await mint()
+  expect(await costWith(2_000)).toBeLessThan(100)
 })
 
 /** Rows as mints leave them, of other subjects, so that the ledger holds `rows` of them. */

@@ -1,8 +1,8 @@
-/** What upstream answers to a mint: every variant that is right is read, every answer that is not is a 502. */
+/** Upstream's answers to a mint: every valid variant is read, every other answer is a 502. */
 
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput, SettingsChange } from '../../emulator/client.ts'
-import { Shape } from '../../emulator/faults.ts'
+import { Shape } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { newBroker } from '../support/broker/broker.ts'
 import { passTime } from '../support/broker/clock.ts'
@@ -22,7 +22,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-/** Both doors: an answer that is no answer hands out nothing, and leaves nothing that could be handed out. */
+/** At both doors, an unusable answer hands out nothing and leaves nothing that could be handed out later. */
 async function expectUseless(acme: Issuer): Promise<void> {
   expectOutcome(await acme.ice(await acme.clientToken()), '502 upstream_failed')
   const server = await acme.generate()
@@ -38,15 +38,15 @@ const shapes = Shape.exclude(['foreign-uid']).options
 const faults: [string, Fault][] = [
   ...shapes.map((shape): [string, Fault] => [`of shape ${shape}`, { kind: 'shape', shape }]),
   ['of shape success-false with 201', { kind: 'shape', shape: 'success-false', status: 201 }],
-  ['that is right, with 302', { kind: 'status', status: 302, when: 'after' }],
+  ['that is right but has status 302', { kind: 'status', status: 302, when: 'after' }],
   ['with half its JSON', { kind: 'truncate', by: 'json' }],
-  ['cut short of its length', { kind: 'truncate', by: 'content-length' }],
-  ['that leads elsewhere', { kind: 'redirect', location: '/v1/elsewhere' }],
+  ['cut short of its content length', { kind: 'truncate', by: 'content-length' }],
+  ['that redirects elsewhere', { kind: 'redirect', location: '/v1/elsewhere' }],
   ['that echoes the secret', { kind: 'echo', status: 403 }],
 ]
 
-describe('502 upstream_failed, and nothing usable stored, is an answer', () => {
-  it.each(faults)('%s', async (_name, fault) => {
+describe('unusable answers of upstream', () => {
+  it.each(faults)('An answer of upstream %s becomes a 502, and nothing is stored', async (_name, fault) => {
     const acme = await newIssuer()
     await emulator.fault({ operation: 'generate-ice-servers', fault, times: 'always' })
     await expectUseless(acme)
@@ -61,8 +61,8 @@ const STUN = 'stun:stun.cloudflare.com:3478'
 const login = { username: USERNAME, credential: CREDENTIAL }
 
 const lies: [string, unknown][] = [
-  ['null', null],
-  ['a list', [{ urls: [TURN], ...login }]],
+  ['that is null', null],
+  ['that is a list', [{ urls: [TURN], ...login }]],
   ['without servers', {}],
   ['with no server', { iceServers: [] }],
   ['with 17 servers', { iceServers: Array(17).fill({ urls: [TURN], ...login }) }],
@@ -87,14 +87,14 @@ const lies: [string, unknown][] = [
     },
   ],
 ]
-/** Well-formed, and of no use: it is recorded, and taken back. */
+/** Well-formed but useless: the credential is recorded, then revoked. */
 const useless: [string, unknown][] = [
   ['with STUN only', { iceServers: { urls: [STUN], ...login } }],
   ['with port 53 only', { iceServers: { urls: ['turn:turn.cloudflare.com:53?transport=udp'], ...login } }],
   ['with URLs of other schemes', { iceServers: { urls: ['https://turn.example', 'javascript:alert(1)'], ...login } }],
 ]
 
-/** Every mint is answered with this, with a username of its own. */
+/** Answers every mint with this JSON, each time with another username. */
 function answerWith(answer: unknown): void {
   const real = globalThis.fetch
   let turn = 0
@@ -105,15 +105,15 @@ function answerWith(answer: unknown): void {
   })
 }
 
-describe('502 upstream_failed, and nothing usable stored, is JSON', () => {
-  it.each(lies)('%s', async (_name, answer) => {
+describe('unusable JSON from upstream', () => {
+  it.each(lies)('JSON from upstream %s becomes a 502, and nothing is stored', async (_name, answer) => {
     const acme = await newIssuer()
     answerWith(answer)
     await expectUseless(acme)
     expect(await credentialRows()).toEqual([])
   })
 
-  it.each(useless)('%s', async (_name, answer) => {
+  it.each(useless)('JSON from upstream %s becomes a 502, and the credential is revoked', async (_name, answer) => {
     const acme = await newIssuer()
     passTime(120_000)
     answerWith(answer)
@@ -134,7 +134,7 @@ const variants: SettingsChange[] = (['as-documented', 'array', 'object'] as cons
 )
 const FULL = [STUN, TURN, 'turn:turn.cloudflare.com:3478?transport=tcp', 'turns:turn.cloudflare.com:443?transport=tcp']
 
-it('every variant of the right answer is read: object or array, one URL or many, one entry or two, both generations', async () => {
+it('Every valid answer of upstream is read: object or array, one URL or many, one entry or two, both generations', async () => {
   const acme = await newIssuer({ reuse: false, maxLiveCredentialsPerSubject: 1_000 })
   const token = await acme.clientToken()
   const doors = doorsOf(newBroker(), acme)
@@ -149,7 +149,7 @@ it('every variant of the right answer is read: object or array, one URL or many,
       expect(urlsIn(answer), JSON.stringify(variant)).toEqual(expected)
       given.push(String(usernameIn(answer)))
     }
-    // STUN has no login of its own, and the TURN entry has all of it.
+    // The STUN entry has no login; the TURN entry has both parts.
     const turn = browser.json.iceServers.at(-1)
     expect(browser.json.iceServers).toEqual([
       ...(expected.length > 1 ? [{ urls: [STUN] }] : []),

@@ -1,8 +1,8 @@
-/** Upstream is down, slow, or asks to wait: what the subject still has, else the fallback, else an error; then recovery. */
+/** Upstream is down, slow, or asks to wait: the stored credential, else the fallback, else an error; then recovery. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
-import { Dressing } from '../../emulator/faults.ts'
+import { Dressing } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus } from '../support/broker/broker.ts'
 import { passTime, within } from '../support/broker/clock.ts'
@@ -24,7 +24,7 @@ afterEach(() => {
 const failMints = (fault: Fault, times: number | 'always' = 'always') =>
   emulator.fault({ operation: 'generate-ice-servers', fault, times })
 
-/** With the fault, the code it ends in, and how often upstream is asked for one mint. */
+/** Each with its fault, the outcome of a mint, and how many calls upstream one mint makes. */
 const dressings = Dressing.options
 const outages: [string, Fault, string, number][] = [
   ['500', { kind: 'status', status: 500 }, '502 upstream_failed', 4],
@@ -60,53 +60,57 @@ function expectWait(answer: Answer): void {
   if (wait !== null) expect(Number(wait)).toBeLessThanOrEqual(60)
 }
 
-describe('while upstream answers', () => {
-  it.each(outages)('%s', async (_name, fault, outcome, asked) => {
-    const acme = await newIssuer()
-    passTime(2 * MINUTE_MS)
-    const first = await acme.ice(await acme.clientToken('ann'), { ttl: 600 })
-    // Past the half of its life it is reused in an outage only.
-    passTime(400_000)
-    const [ann, bob] = [await acme.clientToken('ann'), await acme.clientToken('bob')]
-    await emulator.clearLog()
-    await failMints(fault)
+describe('an outage of upstream', () => {
+  it.each(outages)(
+    'While upstream answers with %s, a subject gets its stored credential, else the fallback, else an error',
+    async (_name, fault, outcome, asked) => {
+      const acme = await newIssuer()
+      passTime(2 * MINUTE_MS)
+      const first = await acme.ice(await acme.clientToken('ann'), { ttl: 600 })
+      // Past half of its lifetime a credential is reused in an outage only.
+      passTime(400_000)
+      const [ann, bob] = [await acme.clientToken('ann'), await acme.clientToken('bob')]
+      await emulator.clearLog()
+      await failMints(fault)
 
-    const kept = await acme.ice(ann)
-    expect(kept.json, kept.text).toMatchObject({
-      source: 'reused',
-      ttl: 200,
-      refreshAfter: 5,
-      expiresAt: first.json.expiresAt,
-    })
-    expect(usernameIn(kept)).toBe(usernameIn(first))
-    expect(await mintsAsked()).toHaveLength(asked)
-    const refused = await acme.ice(bob)
-    expectOutcome(refused, outcome)
-    expectWait(refused)
-    const server = await acme.generate({ customIdentifier: 'ann' })
-    expect(server.status, server.text).toBeGreaterThanOrEqual(502)
-    expectWait(server)
+      const kept = await acme.ice(ann)
+      expect(kept.json, kept.text).toMatchObject({
+        source: 'reused',
+        ttl: 200,
+        refreshAfter: 5,
+        expiresAt: first.json.expiresAt,
+      })
+      expect(usernameIn(kept)).toBe(usernameIn(first))
+      expect(await mintsAsked()).toHaveLength(asked)
+      const refused = await acme.ice(bob)
+      expectOutcome(refused, outcome)
+      expectWait(refused)
+      const server = await acme.generate({ customIdentifier: 'ann' })
+      expect(server.status, server.text).toBeGreaterThanOrEqual(502)
+      expectWait(server)
 
-    expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', { policy: { fallback: 'stun' } }), 200)
-    expectStunOnly(await acme.ice(bob))
-    // Never past its expiry, and not on its last legs.
-    passTime(195_001)
-    expectStunOnly(await acme.ice(ann))
-    expect(await credentialRows()).toHaveLength(1)
+      expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', { policy: { fallback: 'stun' } }), 200)
+      expectStunOnly(await acme.ice(bob))
+      // A credential with less than five seconds left is not reused.
+      passTime(195_001)
+      expectStunOnly(await acme.ice(ann))
+      expect(await credentialRows()).toHaveLength(1)
 
-    // No cool-down: the first call after the outage is minted.
-    await emulator.clearFaults()
-    for (const token of [ann, bob]) expect((await acme.ice(token)).json).toMatchObject({ source: 'minted', ttl: 3_600 })
-  })
+      // No cool-down: the first call after the outage is minted.
+      await emulator.clearFaults()
+      for (const token of [ann, bob])
+        expect((await acme.ice(token)).json).toMatchObject({ source: 'minted', ttl: 3_600 })
+    },
+  )
 })
 
-describe('in an outage', () => {
+describe('answers in an outage', () => {
   const withheld: [string, { origin?: string }, { credentialTtl?: number }][] = [
     ['of another origin', { origin: 'https://app.example' }, {}],
     ['that was revoked', {}, {}],
-    ['longer than the token is good for', {}, { credentialTtl: 60 }],
+    ['that lives longer than the client token allows', {}, { credentialTtl: 60 }],
   ]
-  it.each(withheld)('no credential %s is handed out', async (name, headers, claims) => {
+  it.each(withheld)('In an outage no credential %s is handed out', async (name, headers, claims) => {
     const acme = await newIssuer()
     await acme.ice(await acme.clientToken('ann'))
     if (name === 'that was revoked') await acme.revocation({ subject: 'ann' })
@@ -114,7 +118,7 @@ describe('in an outage', () => {
     expectOutcome(await acme.ice(await acme.clientToken('ann', claims), {}, headers), '503 upstream_unavailable')
   })
 
-  it('a refusal stays a refusal', async () => {
+  it('In an outage a refusal by limit, ceiling or ban stays a refusal', async () => {
     const acme = await newIssuer({ fallback: 'stun', maxLiveCredentials: 1 })
     const [ann, bob] = [await acme.clientToken('ann'), await acme.clientToken('bob')]
     expectOutcome(await acme.ice(ann), '201')
@@ -128,8 +132,8 @@ describe('in an outage', () => {
   it.each([
     ['whose policy leaves room for one URL', { urls: { maxUrls: 1 } }, {}],
     ['that has only learnt a single TURN URL', {}, { iceServers: 'object', urls: 'string' }],
-    ['that has learnt nothing', null, {}],
-  ] as const)('the fallback of a tenant %s still has a STUN URL', async (_name, policy, settings) => {
+    ['that has learnt no URL', null, {}],
+  ] as const)('The fallback of a tenant %s still has a STUN URL', async (_name, policy, settings) => {
     const acme = await newIssuer({ fallback: 'stun', ...policy })
     await emulator.settings(settings)
     if (policy !== null) expectOutcome(await acme.generate(), '201')
@@ -140,16 +144,16 @@ describe('in an outage', () => {
   })
 })
 
-describe('a mint is asked for again', () => {
+describe('retries of a mint', () => {
   it.each([
-    ['after three 500s', { kind: 'status', status: 500 }, 3, 4, '201'],
-    ['after three resets', { kind: 'reset', at: 'after-body' }, 3, 4, '201'],
-    ['three times and no more', { kind: 'status', status: 502 }, 9, 4, '502 upstream_failed'],
-    ['not after a 429', { kind: 'rate-limit' }, 1, 1, '503 upstream_unavailable'],
-    ['not after a 400', { kind: 'status', status: 400 }, 1, 1, '502 upstream_failed'],
-    ['not after a wrong answer', { kind: 'shape', shape: 'wrong-types' }, 1, 1, '502 upstream_failed'],
-    ['not after a redirect', { kind: 'redirect', location: '/elsewhere' }, 1, 1, '502 upstream_failed'],
-  ] as [string, Fault, number, number, string][])('%s', async (_name, fault, times, asked, outcome) => {
+    ['is retried after three 500s', { kind: 'status', status: 500 }, 3, 4, '201'],
+    ['is retried after three resets', { kind: 'reset', at: 'after-body' }, 3, 4, '201'],
+    ['is retried three times and no more', { kind: 'status', status: 502 }, 9, 4, '502 upstream_failed'],
+    ['is not retried after a 429', { kind: 'rate-limit' }, 1, 1, '503 upstream_unavailable'],
+    ['is not retried after a 400', { kind: 'status', status: 400 }, 1, 1, '502 upstream_failed'],
+    ['is not retried after a wrong answer', { kind: 'shape', shape: 'wrong-types' }, 1, 1, '502 upstream_failed'],
+    ['is not retried after a redirect', { kind: 'redirect', location: '/elsewhere' }, 1, 1, '502 upstream_failed'],
+  ] as [string, Fault, number, number, string][])('A mint %s', async (_name, fault, times, asked, outcome) => {
     const acme = await newIssuer()
     await failMints(fault, times)
     expectOutcome(await acme.ice(await acme.clientToken()), outcome)
@@ -160,7 +164,7 @@ describe('a mint is asked for again', () => {
 })
 
 describe('the deadline of a mint', () => {
-  it('is kept while upstream is silent, and nothing is handed out that expires meanwhile', async () => {
+  it('A mint is answered by its deadline while upstream is silent, without a credential that has expired', async () => {
     const [acme, calm, short] = [
       await newIssuer({}, 'acme'),
       await newIssuer({ fallback: 'stun' }, 'calm'),
@@ -191,7 +195,7 @@ describe('the deadline of a mint', () => {
     })
   })
 
-  it('is not needed while upstream is only slow, or drips', async () => {
+  it('A mint succeeds within its deadline while upstream is only slow, or drips', async () => {
     const acme = await newIssuer()
     await failMints({ kind: 'delay', ms: 1_000 }, 1)
     await failMints({ kind: 'drip', everyMs: 0 }, 1)

@@ -1,4 +1,4 @@
-/** Keeping the ledger and the trail small: what goes, when, and how much in one run; and that the counters add up. */
+/** Pruning the ledger and the audit trail: which rows, when, and how many in one run; and that the counters add up. */
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { expectStatus } from '../support/broker/broker.ts'
@@ -18,7 +18,7 @@ const count = async (table: string): Promise<number> =>
 
 const pruneDue = async () => (await jobRows('acme')).find(({ kind }) => kind === 'prune')?.due
 
-/** Rows as an old ledger and an old trail have them. */
+/** Inserts credentials that expire at `at`, and audit events of that time. */
 const plant = (credentials: number, events: number, at: number) =>
   runInDurableObject(tenantStub('acme'), (_, { storage }) =>
     storage.transactionSync(() => {
@@ -52,7 +52,7 @@ async function usage({ broker, token }: Issuer) {
 }
 
 describe('a ledger row', () => {
-  it('goes within minutes of the expiry, also when another lives for days', async () => {
+  it('A ledger row is pruned soon after its expiry, also when another lives for days', async () => {
     const acme = await newIssuer({ maxTtl: 172_800 })
     passTime(2 * MINUTE_MS)
     await mint(acme, 172_800)
@@ -73,7 +73,7 @@ describe('a ledger row', () => {
     expect(await credentialRows()).toEqual([])
   })
 
-  it('is counted once: what was issued is live, revoked or expired', async () => {
+  it('A ledger row is counted once: each issued credential is live, revoked or expired', async () => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     for (const ttl of [60, 60, 600, 600, 7_200, 7_200, 7_200]) await mint(acme, ttl, `subject-${ttl}`)
@@ -92,7 +92,7 @@ describe('a ledger row', () => {
     expect(await credentialRows()).toEqual([])
   })
 
-  it('is pruned also at a tenant whose first mint could not be stored', async () => {
+  it('A ledger row is pruned also at a tenant whose first mint could not be stored', async () => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     await breakAudit('acme')
@@ -104,7 +104,7 @@ describe('a ledger row', () => {
     expect(await credentialRows()).toEqual([])
   })
 
-  it('holds the password while it can be handed out again, and no longer', async () => {
+  it('A ledger row holds the password while it can be handed out again, and no longer', async () => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     await mint(acme, 600, 'ann')
@@ -118,15 +118,15 @@ describe('a ledger row', () => {
     expect(await sealed()).toEqual([null, expect.any(String), null])
   })
 
-  it('holds no password of a credential that is nobody’s: none can be given it again', async () => {
+  it('A ledger row without a subject holds no password, because the credential is never handed out again', async () => {
     const acme = await newIssuer()
     expectStatus(await acme.generate({ ttl: 600 }), 201)
     expect((await credentialRows()).map(({ subject_id, sealed }) => [subject_id, sealed])).toEqual([[null, null]])
   })
 })
 
-describe('one run', () => {
-  it('takes 500 credentials, and comes back in a second while there are more', async () => {
+describe('one run of the pruning job', () => {
+  it('One pruning run takes 500 credentials, and the next follows in a second while there are more', async () => {
     const acme = await newIssuer()
     passTime(2 * MINUTE_MS)
     await mint(acme, 14_400)
@@ -143,7 +143,7 @@ describe('one run', () => {
     expect(await usage(acme)).toMatchObject({ expired: 1_200, live: 1 })
   })
 
-  it('takes 500 audit events that are older than the policy keeps them', async () => {
+  it('One pruning run takes 500 audit events that are older than the policy keeps them', async () => {
     const acme = await newIssuer({ auditRetentionDays: 2 })
     passTime(2 * MINUTE_MS)
     await mint(acme, 60)
@@ -160,7 +160,7 @@ describe('one run', () => {
     expect(await tenantSql('acme', "SELECT 1 FROM audit_events WHERE actor = 'old'")).toEqual([])
   })
 
-  it('leaves as many audit events as the policy keeps, the newest', async () => {
+  it('Pruning leaves the newest audit events, as many as the policy keeps', async () => {
     const acme = await newIssuer({ auditRetentionRows: 1_000 })
     passTime(2 * MINUTE_MS)
     await mint(acme, 60)
@@ -178,7 +178,7 @@ describe('one run', () => {
   })
 })
 
-it('finished revocations, ended bans and old counters go after their time, and not before', async () => {
+it('Finished revocations, ended bans and old counters are pruned after their time, and not before', async () => {
   const acme = await newIssuer()
   passTime(2 * MINUTE_MS)
   await mint(acme, 60)

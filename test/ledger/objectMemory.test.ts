@@ -9,8 +9,8 @@ import { newBroker, newTenant } from '../support/broker/broker.ts'
 const NOW = 1_800_000_000_000
 const newMemory = () => new ObjectMemory({ now: () => NOW, checkCoolDownMs: 60_000 })
 
-describe("an object's memory, after a transaction that was rolled back,", () => {
-  it('forgets the pruning job, the root keys and the counts that were reported by that transaction', async () => {
+describe("an object's memory after a rollback", () => {
+  it('After a rollback the object forgets the pruning job, root keys and counts of that transaction', async () => {
     await newTenant(newBroker(), 'acme')
     const object = env.TENANTS.get(env.TENANTS.idFromName('acme'))
     const counts = await runInDurableObject(object, (_, { storage }) => {
@@ -35,7 +35,7 @@ describe("an object's memory, after a transaction that was rolled back,", () => 
     expect(counts).toEqual({ reported: [1, 1], kept: [0, 0, 0], pruningScheduled: false })
   })
 
-  it('keeps what is still under way: mints with their reservations, checks, creations, retries; and counted refusals', () => {
+  it('After a rollback the object keeps mints with their reservations, checks, creations, retries and counted refusals', () => {
     const memory = newMemory()
     const never = new Promise<never>(() => undefined)
     memory.mintsInFlight.add({ subject: 'alice', subjectId: 'su_1', keyUid: 'k', revoked: false, replaced: false })
@@ -43,7 +43,7 @@ describe("an object's memory, after a transaction that was rolled back,", () => 
     void memory.keyChecks.lead('k', () => never)
     memory.creations.add('intent')
     memory.sdkRetries.set('request', never)
-    memory.refusals.rows.set('name', { seq: 1, count: 2 })
+    memory.refusals.rows.set('name', { seq: 1, count: 2, written: 1 })
     const release = memory.live.reserve('su_1')
     memory.forget()
     const { mintsInFlight, creations, sdkRetries, refusals } = memory
@@ -55,7 +55,7 @@ describe("an object's memory, after a transaction that was rolled back,", () => 
     expect(memory.live.reservedFor('su_1')).toBe(0)
   })
 
-  it('knows the id that a mint in flight has chosen for a subject, and none for another or for a server without one', () => {
+  it('The object knows the id that a mint in flight has chosen for its subject, and none for another subject', () => {
     const memory = newMemory()
     const flight = { keyUid: 'k', revoked: false, replaced: false }
     memory.mintsInFlight.add({ ...flight, subject: null, subjectId: null })

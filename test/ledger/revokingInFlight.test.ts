@@ -1,4 +1,4 @@
-/** G6: whatever takes a right away stops mints at once, those in flight too, whatever KV still says. */
+/** G6: what takes a right away stops mints at once, also those in flight, and also where KV is stale. */
 
 import { describe, expect, it } from 'vitest'
 import { staleCache } from '../support/broker/bindings.ts'
@@ -26,7 +26,7 @@ const deleteToken = async ({ broker, tokenId }: Issuer) =>
 
 interface Taking {
   readonly takes: (acme: Issuer) => Promise<unknown>
-  /** What the mint in flight is answered, and the next one. */
+  /** The outcomes of the mint in flight and of the next one. */
   readonly browser: readonly [string, string]
   readonly server: readonly [string, string]
 }
@@ -82,49 +82,46 @@ const takings: Record<string, Taking> = {
   },
 }
 
-describe.each(Object.entries(takings))(
-  'G6: while a mint is open upstream, %s:',
-  (_name, { takes, browser, server }) => {
-    it('a browser is handed nothing', async () => {
-      const acme = await newIssuer()
-      const token = await acme.clientToken()
-      passTime(120_000)
-      const answer = await whileMinting(
-        () => acme.ice(token, { ttl: 3_600 }),
-        () => takes(acme),
-      )
-      expectOutcome(answer, browser[0])
-      await expectTakenBack(answer)
-      expectOutcome(await acme.ice(token, { ttl: 3_600 }), browser[1])
-    })
+describe.each(Object.entries(takings))('G6: a mint in flight when %s', (name, { takes, browser, server }) => {
+  it(`G6: A browser gets no credential from a mint in flight when ${name}`, async () => {
+    const acme = await newIssuer()
+    const token = await acme.clientToken()
+    passTime(120_000)
+    const answer = await whileMinting(
+      () => acme.ice(token, { ttl: 3_600 }),
+      () => takes(acme),
+    )
+    expectOutcome(answer, browser[0])
+    await expectTakenBack(answer)
+    expectOutcome(await acme.ice(token, { ttl: 3_600 }), browser[1])
+  })
 
-    it('a server is handed nothing', async () => {
-      const acme = await newIssuer()
-      passTime(120_000)
-      const ask = () => acme.generate({ customIdentifier: 'ann', ttl: 3_600 })
-      const answer = await whileMinting(ask, () => takes(acme))
-      expectOutcome(answer, server[0])
-      await expectTakenBack(answer)
-      expectOutcome(await ask(), server[1])
-    })
+  it(`G6: A server gets no credential from a mint in flight when ${name}`, async () => {
+    const acme = await newIssuer()
+    passTime(120_000)
+    const ask = () => acme.generate({ customIdentifier: 'ann', ttl: 3_600 })
+    const answer = await whileMinting(ask, () => takes(acme))
+    expectOutcome(answer, server[0])
+    await expectTakenBack(answer)
+    expectOutcome(await ask(), server[1])
+  })
 
-    it('a browser is handed nothing at an edge whose KV is 60 s stale', async () => {
-      const acme = await newIssuer()
-      const edge = doorsOf(newBroker({ CACHE: await staleCache() }), acme)
-      const token = await edge.clientToken()
-      const ask = () => edge.ice(token, { ttl: 3_600 }, { origin: APP })
-      const answer = await whileMinting(ask, () => takes(acme))
-      expectOutcome(answer, browser[0])
-      expect(usernameIn(answer)).toBeUndefined()
-      await until('it is revoked upstream', async () => (await usable()).length === 0)
-      const next = await ask()
-      expectOutcome(next, browser[1])
-    })
-  },
-)
+  it(`G6: A browser gets no credential from a mint in flight when ${name}, also where KV is 60 s stale`, async () => {
+    const acme = await newIssuer()
+    const edge = doorsOf(newBroker({ CACHE: await staleCache() }), acme)
+    const token = await edge.clientToken()
+    const ask = () => edge.ice(token, { ttl: 3_600 }, { origin: APP })
+    const answer = await whileMinting(ask, () => takes(acme))
+    expectOutcome(answer, browser[0])
+    expect(usernameIn(answer)).toBeUndefined()
+    await until('the credential is revoked upstream', async () => (await usable()).length === 0)
+    const next = await ask()
+    expectOutcome(next, browser[1])
+  })
+})
 
-describe('G6: while a mint is open upstream,', () => {
-  it('its origin is removed from the policy: the page is handed nothing, also where KV is 60 s stale', async () => {
+describe('G6: a mint in flight when the policy changes', () => {
+  it('G6: When its origin is removed from the policy, a page gets no credential from a mint in flight, nor where KV is stale', async () => {
     const acme = await newIssuer()
     const edge = doorsOf(newBroker({ CACHE: await staleCache() }), acme)
     const token = await acme.clientToken()
@@ -132,11 +129,11 @@ describe('G6: while a mint is open upstream,', () => {
     const answer = await whileMinting(ask, () => patch(acme, { policy: { allowedOrigins: [] } }))
     expectOutcome(answer, '403 origin_not_allowed')
     expect(usernameIn(answer)).toBeUndefined()
-    await until('it is revoked upstream', async () => (await usable()).length === 0)
+    await until('the credential is revoked upstream', async () => (await usable()).length === 0)
     expectOutcome(await ask(), '403 origin_not_allowed')
   })
 
-  it('an origin becomes required: an app without one is handed nothing', async () => {
+  it('G6: When an origin becomes required, an app without one gets no credential from a mint in flight', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     passTime(120_000)
@@ -148,7 +145,7 @@ describe('G6: while a mint is open upstream,', () => {
     await expectTakenBack(answer)
   })
 
-  it('the ceiling falls below the default it is minted for: nothing is handed out, and asked again it is shorter', async () => {
+  it('G6: When the ceiling falls below the default, a mint in flight hands out nothing; the next is shorter', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     passTime(120_000)

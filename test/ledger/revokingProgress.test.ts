@@ -1,4 +1,4 @@
-/** G6: a revocation is reported done only after upstream's 204; until then it is pending, and retried until it has expired. */
+/** G6: a revocation is done only after upstream's 204; until then it is retried, until the credential expires. */
 
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
@@ -20,7 +20,7 @@ import {
 
 type Fault = FaultOrderInput['fault']
 
-/** Jobs then run by hand only. */
+/** From here on jobs run by hand only. */
 const stopClock = () => passTime(2 * MINUTE_MS)
 
 async function mints(acme: Issuer, ...subjects: string[]): Promise<string[]> {
@@ -38,7 +38,7 @@ async function runJobsOnce(): Promise<void> {
 }
 
 const faults: [string, Fault, number][] = [
-  ['500, ten times', { kind: 'status', status: 500 }, 10],
+  ['500 ten times', { kind: 'status', status: 500 }, 10],
   ['500 although it was done', { kind: 'status', status: 500, when: 'after' }, 1],
   ['a reset before the body', { kind: 'reset', at: 'before-body' }, 3],
   ['a reset after it was done', { kind: 'reset', at: 'after-body' }, 1],
@@ -50,26 +50,29 @@ const faults: [string, Fault, number][] = [
   ['a redirect', { kind: 'redirect', location: '/elsewhere' }, 2],
 ]
 
-describe('G6: a revocation upstream answers with', () => {
-  it.each(faults)('%s is running until the 204', async (_name, fault, times) => {
-    const acme = await newIssuer()
-    const [username] = await mints(acme, 'ann')
-    stopClock()
-    await failRevoking(fault, times)
-    const { id, ...created } = await acme.revocation({ all: true })
-    expect(created).toMatchObject({ matched: 1, revoked: 0, pending: 1, expired: 0, state: 'running' })
-    for (let round = 0; round < times; round++) {
+describe('G6: answers of upstream to a revocation', () => {
+  it.each(faults)(
+    'G6: A revocation that upstream answers with %s is running until the 204',
+    async (_name, fault, times) => {
+      const acme = await newIssuer()
+      const [username] = await mints(acme, 'ann')
+      stopClock()
+      await failRevoking(fault, times)
+      const { id, ...created } = await acme.revocation({ all: true })
+      expect(created).toMatchObject({ matched: 1, revoked: 0, pending: 1, expired: 0, state: 'running' })
+      for (let round = 0; round < times; round++) {
+        await runJobsOnce()
+        expect(await acme.progress(id)).toMatchObject({ revoked: 0, pending: 1, state: 'running' })
+        expect(await credentialRows()).toMatchObject([{ username, state: 'revoking', sealed: null }])
+      }
       await runJobsOnce()
-      expect(await acme.progress(id)).toMatchObject({ revoked: 0, pending: 1, state: 'running' })
-      expect(await credentialRows()).toMatchObject([{ username, state: 'revoking', sealed: null }])
-    }
-    await runJobsOnce()
-    expect(await acme.progress(id)).toMatchObject({ matched: 1, revoked: 1, pending: 0, expired: 0, state: 'done' })
-    expect(await usable()).toEqual([])
-    expect(await emulator.log('revoke')).toHaveLength(times + 1)
-  })
+      expect(await acme.progress(id)).toMatchObject({ matched: 1, revoked: 1, pending: 0, expired: 0, state: 'done' })
+      expect(await usable()).toEqual([])
+      expect(await emulator.log('revoke')).toHaveLength(times + 1)
+    },
+  )
 
-  it('silence is running until the 204', async () => {
+  it('G6: A revocation that upstream leaves unanswered is running until the 204', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann')
     stopClock()
@@ -84,7 +87,7 @@ describe('G6: a revocation upstream answers with', () => {
 })
 
 describe('G6: a revocation', () => {
-  it('that upstream never confirms ends when the credentials have expired, and says so', async () => {
+  it('G6: A revocation that upstream never confirms ends, and says so, when the credentials have expired', async () => {
     const acme = await newIssuer()
     stopClock()
     for (const customIdentifier of ['ann', 'ann', 'bob']) await acme.generate({ customIdentifier, ttl: 600 })
@@ -96,7 +99,7 @@ describe('G6: a revocation', () => {
     await runJobs('acme')
     const ended = { matched: 3, revoked: 0, pending: 0, expired: 3, state: 'done' }
     expect(await acme.progress(id)).toMatchObject(ended)
-    // The rows go later, and count no second time.
+    // The rows are pruned later, and are not counted a second time.
     expect(await credentialRows()).toHaveLength(3)
     const asked = (await emulator.log('revoke')).length
     passTime(60 * MINUTE_MS)
@@ -106,16 +109,16 @@ describe('G6: a revocation', () => {
     expect(await acme.progress(id)).toMatchObject(ended)
   })
 
-  it('is carried on by itself, without anybody asking', async () => {
+  it('G6: A revocation is retried by its job until it is done, without another request', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann', 'bob')
     await failRevoking({ kind: 'status', status: 500 })
     const { id } = await acme.revocation({ all: true })
-    await until('it is done', async () => (await acme.progress(id)).state === 'done')
+    await until('the revocation is done', async () => (await acme.progress(id)).state === 'done')
     expect(await usable()).toEqual([])
   })
 
-  it('goes on after the object died', async () => {
+  it('G6: A revocation goes on after the object died', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann', 'bob')
     stopClock()
@@ -126,7 +129,7 @@ describe('G6: a revocation', () => {
     expect(await usable()).toEqual([])
   })
 
-  it('does not wait for a credential whose revocation fails: the others go first', async () => {
+  it('G6: A revocation does not wait for a credential that fails: the others are revoked first', async () => {
     const acme = await newIssuer({ maxLiveCredentialsPerSubject: 100 })
     const usernames = await mints(acme, ...Array<string>(53).fill('ann'))
     stopClock()
@@ -142,7 +145,7 @@ describe('G6: a revocation', () => {
     expect(await acme.progress(id)).toMatchObject({ matched: 53, revoked: 53, state: 'done' })
   })
 
-  it('meets what was selected and nothing else', async () => {
+  it('G6: A revocation revokes the selected credentials and no others', async () => {
     const acme = await newIssuer()
     const [older, newer, other] = await mints(acme, 'ann', 'ann', 'bob')
     stopClock()
@@ -151,10 +154,9 @@ describe('G6: a revocation', () => {
     await runJobsOnce()
     expect(await acme.progress(id)).toMatchObject({ matched: 2, revoked: 2, state: 'done' })
     expect(await usable()).toEqual([other])
-    expect((await emulator.state()).credentials.filter(({ revoked }) => revoked).map((it) => it.username)).toEqual([
-      older,
-      newer,
-    ])
+    expect(
+      (await emulator.state()).credentials.filter(({ revoked }) => revoked).map(({ username }) => username),
+    ).toEqual([older, newer])
     const last = await acme.revocation({ credentialId: row?.id })
     expect(last).toMatchObject({ selector: { credentialId: row?.id }, matched: 1 })
     await runJobsOnce()
@@ -163,7 +165,7 @@ describe('G6: a revocation', () => {
     expect(await acme.revocation({ subject: 'nobody' })).toMatchObject({ selector: { subjectId: null }, matched: 0 })
   })
 
-  it('is found again by its Idempotency-Key, and refused with another body', async () => {
+  it('G6: A revocation is found again by its Idempotency-Key, which is refused with another body', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann')
     stopClock()
@@ -183,7 +185,7 @@ describe('G6: a revocation', () => {
     expect(await acme.revocation({ all: true }, { 'idempotency-key': 'twice' })).toMatchObject({ matched: 1 })
   })
 
-  it('counts a credential that an overlapping one met before, and each is done when it is', async () => {
+  it('G6: Overlapping revocations each count a shared credential, and end when their credentials are revoked', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann', 'ann', 'bob')
     stopClock()
@@ -201,7 +203,7 @@ describe('G6: a revocation', () => {
     expect(await tenantSql('acme', 'SELECT * FROM revocation_targets')).toEqual([])
   })
 
-  it('that cannot be stored is refused, and one whose confirmation cannot be is asked again', async () => {
+  it('G6: A revocation that cannot be stored is refused, and an unstored confirmation is repeated', async () => {
     const acme = await newIssuer()
     await mints(acme, 'ann')
     stopClock()
@@ -219,11 +221,11 @@ describe('G6: a revocation', () => {
   })
 })
 
-describe("G6: Cloudflare's own revoke call", () => {
+describe("G6: Cloudflare's revoke call", () => {
   const revoke = (acme: Issuer, username: string) =>
     acme.broker.call('POST', `/v1/turn/keys/${acme.uid}/credentials/${username}/revoke`, acme.token)
 
-  it('is answered 204 only after upstream was, and until then carried on by the job', async () => {
+  it("G6: Cloudflare's revoke call is answered 204 only after upstream's 204, and until then the job carries on", async () => {
     const acme = await newIssuer()
     const [username = ''] = await mints(acme, 'ann')
     stopClock()

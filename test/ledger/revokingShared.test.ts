@@ -1,4 +1,4 @@
-/** G6 where more than one thing is in flight: a TURN key's removal with its mints, and callers that share one mint. */
+/** G6 with several operations in flight: the removal of a TURN key during a mint, and callers that share one mint. */
 
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
@@ -21,7 +21,7 @@ import {
   whileMinting,
 } from '../support/tenants/issuing.ts'
 
-/** Calls of one subject that share one mint, which is held open until something has happened. */
+/** Calls of one subject that share one mint, which is held open until `happens` is through. */
 async function alsoWaiting(acme: Issuer, tokens: string[], happens: () => Promise<unknown>): Promise<Answer[]> {
   const { counts, bindings } = countingBindings()
   const edge = doorsOf(newBroker(bindings), acme)
@@ -38,8 +38,8 @@ async function alsoWaiting(acme: Issuer, tokens: string[], happens: () => Promis
   return [answer, ...(await Promise.all(others))]
 }
 
-describe('G6: while a mint is open upstream,', () => {
-  it('the TURN key is deleted: nothing is handed out, and the key outlives the credential', async () => {
+describe('G6: a mint in flight beside other operations', () => {
+  it('G6: When the TURN key is deleted during a mint, nothing is handed out and the key outlives the credential', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     let deleted: Promise<Answer> | undefined
@@ -59,7 +59,7 @@ describe('G6: while a mint is open upstream,', () => {
     expect((await jobRows('acme')).map(({ kind }) => kind)).not.toContain('remove-turn-key')
   })
 
-  it('the TURN key is deleted, and the mint takes longer than the deletion waits: the key goes after it', async () => {
+  it('G6: When a mint takes longer than the deletion of its TURN key waits, the key is deleted after the mint', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     passTime(120_000)
@@ -79,7 +79,7 @@ describe('G6: while a mint is open upstream,', () => {
     expect((await emulator.state()).keys).toMatchObject([{ deleted: expect.any(String) }])
   })
 
-  it('the token of one of two callers that share it is deleted: the other is served, with its own', async () => {
+  it('G6: When the token of the caller who began a shared mint is deleted, the other caller is served', async () => {
     const acme = await newIssuer()
     const second = await newToken(acme.broker, 'acme', ['client_tokens:create'])
     const [doomed, good] = [await acme.clientToken('ann'), await acme.clientToken('ann', {}, second.token)]
@@ -93,7 +93,7 @@ describe('G6: while a mint is open upstream,', () => {
     await expectTakenBack(answer, [String(usernameIn(served))])
   })
 
-  it('the token of a caller who waits for the shared mint is deleted: only the other is served', async () => {
+  it('G6: When the token of a caller who waits for a shared mint is deleted, only the other caller is served', async () => {
     const acme = await newIssuer()
     const second = await newToken(acme.broker, 'acme', ['client_tokens:create'])
     const [good, doomed] = [await acme.clientToken('ann', {}, second.token), await acme.clientToken('ann')]
@@ -107,7 +107,7 @@ describe('G6: while a mint is open upstream,', () => {
     expect(await credentialRows()).toMatchObject([{ state: 'live' }])
   })
 
-  it('the token of all callers that share it is deleted: none of those who waited mints for itself', async () => {
+  it('G6: When the token of all callers of a shared mint is deleted, none of them mints for itself', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     const answers = await alsoWaiting(acme, [token, token, token], async () =>
@@ -117,7 +117,7 @@ describe('G6: while a mint is open upstream,', () => {
     expect(await mintsAsked()).toHaveLength(1)
   })
 
-  it('the subject is revoked: parallel callers are all refused', async () => {
+  it('G6: When the subject is revoked during a shared mint, all parallel callers are refused', async () => {
     const acme = await newIssuer()
     const token = await acme.clientToken()
     passTime(120_000)

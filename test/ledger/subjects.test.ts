@@ -35,7 +35,7 @@ async function acmeServed(policy: object = {}) {
 }
 
 describe('live credentials', () => {
-  it('are listed newest first, by subject and key, and never with a password', async () => {
+  it('Live credentials are listed newest first, by subject and key, and never with a password', async () => {
     const { broker, acme, get, idOf } = await acmeServed()
     const second = await newTurnKey(broker, acme, 'second')
     const token = await clientToken(broker, acme, { subject: ALICE })
@@ -47,7 +47,7 @@ describe('live credentials', () => {
 
     const all = await get('credentials')
     expectStatus(all, 200)
-    const [nobody, onSecond, bobs, browsers] = all.json.items
+    const [withoutSubject, onSecond, bobs, browsers] = all.json.items
     expect(browsers).toEqual({
       id: expect.stringMatching(/^cr_[0-9A-Za-z]{22}$/),
       subjectId: alice,
@@ -58,7 +58,7 @@ describe('live credentials', () => {
       origin: APP,
     })
     expect(Date.parse(browsers.expiresAt) - Date.parse(browsers.issuedAt)).toBe(3_600_000)
-    expect([nobody.subjectId, onSecond.subjectId, onSecond.keyId]).toEqual([null, alice, second])
+    expect([withoutSubject.subjectId, onSecond.subjectId, onSecond.keyId]).toEqual([null, alice, second])
     const listed = async (query: string) =>
       (await get(`credentials?${query}`)).json.items.map(({ id }: { id: string }) => id)
     expect(await listed(`subjectId=${alice}`)).toEqual([onSecond.id, browsers.id])
@@ -68,17 +68,17 @@ describe('live credentials', () => {
     expect(await listed(`keyId=${'f'.repeat(32)}`)).toEqual([])
     for (const { credential } of (await emulator.secrets()).credentials) expect(all.text).not.toContain(credential)
 
-    // Neither revoked nor expired ones.
+    // Revoked and expired credentials are not listed.
     expectStatus(
       await broker.call('POST', tenantPath('acme', 'revocations'), acme.token, { credentialId: onSecond.id }),
       202,
     )
     passTime(MINUTE_MS)
-    expect(await listed('limit=100')).toEqual([nobody.id, browsers.id])
+    expect(await listed('limit=100')).toEqual([withoutSubject.id, browsers.id])
     expect(bobs.username).toBeDefined()
   })
 
-  it('are read in pages whose cursors open for the same filter of the same tenant only', async () => {
+  it('Live credentials are read in pages whose cursors open for the same filter of the same tenant only', async () => {
     const { broker, acme, get } = await acmeServed()
     const globex = await served(broker, 'globex')
     for (let n = 0; n < 5; n++) await generate(broker, acme)
@@ -105,7 +105,7 @@ describe('live credentials', () => {
 })
 
 describe('a subject', () => {
-  it('is found by its exact name, and stands in no URL', async () => {
+  it('A subject is found by its exact name, which appears in no URL', async () => {
     const { broker, acme, search } = await acmeServed()
     const globex = await served(broker, 'globex')
     await generate(broker, acme, { customIdentifier: ALICE })
@@ -122,7 +122,7 @@ describe('a subject', () => {
     expect((await emulator.log()).some(({ path }) => path.includes('alice'))).toBe(false)
   })
 
-  it('that is erased leaves nothing readable: one row gone, the trail whole, its credentials revoked', async () => {
+  it('An erased subject leaves nothing readable: row gone, audit trail whole, credentials revoked', async () => {
     const { broker, acme, search, erase, idOf } = await acmeServed({ reuse: false })
     const token = await clientToken(broker, acme, { subject: ALICE })
     for (let n = 0; n < 2; n++) expectStatus(await askIceServers(broker, 'acme', token, { origin: APP }), 201)
@@ -146,7 +146,7 @@ describe('a subject', () => {
     expect(await tenantSql('acme', 'SELECT id FROM subjects')).toEqual(subjectsBefore.filter(({ id }) => id !== alice))
     expectProblem(await search(ALICE), 'not_found')
 
-    // The trail: what was there still is, and one more.
+    // The audit trail keeps every event, and has one more.
     const after = await auditOf(broker, 'acme', '')
     const kept = after.filter(({ seq }) => before.some((each) => each.seq === seq))
     expect(kept.map(({ seq }) => seq)).toEqual(before.map(({ seq }) => seq))
@@ -162,7 +162,7 @@ describe('a subject', () => {
     const seqs = after.map(({ seq }) => seq)
     expect(seqs).toEqual(seqs.map((_, n) => Number(seqs[0]) - n))
 
-    // Upstream hears of it; bob keeps what he has.
+    // Alice's credentials are revoked upstream; bob keeps his.
     await until("alice's credentials are revoked upstream", async () => {
       await runJobs('acme')
       const { credentials } = await emulator.state()
@@ -171,12 +171,12 @@ describe('a subject', () => {
     expect((await emulator.state()).credentials.filter(({ revoked }) => !revoked)).toHaveLength(1)
     expect((await emulator.log()).some(({ body }) => JSON.stringify(body ?? null).includes('alice'))).toBe(false)
 
-    // Who comes again is somebody new.
+    // A later request under the same name creates a new subject.
     expectStatus(await askIceServers(broker, 'acme', token), 201)
     expect(await idOf(ALICE)).not.toBe(alice)
   })
 
-  it('that is unknown, foreign or erased already cannot be erased', async () => {
+  it('A subject that is unknown, of another tenant or erased already cannot be erased', async () => {
     const { broker, acme, erase, idOf } = await acmeServed()
     const globex = await served(broker, 'globex')
     await generate(broker, acme, { customIdentifier: ALICE })

@@ -26,7 +26,7 @@ async function setUp() {
 }
 
 describe('API tokens at the admin door', () => {
-  it('are shown once, at creation; lists never show them', async () => {
+  it('An API token is shown once, at creation, and never in a list', async () => {
     const broker = await setUp()
     const created = await create(broker, { scopes: [...SCOPES] })
     expectOutcome(created, '201')
@@ -47,7 +47,7 @@ describe('API tokens at the admin door', () => {
     expect(await works(broker, token)).toBe(true)
   })
 
-  it('are listed newest first, in pages', async () => {
+  it('API tokens are listed newest first, in pages', async () => {
     const broker = await setUp()
     for (const name of ['a', 'b', 'c']) expectStatus(await create(broker, { name }), 201)
     const first = await broker.admin('GET', `${TOKENS}?limit=2`)
@@ -56,7 +56,7 @@ describe('API tokens at the admin door', () => {
     expect(second.json, shown(second)).toMatchObject({ items: [{ name: 'a' }], nextCursor: null })
   })
 
-  it('stop working when they are deleted', async () => {
+  it('An API token stops working when it is deleted', async () => {
     const broker = await setUp()
     const { token, id } = (await create(broker)).json
     expect(await works(broker, token)).toBe(true)
@@ -67,7 +67,7 @@ describe('API tokens at the admin door', () => {
     expectOutcome(await broker.admin('POST', `${TOKENS}/${id}/roll`, {}), '404 not_found')
   })
 
-  it('stop working at their time', async () => {
+  it('An API token stops working at its expiry, which must lie in the future', async () => {
     const broker = await setUp()
     const expiresAt = new Date(Date.now() + 10 * SECOND_MS).toISOString()
     const created = await create(broker, { expiresAt })
@@ -82,7 +82,7 @@ describe('API tokens at the admin door', () => {
     expectOutcome(await create(broker, { expiresAt: '9999-12-31T23:59:59-14:00' }), '400 invalid_request')
   })
 
-  it('stop working at their time also at the edge, where KV still knows them', async () => {
+  it('An API token stops working at its expiry also at the edge, where KV still has it', async () => {
     const broker = await setUp()
     const key = (await broker.call('POST', keysPath('acme'), env.ADMIN_TOKEN, {})).json.result
     passTime(MINUTE_MS)
@@ -104,7 +104,7 @@ describe('API tokens at the admin door', () => {
     expect(await lookUp(roll.json)).toBe('200 edge')
   })
 
-  it('are rolled: the old secret works for the overlap, the new one at once', async () => {
+  it('A rolled API token has a new secret that works at once, and its old one works for the overlap', async () => {
     const broker = await setUp()
     const old = (await create(broker)).json
     const rolled = await broker.admin('POST', `${TOKENS}/${old.id}/roll`, {})
@@ -126,7 +126,7 @@ describe('API tokens at the admin door', () => {
     expect((await broker.admin('GET', TOKENS)).json.items).toMatchObject([{ previousValidUntil: null }])
   })
 
-  it('are rolled without an overlap: the old secret ends at once, and so does the one before it', async () => {
+  it('An API token rolled without overlap loses its old secret at once, and the one before that too', async () => {
     const broker = await setUp()
     const first = (await create(broker)).json
     const roll = async (overlapSeconds: number) =>
@@ -138,7 +138,7 @@ describe('API tokens at the admin door', () => {
     expect(await Promise.all(all)).toEqual([false, false, true])
   })
 
-  it('outlive their expiry by no overlap', async () => {
+  it('An API token does not outlive its expiry through the overlap of a roll', async () => {
     const broker = await setUp()
     const old = (await create(broker, { expiresAt: new Date(Date.now() + 60 * SECOND_MS).toISOString() })).json
     const rolled = (await broker.admin('POST', `${TOKENS}/${old.id}/roll`, { overlapSeconds: 604_800 })).json
@@ -146,14 +146,14 @@ describe('API tokens at the admin door', () => {
     expect([await works(broker, old.token), await works(broker, rolled.token)]).toEqual([false, false])
   })
 
-  it('are not shown again by a repeat with the same Idempotency-Key, nor made twice', async () => {
+  it('An API token is neither created twice nor shown again under the same Idempotency-Key', async () => {
     const broker = await setUp()
     const headers = { 'idempotency-key': 'one-token' }
     expectOutcome(await create(broker, {}, headers), '201')
     expectOutcome(await create(broker, {}, headers), '409 secret_not_repeatable')
     expectOutcome(await create(broker, { name: 'other' }, headers), '422 idempotency_mismatch')
     expect((await broker.admin('GET', TOKENS)).json.items).toHaveLength(1)
-    // The key is this tenant's and this route's alone, and forgotten after a day.
+    // An Idempotency-Key belongs to one tenant and one route, and is forgotten after a day.
     await newTenant(broker, 'other')
     const elsewhere = { name: 'server', scopes: ['tenant:read'] }
     expectOutcome(await broker.admin('POST', '/tenants/other/api-tokens', elsewhere, headers), '201')
@@ -161,14 +161,14 @@ describe('API tokens at the admin door', () => {
     expectOutcome(await create(broker, {}, headers), '201')
   })
 
-  it('are made once by parallel requests with one Idempotency-Key', async () => {
+  it('An API token is created once by parallel requests with one Idempotency-Key', async () => {
     const broker = await setUp()
     const headers = { 'idempotency-key': 'parallel' }
     const answers = await Promise.all(Array.from({ length: 5 }, () => create(broker, {}, headers)))
     expect(answers.map(outcomeOf).sort()).toEqual(['201', ...Array(4).fill('409 secret_not_repeatable')])
   })
 
-  it(`are at most ${MAX_API_TOKENS} a tenant, also when asked for in parallel`, async () => {
+  it(`A tenant has at most ${MAX_API_TOKENS} API tokens, also when they are created in parallel`, async () => {
     const broker = await setUp()
     const answers = await Promise.all(Array.from({ length: MAX_API_TOKENS + 5 }, () => create(broker)))
     const counts = Object.groupBy(answers.map(outcomeOf), (outcome) => outcome)

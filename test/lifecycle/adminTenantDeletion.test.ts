@@ -1,4 +1,4 @@
-/** Deleting a tenant: everything stops at once, its keys go upstream, its storage is emptied, its id is never used again. */
+/** Deleting a tenant: everything stops at once, its keys and its storage are deleted, its id is never used again. */
 
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
@@ -21,8 +21,8 @@ async function runJobsOver(minutes: number, tenant: string) {
 const statusOf = async (broker: Broker, id: string) =>
   (await broker.admin('GET', '/tenants')).json.items.find((item: { id: string }) => item.id === id)?.status
 
-describe('deleting a tenant', () => {
-  it('is refused while it has TURN keys, unless they are to go too', async () => {
+describe('the deletion of a tenant', () => {
+  it('The deletion of a tenant with TURN keys is refused unless cascade=true deletes them too', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     for (const query of ['', '?cascade=false']) {
@@ -35,7 +35,7 @@ describe('deleting a tenant', () => {
     expectOutcome(await broker.admin('DELETE', '/tenants/acme?cascade=true'), '202')
   })
 
-  it('needs no cascade once its keys are deleted', async () => {
+  it('The deletion of a tenant needs no cascade once its TURN keys are deleted', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     expectStatus(await broker.call('DELETE', keysPath('acme', acme.keyId), acme.token), 200)
@@ -43,7 +43,7 @@ describe('deleting a tenant', () => {
     expect([deleted.status, deleted.json], shown(deleted)).toEqual([202, { id: 'acme', status: 'deleting' }])
   })
 
-  it('stops its tokens at once, and takes no changes any more', async () => {
+  it('The deletion of a tenant stops its tokens at once, and refuses further changes', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     expectStatus(await broker.call('GET', keysPath('acme', acme.keyId), acme.token), 200)
@@ -57,7 +57,7 @@ describe('deleting a tenant', () => {
     expectOutcome(await broker.admin('DELETE', '/tenants/acme'), '202')
   })
 
-  it('deletes its keys upstream, empties its storage and leaves a tombstone', async () => {
+  it('The deletion of a tenant deletes its keys upstream, empties its storage and leaves a tombstone', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     const other = await furnish(broker, 'other')
@@ -74,11 +74,11 @@ describe('deleting a tenant', () => {
       const again = { id: 'acme', name: 'Again', region: 'weur' }
       expectOutcome(await asker.admin('POST', '/tenants', again), '409 conflict')
     }
-    expect(await rowsOf(tenantStub('acme')), 'asking about it stores nothing').toEqual({})
+    expect(await rowsOf(tenantStub('acme')), 'requests for a deleted tenant store nothing').toEqual({})
     expectOutcome(await broker.call('GET', keysPath('other', other.keyId), other.token), '200')
   })
 
-  it('waits for Cloudflare: while a key cannot be removed, the tenant stays, mints nothing and is listed as deleting', async () => {
+  it('A deleted tenant is listed as deleting while Cloudflare cannot remove one of its TURN keys', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     await emulator.fault({ operation: 'delete', fault: { kind: 'status', status: 500 }, times: 'always' })
@@ -93,7 +93,7 @@ describe('deleting a tenant', () => {
     expect(await statusOf(broker, 'acme')).toBeUndefined()
   })
 
-  it('lets a creation in flight end, and its key go too', async () => {
+  it('The deletion of a tenant lets a creation in flight end, and deletes that TURN key too', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.hold('create', 'in-flight')

@@ -13,7 +13,7 @@ const ACME = { id: 'acme', name: 'Acme', region: 'weur' }
 const expectOutcome = (answer: Answer, outcome: string) => expect(outcomeOf(answer), shown(answer)).toBe(outcome)
 
 describe('tenants at the admin door', () => {
-  it('are created with the default policy, and shown whole', async () => {
+  it('A tenant is created with the default policy, and shown whole', async () => {
     const broker = newBroker()
     const created = await broker.admin('POST', '/tenants', { ...ACME, policy: { maxTtl: 7_200, urls: { maxUrls: 2 } } })
     expectOutcome(created, '201')
@@ -34,7 +34,7 @@ describe('tenants at the admin door', () => {
     expectOutcome(await broker.admin('POST', '/tenants', ACME), '409 conflict')
   })
 
-  it('are created once under one Idempotency-Key, whose repeat answers as the first did', async () => {
+  it('A tenant is created once under one Idempotency-Key, and a repeat is answered like the first request', async () => {
     const broker = newBroker()
     const headers = { 'idempotency-key': 'create-acme' }
     const first = await broker.admin('POST', '/tenants', ACME, headers)
@@ -47,13 +47,13 @@ describe('tenants at the admin door', () => {
     expect((await broker.admin('GET', '/tenants')).json.items).toHaveLength(1)
   })
 
-  it('are created once by parallel requests', async () => {
+  it('A tenant is created once by parallel requests', async () => {
     const broker = newBroker()
     const answers = await Promise.all(Array.from({ length: 5 }, () => broker.admin('POST', '/tenants', ACME)))
     expect(answers.map(outcomeOf).sort()).toEqual(['201', ...Array(4).fill('409 conflict')])
   })
 
-  it('are listed newest first, in pages that do not overlap', async () => {
+  it('Tenants are listed newest first, in pages that do not overlap', async () => {
     const broker = newBroker()
     for (let n = 1; n <= 5; n++) await newTenant(broker, `t${n}`, { scopes: ['usage:read'] })
     const whole = await broker.admin('GET', '/tenants')
@@ -84,7 +84,7 @@ describe('tenants at the admin door', () => {
     expect(cursor).toBeNull()
   })
 
-  it('refuse a cursor of another list, of another tenant, and one that was changed', async () => {
+  it('A list at the admin door refuses a cursor of another list, of another tenant, and one that was changed', async () => {
     const broker = newBroker()
     for (const id of ['one', 'two']) {
       await newTenant(broker, id)
@@ -109,7 +109,7 @@ describe('tenants at the admin door', () => {
     }
   })
 
-  it('are changed by merge patch: null is the default, a list is replaced, what is absent stays', async () => {
+  it('A tenant is changed by merge patch: null restores the default, a list is replaced, absent fields stay', async () => {
     const broker = newBroker()
     const policy = {
       maxTtl: 7_200,
@@ -146,7 +146,7 @@ describe('tenants at the admin door', () => {
     expect((await broker.admin('GET', '/tenants/acme')).json.version, 'a refusal changes nothing').toBe(6)
   })
 
-  it('take one of their own TURN keys as the default key, and no other', async () => {
+  it('A tenant takes one of its own TURN keys as the default key, and no other', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     const other = await furnish(broker, 'other')
@@ -159,7 +159,7 @@ describe('tenants at the admin door', () => {
     expect((await broker.admin('GET', '/tenants/acme')).json.policy.defaultKeyId).toBe(newest)
   })
 
-  it('are changed only at the version that If-Match names', async () => {
+  it('A tenant is changed only at the version that If-Match names', async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme')
     const { version } = (await broker.admin('GET', '/tenants/acme')).json
@@ -174,7 +174,7 @@ describe('tenants at the admin door', () => {
     }
   })
 
-  it('make nothing new while suspended; what is there can be read and deleted', async () => {
+  it('A suspended tenant creates no TURN keys, and the existing ones can be read and deleted', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     const patch = (status: string) => broker.admin('PATCH', '/tenants/acme', { status })
@@ -191,7 +191,7 @@ describe('tenants at the admin door', () => {
     expectOutcome(await broker.call('POST', keysPath('acme'), acme.token, {}), '201')
   })
 
-  it('have every server-door route worked by an operator, who is never shown a secret', async () => {
+  it('An operator can use every route for TURN keys of a tenant, and is never shown a secret', async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme', { scopes: ['usage:read'] })
     const operator = (method: string, uid?: string, body?: unknown) =>

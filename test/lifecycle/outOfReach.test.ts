@@ -1,4 +1,4 @@
-/** G14: one part of the broker's world is gone: what does not need it goes on, everything else is refused. */
+/** G14: one dependency of the broker is gone: what does not need it goes on, everything else is refused. */
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -21,7 +21,7 @@ afterEach(() => {
 
 const OF_API = ['list', 'create', 'get', 'update', 'delete'] as const
 
-/** How the API for TURN keys is gone. */
+/** The ways in which the API for TURN keys fails. */
 const GONE: [string, FaultOrderInput['fault'] | 'refused'][] = [
   ['refuses connections', 'refused'],
   ['answers 503', { kind: 'status', status: 503 }],
@@ -43,35 +43,38 @@ async function loseApi(fault: FaultOrderInput['fault'] | 'refused'): Promise<voi
   for (const operation of OF_API) await emulator.fault({ operation, fault, times: 'always' })
 }
 
-describe('G14: while the API for TURN keys', () => {
-  it.each(GONE)('%s, credentials are minted, revoked and reused', async (_what, fault) => {
-    passTime(2 * MINUTE_MS)
-    const acme = await newIssuer()
-    // The copies are older than an hour: whatever would ask upstream does.
-    passTime(61 * MINUTE_MS)
-    await loseApi(fault)
-    const [ann, bob] = [await acme.clientToken('ann'), await acme.clientToken('bob')]
-    const looking = acme.broker.call('GET', keysPath('acme', acme.uid), acme.token)
-    const creating = acme.broker.call('POST', keysPath('acme'), acme.token, { name: 'second' })
-    const minted = await Promise.all([acme.ice(ann), acme.ice(bob), acme.generate(), acme.generate()])
-    expect(tally(minted)).toEqual({ '201': 4 })
-    expect((await acme.ice(ann)).json).toMatchObject({ source: 'reused' })
-    const username = String(minted[3]?.json.iceServers.username)
-    const path = `/v1/turn/keys/${acme.uid}/credentials/${username}/revoke`
-    expectOutcome(await acme.broker.call('POST', path, acme.token), '204')
-    if (fault === 'refused' || fault.kind !== 'hang') {
-      expectOutcome(await looking, '200')
-      expect((await creating).status, shown(await creating)).toBeGreaterThanOrEqual(502)
-      return
-    }
-    await emulator.reset()
-    await Promise.all([looking, creating])
-  })
+describe('G14: an outage of the API for TURN keys', () => {
+  it.each(GONE)(
+    'G14: While the API for TURN keys %s, credentials are minted, revoked and reused',
+    async (_what, fault) => {
+      passTime(2 * MINUTE_MS)
+      const acme = await newIssuer()
+      // The copies are older than an hour, so every look-up asks upstream.
+      passTime(61 * MINUTE_MS)
+      await loseApi(fault)
+      const [ann, bob] = [await acme.clientToken('ann'), await acme.clientToken('bob')]
+      const looking = acme.broker.call('GET', keysPath('acme', acme.uid), acme.token)
+      const creating = acme.broker.call('POST', keysPath('acme'), acme.token, { name: 'second' })
+      const minted = await Promise.all([acme.ice(ann), acme.ice(bob), acme.generate(), acme.generate()])
+      expect(tally(minted)).toEqual({ '201': 4 })
+      expect((await acme.ice(ann)).json).toMatchObject({ source: 'reused' })
+      const username = String(minted[3]?.json.iceServers.username)
+      const path = `/v1/turn/keys/${acme.uid}/credentials/${username}/revoke`
+      expectOutcome(await acme.broker.call('POST', path, acme.token), '204')
+      if (fault === 'refused' || fault.kind !== 'hang') {
+        expectOutcome(await looking, '200')
+        expect((await creating).status, shown(await creating)).toBeGreaterThanOrEqual(502)
+        return
+      }
+      await emulator.reset()
+      await Promise.all([looking, creating])
+    },
+  )
 })
 
 type Method = (...given: unknown[]) => Promise<unknown>
 
-/** The tenants' objects cannot be reached: each call of one ends like this. */
+/** The ways in which a call of a Tenant that is out of reach ends. */
 const unreachable: [string, () => Promise<unknown>][] = [
   ['throws', () => Promise.reject(new Error('Durable Object reset'))],
   ['is overloaded', () => Promise.reject(Object.assign(new Error('overloaded'), { overloaded: true }))],
@@ -85,17 +88,17 @@ function withoutTenants(call: Method) {
   return newBroker({ TENANTS })
 }
 
-/** What needs no tenant at all. */
+/** The routes that need no Tenant. */
 const WITHOUT_TENANT: readonly string[] = [
   ...['health', 'ready', 'clientScript', 'clientScriptVersion', 'tenantList', 'resealOrder', 'resealProgress'],
   ...['accountGet', 'accountAuditList'],
 ]
-/** What the Account does with a tenant: its own way to the tenants' objects is another. */
+/** The routes on which the Account calls a Tenant, through a binding of its own. */
 const BY_THE_ACCOUNT: readonly string[] = ['tenantCreate', 'tenantRestore', 'accountSweep']
-/** What the edge may answer out of KV for a minute. */
+/** The routes that the edge may answer from KV for a minute. */
 const OUT_OF_KV: readonly string[] = ['turnKeyGet', 'iceServersPreflight']
 
-/** The right call of a route, as its right caller. */
+/** The answer to a valid call of a route by a caller with access. */
 const answerTo = async (
   broker: ReturnType<typeof newBroker>,
   [name, route]: [keyof typeof ROUTES, Route],
@@ -108,34 +111,37 @@ const answerTo = async (
   return { name, answer: await broker.call(route.method, pathOf(route, things) + query, token, sent, headers) }
 }
 
-describe('G14: while the Tenant', () => {
-  it.each(unreachable)('%s, look-ups of up to 60 s go on, and everything else is refused', async (what, call) => {
-    passTime(2 * MINUTE_MS)
-    const acme = await furnishAll(newBroker(), 'acme')
-    await newBroker().call('GET', keysPath('acme', acme.keyId), acme.token)
-    await emulator.clearLog()
-    const before = await everyRow()
-    const broker = withoutTenants(call)
-    if (what === 'is silent') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() })
-    const asked = routes.filter(([name]) => !BY_THE_ACCOUNT.includes(name)).map((one) => answerTo(broker, one, acme))
-    if (what === 'is silent') {
-      // It is waited for until the deadline of each route.
-      for (let passed = 0; passed < 13; passed++) {
-        await scheduler.wait(50)
-        await vi.advanceTimersByTimeAsync(SECOND_MS)
+describe('G14: a Tenant out of reach', () => {
+  it.each(unreachable)(
+    'G14: While the Tenant %s, look-ups of up to 60 s go on, and everything else is refused',
+    async (what, call) => {
+      passTime(2 * MINUTE_MS)
+      const acme = await furnishAll(newBroker(), 'acme')
+      await newBroker().call('GET', keysPath('acme', acme.keyId), acme.token)
+      await emulator.clearLog()
+      const before = await everyRow()
+      const broker = withoutTenants(call)
+      if (what === 'is silent') vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: Date.now() })
+      const asked = routes.filter(([name]) => !BY_THE_ACCOUNT.includes(name)).map((one) => answerTo(broker, one, acme))
+      if (what === 'is silent') {
+        // Time passes until the deadline of each route.
+        for (let passed = 0; passed < 13; passed++) {
+          await scheduler.wait(50)
+          await vi.advanceTimersByTimeAsync(SECOND_MS)
+        }
       }
-    }
-    const wrong = (await Promise.all(asked)).flatMap(({ name, answer }) => {
-      const goesOn = WITHOUT_TENANT.includes(name) || OUT_OF_KV.includes(name)
-      const isRefused = answer.status >= 500 && answer.json.iceServers === undefined
-      return (goesOn ? answer.status < 400 : isRefused) ? [] : [`${name}: ${shown(answer)}`]
-    })
-    expect(wrong).toEqual([])
-    expect(await emulator.log()).toEqual([])
-    expect(await everyRow()).toEqual(before)
-  })
+      const wrong = (await Promise.all(asked)).flatMap(({ name, answer }) => {
+        const goesOn = WITHOUT_TENANT.includes(name) || OUT_OF_KV.includes(name)
+        const isRefused = answer.status >= 500 && answer.json.iceServers === undefined
+        return (goesOn ? answer.status < 400 : isRefused) ? [] : [`${name}: ${shown(answer)}`]
+      })
+      expect(wrong).toEqual([])
+      expect(await emulator.log()).toEqual([])
+      expect(await everyRow()).toEqual(before)
+    },
+  )
 
-  it('is out of reach, a look-up older than 60 s is refused, whoever asks', async () => {
+  it('G14: While the Tenant is out of reach, a look-up older than 60 s is refused to every caller', async () => {
     passTime(2 * MINUTE_MS)
     const acme = await furnishAll(newBroker(), 'acme')
     await newBroker().call('GET', keysPath('acme', acme.keyId), acme.token)
@@ -145,7 +151,7 @@ describe('G14: while the Tenant', () => {
     expectOutcome(await look(acme.token), '200')
     passTime(2 * SECOND_MS)
     for (const token of [acme.token, env.ADMIN_TOKEN]) expectOutcome(await look(token), '503 31025')
-    // Nor is a page of another origin welcomed by what KV still holds.
+    // What KV still holds does not admit a page either, whatever its origin.
     const ice = doorsOf(broker, { ...acme, uid: acme.keyId })
     for (const headers of [{ origin: APP }, { origin: 'https://evil.example' }]) {
       const answer = await ice.ice(acme.clientToken, {}, headers)
@@ -162,10 +168,10 @@ const everyRow = async () =>
         const names = storage.sql
           .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
           .toArray()
-        const own = names.filter(
+        const compared = names.filter(
           ({ name }) => !/^_cf_|^(reseals|reseal_order|jobs|audit_events|sqlite_sequence)$/.test(name),
         )
-        return own.map(({ name }) => storage.sql.exec(`SELECT * FROM "${name}"`).toArray())
+        return compared.map(({ name }) => storage.sql.exec(`SELECT * FROM "${name}"`).toArray())
       }),
     ),
   )

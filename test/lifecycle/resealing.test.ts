@@ -1,4 +1,4 @@
-/** Moving every secret to another root key: all of them, in batches, with progress; nothing that does not open is lost. */
+/** Moving every secret to another root key: in batches, with progress; a secret that does not open is not lost. */
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { seal } from '../../src/crypto/seal.ts'
@@ -25,20 +25,20 @@ async function sealedTenant(id = 'acme'): Promise<Issuer> {
   return tenant
 }
 
-/** Lets the Account carry on until the order is through. */
+/** Runs the Account until the order is done; returns the number of runs. */
 async function carriedOn(broker: Deployment): Promise<number> {
   for (let runs = 0; runs < 50; runs++) {
     if ((await broker.admin('GET', '/reseal')).json.state !== 'running') return runs
     await broker.runAccount()
     passTime(1)
   }
-  throw new Error('not through after 50 runs')
+  throw new Error('not done after 50 runs')
 }
 
 const rootKeysOf = async (tenant: string) => (await secretsOf(tenant)).map(({ rootKey }) => rootKey)
 
 describe('resealing', () => {
-  it('moves every secret of every tenant, and what was sealed goes on working without the old root key', async () => {
+  it('Resealing moves every secret of every tenant, and the secrets then work without the old root key', async () => {
     const [acme, calm] = [await sealedTenant('acme'), await sealedTenant('calm')]
     const before = usernameIn(await acme.ice(await acme.clientToken('ann')))
     expect((await newBroker().admin('GET', '/reseal')).json).toMatchObject({ state: 'none', to: null, tenants: 0 })
@@ -63,29 +63,29 @@ describe('resealing', () => {
     expectOutcome(await last.generate(), '201')
   })
 
-  it('goes on in bounded batches however long the ledger is, and tells how far it is', async () => {
+  it('Resealing goes on in bounded batches however long the ledger is, and reports its progress', async () => {
     await sealedTenant()
     await fillLedger(900)
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
     expectStatus(await next.admin('POST', '/reseal'), 202)
-    const told: { moved: number; left: number }[] = []
+    const reports: { moved: number; left: number }[] = []
     for (let runs = 0; runs < 8; runs++) {
       await next.runAccount()
       passTime(1)
       const { moved, left } = (await next.admin('GET', '/reseal')).json
-      told.push({ moved, left })
+      reports.push({ moved, left })
     }
-    const steps = told.map(({ moved }, at) => moved - (told[at - 1]?.moved ?? 0))
+    const steps = reports.map(({ moved }, at) => moved - (reports[at - 1]?.moved ?? 0))
     expect(Math.max(...steps)).toBeLessThanOrEqual(200)
-    expect(told.map(({ left }) => left)).toEqual([902, 702, 502, 302, 102, 0, 0, 0])
+    expect(reports.map(({ left }) => left)).toEqual([902, 702, 502, 302, 102, 0, 0, 0])
     expect((await next.admin('GET', '/reseal')).json).toMatchObject({ state: 'done', moved: 904, left: 0 })
     expect(new Set(await rootKeysOf('acme'))).toEqual(new Set(['k2']))
   })
 
-  it('leaves what does not open as it is, counts it, and moves it when its root key is back', async () => {
+  it('Resealing leaves a secret that does not open, counts it, and moves it when its root key is back', async () => {
     const acme = await sealedTenant()
     const [first, second] = await secretsOf('acme')
-    // Sealed with a root key that nobody has configured now.
+    // Sealed with a root key that is not configured now.
     const place = { purpose: 'turn-key-secret', tenant: 'acme', record: first?.record ?? '', version: 1 } as const
     const lost = await seal(ringOf(K3), place, 's'.repeat(64))
     await tenantSql('acme', `UPDATE turn_keys SET sealed = '${lost}' WHERE uid = '${first?.record}'`)
@@ -101,7 +101,7 @@ describe('resealing', () => {
     const { json } = await next.admin('GET', '/reseal')
     expect(json).toMatchObject({ state: 'done', done: 1, moved: 2, unreadable: 2 })
     expect(await tenantSql('acme', 'SELECT sealed, secret_version FROM turn_keys ORDER BY seq')).toEqual(rows)
-    const use = (id: string) => json.rootKeys.find((it: { id: string }) => it.id === id)
+    const use = (id: string) => json.rootKeys.find((key: { id: string }) => key.id === id)
     expect(use('k3')).toMatchObject({ configured: false, tenants: 1 })
     expect(use('k1')).toMatchObject({ configured: true, tenants: 1 })
     expectStatus(await next.send('/readyz'), 503)
@@ -119,7 +119,7 @@ describe('resealing', () => {
     ])
   })
 
-  it('touches nothing that changed while it was sealed anew', async () => {
+  it('Resealing touches no row that changed while its secret was sealed again', async () => {
     await sealedTenant()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
     expectStatus(await next.admin('POST', '/reseal'), 202)
@@ -148,7 +148,7 @@ describe('resealing', () => {
     ])
   })
 
-  it('is overridden by a newer order, whose number no older one passes', async () => {
+  it('A newer reseal order overrides an older one, whose number the Tenant then refuses', async () => {
     await sealedTenant()
     const second = deploy({ ROOT_KEYS: `${K2},${K1}` })
     expectStatus(await second.admin('POST', '/reseal'), 202)
@@ -168,7 +168,7 @@ describe('resealing', () => {
     expect(late).toMatchObject({ ok: false, failure: { code: 'conflict' } })
   })
 
-  it('ordered once more while it runs goes on where it is; after that it begins anew', async () => {
+  it('A reseal order repeated while resealing runs continues it, and one after the end starts again', async () => {
     await sealedTenant()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
     expectStatus(await next.admin('POST', '/reseal'), 202)
@@ -183,7 +183,7 @@ describe('resealing', () => {
     expect(await secretsOf('acme')).toMatchObject(Array(4).fill({ version: 2, opens: true }))
   })
 
-  it('is not done by objects of the deployment before, and waits for them', async () => {
+  it('Resealing is refused by objects of the previous deployment, and waits for objects out of reach', async () => {
     await sealedTenant()
     const edgeOnly = newBroker({ ROOT_KEYS: `${K2},${K1}` })
     expectOutcome(await edgeOnly.admin('POST', '/reseal'), '409 conflict')
@@ -207,7 +207,7 @@ describe('resealing', () => {
     expect(await rootKeysOf('acme')).toEqual(['k2', 'k2', 'k2', 'k2'])
   })
 
-  it('is not held up by mints, and mints are not held up by it', async () => {
+  it('Resealing is not held up by mints, and mints are not held up by resealing', async () => {
     const acme = await sealedTenant()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
     const doors = doorsOf(next, acme)

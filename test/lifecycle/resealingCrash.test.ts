@@ -1,4 +1,4 @@
-/** Resealing dies at every step it takes, once each: nothing is ever unreadable, and it goes on where it was. */
+/** Resealing dies at every step, once each: no secret is ever unreadable, and resealing goes on where it was. */
 import { runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { expectStatus, newTurnKey } from '../support/broker/broker.ts'
@@ -30,7 +30,7 @@ function dyingAt(last: number) {
   }
   const step = (what: string): Promise<void> => Promise.resolve(what).then(die)
 
-  /** Everything that is done by `work` counts. */
+  /** Counts every step that `work` takes. */
   async function during(sql: SqlStorage, work: () => Promise<unknown>): Promise<void> {
     const prototype = Object.getPrototypeOf(sql) as SqlStorage
     const { exec } = prototype
@@ -41,7 +41,7 @@ function dyingAt(last: number) {
     for (const name of SUBTLE) {
       const real = crypto.subtle[name].bind(crypto.subtle) as (...given: unknown[]) => unknown
       const dying = (...given: unknown[]) => step(name).then(() => real(...given))
-      vi.spyOn(crypto.subtle, name).mockImplementation(dying as never) // whichever of them it is, it is called through
+      vi.spyOn(crypto.subtle, name).mockImplementation(dying as never) // each replacement calls the real one
     }
     on = true
     try {
@@ -64,7 +64,7 @@ async function sealedTenant(): Promise<{ acme: Issuer; username: string | undefi
   return { acme, username: usernameIn(minted) }
 }
 
-/** The order, carried on: three batches are all that there is to do. */
+/** Runs the order: three batches are enough for every secret. */
 async function run(broker: ReturnType<typeof deploy>, batches = 3): Promise<void> {
   for (let runs = 0; runs < batches; runs++) {
     await broker.runAccount()
@@ -72,35 +72,43 @@ async function run(broker: ReturnType<typeof deploy>, batches = 3): Promise<void
   }
 }
 
-/** Of a whole run: each is died at once. */
+/** The steps of a whole run: one test dies at each of them. */
 const STEPS = 51
 
 describe('G12: resealing', () => {
-  it.each(Array.from({ length: STEPS + 1 }, (_, at) => at + 1))('that dies at step %i is carried on', async (last) => {
-    const { acme, username } = await sealedTenant()
-    const dying = dyingAt(last)
-    const doomed = deploy({ ROOT_KEYS: `${K2},${K1}` }, dying.step)
-    const order = deploy({ ROOT_KEYS: `${K2},${K1}` })
-    expectStatus(await order.admin('POST', '/reseal'), 202)
-    const sql = await runInDurableObject(accountStub(), (_, { storage }) => storage.sql)
-    await dying.during(sql, () => run(doomed))
+  it.each(Array.from({ length: STEPS + 1 }, (_, at) => at + 1))(
+    'G12: Resealing that dies at step %i is carried on, and every secret stays readable',
+    async (last) => {
+      const { acme, username } = await sealedTenant()
+      const dying = dyingAt(last)
+      const doomed = deploy({ ROOT_KEYS: `${K2},${K1}` }, dying.step)
+      const order = deploy({ ROOT_KEYS: `${K2},${K1}` })
+      expectStatus(await order.admin('POST', '/reseal'), 202)
+      const sql = await runInDurableObject(accountStub(), (_, { storage }) => storage.sql)
+      await dying.during(sql, () => run(doomed))
 
-    // The very moment: each opens where it stands, with the root keys of the deployment that died.
-    expect(await secretsOf('acme')).toMatchObject(Array(3).fill({ opens: true }))
-    expect(dying.taken.length, dying.taken.join()).toBe(Math.min(last, STEPS))
-    expect(dying.died()).toBe(last <= STEPS)
+      // At this very moment each secret opens where it is stored, with the root keys of the deployment that died.
+      expect(await secretsOf('acme')).toMatchObject(Array(3).fill({ opens: true }))
+      expect(dying.taken.length, dying.taken.join()).toBe(Math.min(last, STEPS))
+      expect(dying.died()).toBe(last <= STEPS)
 
-    const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
-    const doors = doorsOf(next, acme)
-    expectOutcome(await doors.generate(), '201')
-    passTime(20_000)
-    await run(next, 6)
-    expect((await next.admin('GET', '/reseal')).json).toMatchObject({ state: 'done', moved: 3, unreadable: 0, left: 0 })
-    expect(await secretsOf('acme')).toMatchObject(Array(3).fill({ rootKey: 'k2', version: 2, opens: true }))
+      const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
+      const doors = doorsOf(next, acme)
+      expectOutcome(await doors.generate(), '201')
+      passTime(20_000)
+      await run(next, 6)
+      expect((await next.admin('GET', '/reseal')).json).toMatchObject({
+        state: 'done',
+        moved: 3,
+        unreadable: 0,
+        left: 0,
+      })
+      expect(await secretsOf('acme')).toMatchObject(Array(3).fill({ rootKey: 'k2', version: 2, opens: true }))
 
-    const later = doorsOf(deploy({ ROOT_KEYS: K2 }), acme)
-    const reused = await later.ice(await later.clientToken('ann'))
-    expect(usernameIn(reused), reused.text).toBe(username)
-    expectOutcome(await later.generate(), '201')
-  })
+      const later = doorsOf(deploy({ ROOT_KEYS: K2 }), acme)
+      const reused = await later.ice(await later.clientToken('ann'))
+      expect(usernameIn(reused), reused.text).toBe(username)
+      expectOutcome(await later.generate(), '201')
+    },
+  )
 })

@@ -1,4 +1,4 @@
-/** A tenant's storage that was set back in time, or lost: what comes back, what stays closed, and who hears of it. */
+/** A tenant's storage that was set back in time, or lost: what comes back, what stays closed, and what is reported. */
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
@@ -22,7 +22,7 @@ async function acmeLater() {
 }
 
 describe('a tenant that is set back in time', () => {
-  it('is what it was, but suspended, and everybody hears of it', async () => {
+  it('A tenant that is set back in time is what it was, but suspended, and the list of tenants shows so', async () => {
     const { broker, acme, uid, then, at } = await acmeLater()
     const since = await newToken(broker, 'acme', ['turn_keys:read'])
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { name: 'Renamed' }), 200)
@@ -36,7 +36,7 @@ describe('a tenant that is set back in time', () => {
     expect(answer.json).toMatchObject({ undo: 'now', tenant: { id: 'acme', name: 'Tenant acme', status: 'suspended' } })
     expect(answer.json.tenant.version).toBeGreaterThan(before.version)
 
-    // The token made since is gone, the older one is back, and reads; nothing is created or minted.
+    // The newer token is gone; the older one can read. Nothing is created or minted.
     expect((await broker.call('GET', keysPath('acme'), since.token)).status).toBe(401)
     expectStatus(await broker.call('GET', keysPath('acme', uid), acme.token), 200)
     expect((await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' })).status).toBe(403)
@@ -50,7 +50,7 @@ describe('a tenant that is set back in time', () => {
     expectStatus(await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' }), 201)
   })
 
-  it('goes on as it is where the runtime knows no such time', async () => {
+  it('A restore to a time that the runtime does not have fails, and the tenant stays as it is', async () => {
     const { broker, acme, uid, at } = await acmeLater()
     const answer = await restore(broker, { at })
     expectProblem(answer, 'storage_failed')
@@ -59,7 +59,7 @@ describe('a tenant that is set back in time', () => {
     expectStatus(await broker.call('GET', keysPath('acme', uid), acme.token), 200)
   })
 
-  it('is told apart from one whose object only ended', async () => {
+  it('A restore fails where the object only restarted and its storage was not set back', async () => {
     const { broker, at } = await acmeLater()
     await giveBookmarks('acme', await keep('acme'))
     await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
@@ -73,7 +73,7 @@ describe('a tenant that is set back in time', () => {
 })
 
 describe('a tenant whose storage was lost', () => {
-  it('is set up anew, suspended and empty, and its id and keys stay its own', async () => {
+  it('A tenant whose storage was lost is set up again, suspended and empty, under its id', async () => {
     const { broker, acme } = await acmeLater()
     await runInDurableObject(tenantStub('acme'), async (_, { storage }) => {
       await storage.deleteAlarm()
@@ -94,20 +94,20 @@ describe('a tenant whose storage was lost', () => {
     expectStatus(await broker.call('POST', keysPath('acme'), token.token, { name: 'x' }), 201)
   })
 
-  it('is not one whose storage is there', async () => {
+  it('A restore without a time is refused where the storage of the tenant exists', async () => {
     const { broker } = await acmeLater()
     expectProblem(await restore(broker, {}), 'conflict')
     expectProblem(await restore(broker, {}, 'nobody'), 'not_found')
   })
 
-  it('comes back by its job where a crash interrupted', async () => {
+  it('A restore that a crash interrupted is finished by its job, and the tenant is suspended', async () => {
     const { broker } = await acmeLater()
     await interrupted()
     expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
     expect(await restoringJobs()).toEqual([])
   })
 
-  it('is left as it is where the crash came before it was set back', async () => {
+  it('A restore that a crash interrupted before the tenant was set back leaves the tenant as it is', async () => {
     const { broker } = await acmeLater()
     await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
       storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('set-back', '', ?)", Date.now() + DAY_MS)
@@ -117,7 +117,7 @@ describe('a tenant whose storage was lost', () => {
     expect(await restoringJobs()).toEqual([])
   })
 
-  it('does not come back where it was deleted meanwhile', async () => {
+  it('A restore that a crash interrupted does not bring back a tenant that was deleted meanwhile', async () => {
     const { broker } = await acmeLater()
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
     for (let round = 0; round < 3; round++) {
@@ -130,7 +130,7 @@ describe('a tenant whose storage was lost', () => {
     expect((await broker.admin('GET', '/tenants/acme')).status).toBe(404)
   })
 
-  it('is asked again until it has answered', async () => {
+  it('A restore that a crash interrupted asks the Tenant again until it has answered', async () => {
     const { broker } = await acmeLater()
     await runInDurableObject(tenantStub('acme'), (_, { storage }) => {
       storage.sql.exec("CREATE TRIGGER full BEFORE UPDATE ON tenant BEGIN SELECT RAISE(ABORT, 'full'); END")
@@ -149,7 +149,7 @@ describe('a tenant whose storage was lost', () => {
 
 const account = () => env.ACCOUNT.get(env.ACCOUNT.idFromName('account'))
 
-/** The Account died while it restored `acme`, and its alarm comes. */
+/** The Account died while it restored `acme`, and its alarm fires. */
 async function interrupted(): Promise<void> {
   await runInDurableObject(account(), (_, { storage }) => {
     storage.sql.exec("INSERT INTO jobs (kind, key, due) VALUES ('restore-tenant', 'acme', 0)")

@@ -1,4 +1,4 @@
-/** Root keys in use: known to the Account before one is missed, shown to operators, and asked for by /readyz. */
+/** Root keys in use: reported to the Account, shown to operators, and required by /readyz. */
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { migrate } from '../../src/storage/migrations.ts'
@@ -13,7 +13,7 @@ import { doorsOf, expectOutcome, newIssuer } from '../support/tenants/issuing.ts
 
 const uses = () => accountSql('SELECT root_key, tenant FROM root_key_uses ORDER BY root_key, tenant')
 
-/** Whether a broker with these root keys at the edge says that it is ready. */
+/** Whether a broker with these root keys at the edge reports ready. */
 async function isReady(ROOT_KEYS: string, broker = newBroker({ ROOT_KEYS })): Promise<boolean> {
   const answer = await broker.send('/readyz')
   expect(answer.json).toEqual({ ready: answer.status === 200 })
@@ -21,7 +21,7 @@ async function isReady(ROOT_KEYS: string, broker = newBroker({ ROOT_KEYS })): Pr
 }
 
 describe('a root key in use', () => {
-  it('is told to the Account when it first seals something, and never again', async () => {
+  it('A root key is reported to the Account when it first seals a secret, and not again', async () => {
     passTime(2 * MINUTE_MS)
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'client_tokens:create'] })
@@ -42,7 +42,7 @@ describe('a root key in use', () => {
     expect(await tenantSql('acme', "SELECT * FROM jobs WHERE kind = 'mirror'")).toEqual([])
   })
 
-  it('is noted by the first mint after a change of root keys', async () => {
+  it('The first mint after a change of root keys reports the new root key to the Account', async () => {
     passTime(2 * MINUTE_MS)
     const acme = await newIssuer()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
@@ -60,7 +60,7 @@ describe('a root key in use', () => {
     })
   })
 
-  it('that is not configured any more makes the broker say that it is not ready, before anything fails', async () => {
+  it('A root key in use that is no longer configured makes /readyz report not ready, before anything fails', async () => {
     passTime(2 * MINUTE_MS)
     const acme = await newIssuer()
     passTime(SECOND_MS)
@@ -71,11 +71,11 @@ describe('a root key in use', () => {
       false,
       false,
     ])
-    // What it spares: the same deployment would not mint.
+    // What /readyz prevents: the same deployment would not mint.
     expectOutcome(await doorsOf(deploy({ ROOT_KEYS: K2 }), acme).generate(), '500 31022')
   })
 
-  it('is no more once everything was resealed, and the client tokens it signed have expired', async () => {
+  it('A root key is out of use once everything is resealed and the client tokens that it signed have expired', async () => {
     passTime(2 * MINUTE_MS)
     await newIssuer()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
@@ -99,7 +99,7 @@ describe('a root key in use', () => {
     expect((await deploy({ ROOT_KEYS: K2 }).admin('GET', '/reseal')).json.rootKeys).toMatchObject([{ id: 'k2' }])
   })
 
-  it('comes into use again when it is put back in front', async () => {
+  it('A root key is in use again when it is put back in front', async () => {
     passTime(2 * MINUTE_MS)
     await newIssuer()
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
@@ -114,7 +114,7 @@ describe('a root key in use', () => {
     expect(await isReady(K2)).toBe(false)
   })
 
-  it('of a tenant that is deleted is its use no more, whatever comes late', async () => {
+  it('A deleted tenant uses no root key, even when a late report of its key arrives', async () => {
     passTime(2 * MINUTE_MS)
     const { broker } = await newIssuer()
     passTime(SECOND_MS)
@@ -137,7 +137,7 @@ describe('a root key in use', () => {
   })
 })
 
-it('what was sealed before root keys were tracked is noted when the object starts with this release', async () => {
+it('Root keys that sealed secrets before uses were tracked are noted when the object starts with this release', async () => {
   const tracking = MIGRATIONS.findIndex((sql) => sql.includes('CREATE TABLE sealed_with'))
   await runInDurableObject(tenantStub('old'), (_, { storage }) => {
     migrate(storage, MIGRATIONS.slice(0, tracking))

@@ -9,7 +9,7 @@ import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
 import { accountSql, jobRows, keyRows, tenantSql } from '../support/storage/tenantRows.ts'
 
 describe('a creation', () => {
-  it('has stored its intent and its job before upstream is asked', async () => {
+  it('A creation has stored its intent and its job before upstream is asked', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.hold('create', 'open')
@@ -29,7 +29,7 @@ describe('a creation', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('names the key upstream by deployment and intent, and to the tenant as the tenant named it', async () => {
+  it('A creation names the key upstream by deployment and intent, and to the tenant as the tenant named it', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     for (const name of ['first', '', '  spaces  ', 'ünï – 😀', 'x'.repeat(100)]) {
@@ -43,7 +43,7 @@ describe('a creation', () => {
     expect(await countAsked('create')).toBe(5)
   })
 
-  it('stores the secret sealed for its tenant and key, records the owner, and audits both steps', async () => {
+  it('A creation stores the secret sealed for its tenant and key, records the owner, and audits both steps', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)
@@ -67,7 +67,7 @@ describe('a creation', () => {
     ])
   })
 
-  it('marks a key whose secret it showed, and only such a key', async () => {
+  it('A creation marks a key whose secret it showed, and only such a key', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const revealing = await newToken(broker, 'acme', ['turn_keys:write', 'turn_keys:reveal'])
@@ -78,7 +78,7 @@ describe('a creation', () => {
     expect((await keyRows('acme')).map(({ revealed }) => revealed)).toEqual([0, 1, 0])
   })
 
-  it('accepts the create answer of before September 2025, which has no envelope', async () => {
+  it('A creation accepts the create answer of before September 2025, which has no envelope', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     await emulator.settings({ createAnswer: 'bare' })
@@ -88,7 +88,7 @@ describe('a creation', () => {
 })
 
 describe('maxTurnKeys', () => {
-  it('is exact under twenty parallel creations, and the refused ones never reach upstream', async () => {
+  it('MaxTurnKeys is exact under twenty parallel creations, and the refused ones never reach upstream', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 5 } })
     const answers = await Promise.all(
@@ -104,7 +104,7 @@ describe('maxTurnKeys', () => {
     expect(await countAsked('create')).toBe(5)
   })
 
-  it('counts what is being created, doubtful or going, and frees a place when a key is gone', async () => {
+  it('MaxTurnKeys counts what is being created, doubtful or going, and frees a place when a key is gone', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 3 } })
     const create = () => broker.call('POST', keysPath('acme'), acme.token, {})
@@ -125,7 +125,7 @@ describe('maxTurnKeys', () => {
     expectStatus(await create(), 201)
   })
 
-  it('of zero allows none', async () => {
+  it('MaxTurnKeys of zero allows none', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 0 } })
     expectFailure(await broker.call('POST', keysPath('acme'), acme.token, {}), 'turn_key_limit')

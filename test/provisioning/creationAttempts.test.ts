@@ -20,7 +20,7 @@ async function creator(broker: Broker, policy: object = {}) {
   return attempt
 }
 
-/** An attempt whose answer reached nobody: its caller had hung up, and no Worker said otherwise. */
+/** An attempt whose answer was lost: its caller had hung up, and no Worker said otherwise. */
 const forgetAnswer = () => tenantSql('acme', 'UPDATE attempts SET answered_at = NULL')
 
 const attempt = (more: Partial<AttemptFacts> = {}): AttemptFacts => ({
@@ -41,18 +41,18 @@ describe('an attempt is repeated', () => {
     ['but not later than that', attempt({ answeredAt: 10, failed: true }), 60_010, false],
     ['only once', attempt({ matched: true }), 1, false],
   ]
-  it.each(cases)('%s', (_name, facts, now, matches) => {
+  it.each(cases)('An attempt is repeated %s', (_name, facts, now, matches) => {
     expect(matchAttempt([facts], now)).toBe(matches ? facts : undefined)
   })
 
-  it('the oldest first', () => {
+  it('An attempt is repeated the oldest first', () => {
     const [first, second] = [attempt({ begunAt: 1 }), attempt({ begunAt: 2 })]
     expect(matchAttempt([attempt({ matched: true }), first, second], 3)).toBe(first)
   })
 })
 
 describe('a repeat of the SDK’s', () => {
-  it('while the first attempt runs waits for it, and both are given the one key', async () => {
+  it('A repeat of the SDK’s while the first attempt runs waits for it, and both are given the one key', async () => {
     const create = await creator(newBroker(), { maxTurnKeys: 1 })
     await emulator.hold('create', 'open')
     const all = [create(0)]
@@ -68,7 +68,7 @@ describe('a repeat of the SDK’s', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('is given the key whose answer reached nobody', async () => {
+  it('A repeat of the SDK’s is given the key whose answer was lost', async () => {
     const create = await creator(newBroker())
     const first = await create(0)
     await forgetAnswer()
@@ -78,7 +78,7 @@ describe('a repeat of the SDK’s', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('is told the final failure of the first attempt, and makes nothing', async () => {
+  it('A repeat of the SDK’s gets the final failure of the first attempt, and makes nothing', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 403 } })
     for (const count of [0, 1, 2]) {
@@ -89,7 +89,7 @@ describe('a repeat of the SDK’s', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('is told of the doubt, and then how it was settled', async () => {
+  it('A repeat of the SDK’s gets the unknown outcome, and later how it was settled', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'mid-response' } })
     expectFailure(await create(0), 'outcome_unknown')
@@ -101,7 +101,7 @@ describe('a repeat of the SDK’s', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('begins anew where the first was told to wait', async () => {
+  it('A repeat of the SDK’s runs again where the first attempt got a Retry-After', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit' } })
     expectFailure(await create(0), 'upstream_unavailable')
@@ -110,7 +110,7 @@ describe('a repeat of the SDK’s', () => {
     expect(await liveKeys()).toHaveLength(1)
   })
 
-  it('after the object died says that the outcome is unknown, and makes nothing', async () => {
+  it('A repeat of the SDK’s after the object died says that the outcome is unknown, and makes nothing', async () => {
     const create = await creator(newBroker())
     await emulator.hold('create', 'open', { when: 'after' })
     const first = create(0)
@@ -135,7 +135,7 @@ describe('no repeat, but a wish of its own, is', () => {
     ['a count that is none', (create) => create('01')],
     ['a count with a sign', (create) => create('+1')],
   ]
-  it.each(others)('%s', async (_name, other) => {
+  it.each(others)('No repeat, but a wish of its own, is %s', async (_name, other) => {
     const broker = newBroker()
     const create = await creator(broker)
     const first = await create(0)
@@ -146,7 +146,7 @@ describe('no repeat, but a wish of its own, is', () => {
     expect(await countAsked('create')).toBe(2)
   })
 
-  it('an attempt 1 of a wish that was answered', async () => {
+  it('No repeat, but a wish of its own, is an attempt 1 of a wish that was answered', async () => {
     const create = await creator(newBroker())
     await create(0)
     expect(await tenantSql('acme', 'SELECT answered_at IS NULL AS open FROM attempts')).toEqual([{ open: 0 }])
@@ -154,7 +154,7 @@ describe('no repeat, but a wish of its own, is', () => {
     expect(await liveKeys()).toHaveLength(2)
   })
 
-  it('the second of two equal repeats', async () => {
+  it('No repeat, but a wish of its own, is the second of two equal repeats', async () => {
     const create = await creator(newBroker())
     const first = await create(0)
     await forgetAnswer()
@@ -165,7 +165,7 @@ describe('no repeat, but a wish of its own, is', () => {
     expect(await liveKeys()).toHaveLength(2)
   })
 
-  it('one with an Idempotency-Key: that alone counts', async () => {
+  it('No repeat, but a wish of its own, is one with an Idempotency-Key: that alone counts', async () => {
     const broker = newBroker()
     const { token } = await newTenant(broker, 'acme')
     const create = (key: string, count: number) =>
@@ -183,7 +183,7 @@ describe('no repeat, but a wish of its own, is', () => {
   })
 })
 
-it('attempts are forgotten after three minutes, and a refusal leaves none', async () => {
+it('Attempts are forgotten after three minutes, and a refusal leaves none', async () => {
   const create = await creator(newBroker(), { maxTurnKeys: 1 })
   expectStatus(await create(0), 201)
   for (let n = 0; n < 3; n++) expectFailure(await create(0, { name: `more ${n}` }), 'turn_key_limit')

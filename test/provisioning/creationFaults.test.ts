@@ -5,7 +5,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
-import { Dressing, Shape } from '../../emulator/faults.ts'
+import { Dressing, Shape } from '../../emulator/faults/faults.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant } from '../support/broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, setClock, within } from '../support/broker/clock.ts'
@@ -126,10 +126,16 @@ const connections: [string, Fault, Outcome][] = [
 ]
 
 describe('G5: one creation leaves at most one usable key, after', () => {
-  it.each([...statuses, ...waits])('%s', (_name, fault, outcome) => expectBorne(fault, outcome))
-  it.each([...lies, ...redirects, ...connections])('%s', (_name, fault, outcome) => expectBorne(fault, outcome))
+  it.each([...statuses, ...waits])(
+    'G5: One creation leaves at most one usable key, after %s',
+    (_name, fault, outcome) => expectBorne(fault, outcome),
+  )
+  it.each([...lies, ...redirects, ...connections])(
+    'G5: One creation leaves at most one usable key, after %s',
+    (_name, fault, outcome) => expectBorne(fault, outcome),
+  )
 
-  it('silence: before the headers, within the body, and a body that would drip for an hour', async () => {
+  it('G5: One creation leaves at most one usable key, after silence: before the headers, within the body, and a body that would drip for an hour', async () => {
     const broker = newBroker()
     const faults: Fault[] = [
       { kind: 'hang', at: 'before-headers' },

@@ -2,7 +2,15 @@
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
-import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
+import {
+  type Broker,
+  expectStatus,
+  keysPath,
+  newBroker,
+  newTenant,
+  newToken,
+  newTurnKey,
+} from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, until } from '../support/broker/clock.ts'
 import { expectFailure, expectNoRepeat } from '../support/broker/errors.ts'
 import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
@@ -33,7 +41,7 @@ const newAcme = (broker: Broker) =>
   newTenant(broker, 'acme', { scopes: ['turn_keys:read', 'turn_keys:write', 'turn_keys:reveal'] })
 
 describe('while upstream is asked', () => {
-  it('the tenant is suspended: the caller is refused and the key goes away', async () => {
+  it('While upstream is asked the tenant is suspended: the caller is refused and the key goes away', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const suspend = () => broker.admin('PATCH', '/tenants/acme', { status: 'suspended' })
@@ -44,14 +52,14 @@ describe('while upstream is asked', () => {
     await until('the row is deleted', async () => (await keyRows('acme'))[0]?.state === 'deleted')
     expect(await keyRows('acme')).toMatchObject([{ sealed: null, revealed: 0 }])
 
-    // The repeat is told the same, also when the tenant may create again.
+    // The repeat gets the same answer, also when the tenant may create again.
     await broker.admin('PATCH', '/tenants/acme', { status: 'active' })
     const repeat = await broker.call('POST', keysPath('acme'), acme.token, { name: 'x' }, { 'idempotency-key': 'k' })
     expectFailure(repeat, 'tenant_suspended')
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('the API token is deleted: the caller is refused and the key goes away', async () => {
+  it('While upstream is asked the API token is deleted: the caller is refused and the key goes away', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const revoke = () => broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`)
@@ -59,7 +67,18 @@ describe('while upstream is asked', () => {
     await until('the key is gone upstream', async () => (await liveKeys()).length === 0)
   })
 
-  it('the tenant is deleted: the caller is refused, the key goes away, and then the tenant', async () => {
+  it('A refusal that is repeated to another API token is not remembered against that token', async () => {
+    const broker = newBroker()
+    const acme = await newAcme(broker)
+    const other = await newToken(broker, 'acme', ['turn_keys:write'])
+    await meanwhile(broker, acme, () => broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`))
+    const create = (headers: Record<string, string>) =>
+      broker.call('POST', keysPath('acme'), other.token, { name: 'x' }, headers)
+    expectFailure(await create({ 'idempotency-key': 'k' }), 'invalid_token')
+    expectStatus(await create({}), 201)
+  })
+
+  it('While upstream is asked the tenant is deleted: the caller is refused, the key goes away, and then the tenant', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const answer = await meanwhile(broker, acme, () => broker.admin('DELETE', '/tenants/acme?cascade=true'))
@@ -73,7 +92,7 @@ describe('while upstream is asked', () => {
     expect(await accountSql("SELECT state FROM tenants WHERE id = 'acme'")).toEqual([{ state: 'deleted' }])
   })
 
-  it('the object dies: nobody is handed anything, and the key it left upstream is found and deleted', async () => {
+  it('While upstream is asked the object dies: no caller is handed anything, and the key it left upstream is found and deleted', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const answer = await meanwhile(broker, acme, () => abortAllDurableObjects())
@@ -93,7 +112,7 @@ describe('while upstream is asked', () => {
     expect(trail.map(({ outcome }) => outcome)).toEqual(['begun', 'unknown', 'done'])
   })
 
-  it('storage breaks: the outcome is unknown, nothing is handed out, and the key is undone when it works again', async () => {
+  it('While upstream is asked storage breaks: the outcome is unknown, nothing is handed out, and the key is undone when it works again', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const answer = await meanwhile(broker, acme, () => breakAudit('acme'))
@@ -107,7 +126,7 @@ describe('while upstream is asked', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('storage refuses the key itself: the outcome is unknown and the intent says so', async () => {
+  it('While upstream is asked storage refuses the key itself: the outcome is unknown and the intent says so', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const answer = await meanwhile(broker, acme, () => breakAudit('acme', "NEW.outcome = 'done'"))
@@ -118,7 +137,7 @@ describe('while upstream is asked', () => {
 })
 
 describe('storage that breaks', () => {
-  it('before the intent: nothing is asked upstream', async () => {
+  it('Storage that breaks before the intent: nothing is asked upstream', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     await breakAudit('acme')
@@ -127,7 +146,7 @@ describe('storage that breaks', () => {
     expect(await keyRows('acme')).toEqual([])
   })
 
-  it('when the secret is to be shown: it is not, the key stays, and nobody is invited to make another', async () => {
+  it('Storage that breaks when the secret is to be shown: it is not, the key stays, and no caller is invited to make another', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     await breakAudit('acme', "NEW.action = 'turn_key.reveal'")
@@ -155,7 +174,7 @@ describe('a uid that is another tenant’s', () => {
     })
   }
 
-  it('is never handed out, never deleted, and what was really made is undone', async () => {
+  it('A uid that is another tenant’s is never handed out, never deleted, and what was really made is undone', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const beta = await newTenant(broker, 'beta')
@@ -174,7 +193,7 @@ describe('a uid that is another tenant’s', () => {
     expectFailure(await broker.call('GET', keysPath('acme', uid), acme.token), 'no_such_key')
   })
 
-  it('nor handed out twice to the tenant that has it', async () => {
+  it('A uid that is another tenant’s nor handed out twice to the tenant that has it', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const uid = await newTurnKey(broker, acme, 'precious')
@@ -188,7 +207,7 @@ describe('a uid that is another tenant’s', () => {
     expect((await liveKeys()).map((key) => key.uid)).toEqual([uid])
   })
 
-  it('is not believed either when the answer is about a key of another name', async () => {
+  it('A uid that is another tenant’s is not believed either when the answer is about a key of another name', async () => {
     const broker = newBroker()
     const acme = await newAcme(broker)
     const real = globalThis.fetch

@@ -19,14 +19,14 @@ const create = async () => {
 const isSettled = async () => (await jobRows('acme')).every(({ kind }) => kind !== 'settle-creation')
 
 describe('G5: an answer to a creation that', () => {
-  it('is a sample about nothing, with no name, is not believed', async () => {
+  it('G5: An answer to a creation that is a sample about nothing, with no name, is not believed', async () => {
     await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid', when: 'before' } })
     const { answer } = await create()
     expectFailure(answer, 'outcome_unknown')
     expect(await keyRows('acme')).toMatchObject([{ state: 'unknown', uid: null, sealed: null }])
   })
 
-  it('tells another uid is found out by the first mint, and what was really made is undone', async () => {
+  it('G5: An answer to a creation that tells another uid is found out by the first mint, and what was really made is undone', async () => {
     await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid' } })
     const { broker, acme, answer } = await create()
     expectStatus(answer, 201)
@@ -42,7 +42,7 @@ describe('G5: an answer to a creation that', () => {
     expectStatus(await broker.call('DELETE', keysPath('acme', uid), acme.token), 200)
   })
 
-  it('tells another uid is found out by a look-up too, an hour later', async () => {
+  it('G5: An answer to a creation that tells another uid is found out by a look-up too, an hour later', async () => {
     await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid' } })
     const { broker, acme, answer } = await create()
     passTime(HOUR_MS + MINUTE_MS)
@@ -55,7 +55,7 @@ describe('G5: an answer to a creation that', () => {
   })
 })
 
-it('a key that upstream lost and has under no other uid is only missing: nothing is deleted', async () => {
+it('A key that upstream lost and has under no other uid is only missing: nothing is deleted', async () => {
   const { broker, acme, answer } = await create()
   const second = await broker.call('POST', keysPath('acme'), acme.token, { name: 'second' })
   const { uid } = answer.json.result

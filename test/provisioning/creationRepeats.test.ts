@@ -1,4 +1,4 @@
-/** `Idempotency-Key` on a creation: what a repeat is told, and that it never makes a second key. */
+/** `Idempotency-Key` on a creation: what a repeat is answered, and that it never makes a second key. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { Scope } from '../../src/contract/scopes.ts'
@@ -20,7 +20,7 @@ async function creator(broker: Broker, id = 'acme', scopes: Scope[] = REVEALING)
 }
 
 describe('the same Idempotency-Key', () => {
-  it('is answered as the first time, the secret included, and makes no second key', async () => {
+  it('The same Idempotency-Key is answered as the first time, the secret included, and makes no second key', async () => {
     const create = await creator(newBroker())
     const first = await create()
     expectStatus(first, 201)
@@ -31,7 +31,7 @@ describe('the same Idempotency-Key', () => {
     expect(await liveKeys()).toHaveLength(2)
   })
 
-  it('repeats the secret for ten minutes and not a second longer', async () => {
+  it('The same Idempotency-Key repeats the secret for ten minutes and not a second longer', async () => {
     const create = await creator(newBroker())
     const first = await create()
     const begunAt = Number((await keyRows('acme'))[0]?.begun_at)
@@ -44,7 +44,7 @@ describe('the same Idempotency-Key', () => {
     expect(late.json.result).toEqual(withoutSecret)
   })
 
-  it('shows the secret to nobody who may not see it', async () => {
+  it('The same Idempotency-Key shows the secret to no token without the scope to see it', async () => {
     const broker = newBroker()
     const create = await creator(broker)
     const first = await create()
@@ -55,7 +55,7 @@ describe('the same Idempotency-Key', () => {
     expect(replay.json.result).not.toHaveProperty('key')
   })
 
-  it('is refused with another body, whatever the difference', async () => {
+  it('The same Idempotency-Key is refused with another body, whatever the difference', async () => {
     const create = await creator(newBroker())
     expectStatus(await create('k', '{"name":"first"}'), 201)
     for (const body of ['{"name":"second"}', '{"name": "first"}', '{}']) {
@@ -64,7 +64,7 @@ describe('the same Idempotency-Key', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('is refused while the first request runs, also when both come at once', async () => {
+  it('The same Idempotency-Key is refused while the first request runs, also when both come at once', async () => {
     const create = await creator(newBroker())
     await emulator.hold('create', 'open', { times: 'always' })
     const both = [create(), create()]
@@ -78,7 +78,7 @@ describe('the same Idempotency-Key', () => {
     expectStatus(await create(), 201)
   })
 
-  it('says unknown while a creation is in doubt, and the final failure once it is settled', async () => {
+  it('The same Idempotency-Key says unknown while a creation is in doubt, and the final failure once it is settled', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'mid-response' } })
     for (let n = 0; n < 3; n++) {
@@ -96,7 +96,7 @@ describe('the same Idempotency-Key', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('repeats a final refusal without asking upstream again', async () => {
+  it('The same Idempotency-Key repeats a final refusal without asking upstream again', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 403 } })
     for (let n = 0; n < 2; n++) {
@@ -107,7 +107,7 @@ describe('the same Idempotency-Key', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('may be tried again after upstream asked to wait', async () => {
+  it('The same Idempotency-Key may be tried again after upstream asked to wait', async () => {
     const create = await creator(newBroker())
     await emulator.fault({ operation: 'create', fault: { kind: 'rate-limit' } })
     expectFailure(await create(), 'upstream_unavailable')
@@ -118,7 +118,7 @@ describe('the same Idempotency-Key', () => {
     expect(await liveKeys()).toHaveLength(1)
   })
 
-  it('may be tried again after a refusal of the broker, which stored nothing', async () => {
+  it('The same Idempotency-Key may be tried again after a refusal of the broker, which stored nothing', async () => {
     const broker = newBroker()
     const create = await creator(broker)
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
@@ -127,7 +127,7 @@ describe('the same Idempotency-Key', () => {
     expectStatus(await create(), 201)
   })
 
-  it('is told that the key was deleted since', async () => {
+  it('The same Idempotency-Key learns that the key was deleted since', async () => {
     const broker = newBroker()
     const create = await creator(broker)
     const { uid } = (await create()).json.result
@@ -138,7 +138,7 @@ describe('the same Idempotency-Key', () => {
     expect(await countAsked('create')).toBe(1)
   })
 
-  it('means nothing in another tenant, on another route, or a day later', async () => {
+  it('The same Idempotency-Key means nothing in another tenant, on another route, or a day later', async () => {
     const broker = newBroker()
     const create = await creator(broker)
     const elsewhere = await creator(broker, 'beta')
@@ -158,7 +158,7 @@ describe('the same Idempotency-Key', () => {
     expect(await countAsked('create')).toBe(3)
   })
 
-  it('does not open to a token that is worth nothing any more', async () => {
+  it('The same Idempotency-Key does not open to a token that is worth nothing any more', async () => {
     const broker = newBroker()
     const create = await creator(broker)
     expectStatus(await create(), 201)
@@ -171,13 +171,16 @@ describe('the same Idempotency-Key', () => {
 })
 
 describe('an Idempotency-Key', () => {
-  it.each(['', ' ', 'a b', 'a\tb', 'x'.repeat(256)])('of %j is refused before anything is done', async (key) => {
-    const create = await creator(newBroker())
-    expectFailure(await create(key), 'invalid_request')
-    expect(await countAsked('create')).toBe(0)
-  })
+  it.each(['', ' ', 'a b', 'a\tb', 'x'.repeat(256)])(
+    'An Idempotency-Key of %j is refused before anything is done',
+    async (key) => {
+      const create = await creator(newBroker())
+      expectFailure(await create(key), 'invalid_request')
+      expect(await countAsked('create')).toBe(0)
+    },
+  )
 
-  it('of 255 visible characters is taken', async () => {
+  it('An Idempotency-Key of 255 visible characters is taken', async () => {
     const create = await creator(newBroker())
     const key = `!~"'/${'x'.repeat(250)}`
     const first = await create(key)

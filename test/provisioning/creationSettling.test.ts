@@ -45,7 +45,7 @@ function listOddly(): void {
 }
 
 describe('a doubtful creation', () => {
-  it('is found though entries of the list lack what is not needed', async () => {
+  it('A doubtful creation is found though entries of the list lack what is not needed', async () => {
     const begunAt = await doubtfulCreation(newBroker(), 'after')
     await emulator.plantKey({ account: env.CLOUDFLARE_ACCOUNT_ID, name: 'somebody else’s' })
     listOddly()
@@ -55,7 +55,7 @@ describe('a doubtful creation', () => {
     expect((await liveKeys()).map(({ name }) => name)).toEqual(['somebody else’s'])
   })
 
-  it('that took effect is found by its marker at the first look, deleted upstream and failed', async () => {
+  it('A doubtful creation that took effect is found by its marker at the first look, deleted upstream and failed', async () => {
     const broker = newBroker()
     const begunAt = await doubtfulCreation(broker, 'after')
     expect(await liveKeys()).toHaveLength(1)
@@ -68,7 +68,7 @@ describe('a doubtful creation', () => {
     expect(audit).toEqual([{ actor: 'broker', outcome: 'done' }])
   })
 
-  it('that never was is looked for after 1, 5, 15 and 60 minutes and 24 hours, and fails only then', async () => {
+  it('A doubtful creation that never was is looked for after 1, 5, 15 and 60 minutes and 24 hours, and fails only then', async () => {
     const begunAt = await doubtfulCreation(newBroker(), 'before')
     for (const [look, dueMs] of LOOKS_MS.entries()) {
       setClock(begunAt + dueMs - SECOND_MS)
@@ -84,7 +84,7 @@ describe('a doubtful creation', () => {
     expect(await countAsked('delete')).toBe(0)
   })
 
-  it('is found when the list catches up at last, and not given up before', async () => {
+  it('A doubtful creation is found when the list catches up at last, and not given up before', async () => {
     await emulator.settings({ listLagMs: 30 * MINUTE_MS })
     const begunAt = await doubtfulCreation(newBroker(), 'after')
     const realMs = begunAt
@@ -100,7 +100,7 @@ describe('a doubtful creation', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('stays in doubt while upstream cannot be asked, or its deletion fails, and is carried on', async () => {
+  it('A doubtful creation stays in doubt while upstream cannot be asked, or its deletion fails, and is carried on', async () => {
     const begunAt = await doubtfulCreation(newBroker(), 'after')
     const failures = [
       ['list', { kind: 'status', status: 500 }],
@@ -123,7 +123,7 @@ describe('a doubtful creation', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('deletes nothing but keys that carry its whole marker', async () => {
+  it('A doubtful creation deletes nothing but keys that carry its whole marker', async () => {
     const broker = newBroker()
     const begunAt = await doubtfulCreation(broker, 'after')
     const beta = await newTenant(broker, 'beta')
@@ -146,7 +146,7 @@ describe('a doubtful creation', () => {
     for (const { uid } of twins) expect(left).not.toContain(uid)
   })
 
-  it('counts every call upstream against the budget', async () => {
+  it('A doubtful creation counts every call upstream against the budget', async () => {
     const begunAt = await doubtfulCreation(newBroker(), 'after')
     setClock(begunAt + MINUTE_MS)
     await runJobs('acme')
@@ -154,7 +154,7 @@ describe('a doubtful creation', () => {
     expect(await accountSql('SELECT sum(calls) AS spent FROM api_calls')).toEqual([{ spent: 3 }])
   })
 
-  it('of several tenants is settled with one question upstream', async () => {
+  it('A doubtful creation of several tenants is settled with one question upstream', async () => {
     const broker = newBroker()
     const tenants = await Promise.all(['one', 'two', 'three'].map((id) => newTenant(broker, id)))
     await emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'mid-response' }, times: 3 })
@@ -167,7 +167,7 @@ describe('a doubtful creation', () => {
     expect(await countAsked('list')).toBe(1)
   })
 
-  it('takes a place in maxTurnKeys for 15 minutes', async () => {
+  it('A doubtful creation takes a place in maxTurnKeys for 15 minutes', async () => {
     const broker = newBroker()
     const begunAt = await doubtfulCreation(broker, 'before')
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { policy: { maxTurnKeys: 1 } }), 200)

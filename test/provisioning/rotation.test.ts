@@ -12,7 +12,7 @@ import { credentialRows, usable, usernameIn } from '../support/tenants/issuing.t
 import { expectWorkingKey, newRotating, rotatePath, settle, states } from '../support/tenants/rotating.ts'
 
 describe('a rotation', () => {
-  it('answers with the new key, proven by one mint, and with what becomes of the old one', async () => {
+  it('A rotation answers with the new key, proven by one mint, and with what becomes of the old one', async () => {
     const acme = await newRotating()
     expectStatus(await acme.mint(), 201)
     await emulator.clearLog()
@@ -29,7 +29,7 @@ describe('a rotation', () => {
     await expectWorkingKey(acme)
   })
 
-  it('shows no secret to a token that may not see one', async () => {
+  it('A rotation shows no secret to a token that may not see one', async () => {
     const acme = await newRotating()
     const answer = await acme.broker.call('POST', rotatePath('acme', acme.uid), env.ADMIN_TOKEN, {})
     expectStatus(answer, 201)
@@ -37,7 +37,7 @@ describe('a rotation', () => {
     expect(await keyRows('acme')).toMatchObject([{}, { revealed: 0 }])
   })
 
-  it('is on the trail: asked, made, switched, and the old key gone', async () => {
+  it('A rotation is on the trail: asked, made, switched, and the old key gone', async () => {
     const acme = await newRotating()
     expectStatus(await acme.rotate(), 201)
     await settle()
@@ -53,7 +53,7 @@ describe('a rotation', () => {
     ])
   })
 
-  it("goes on with the key's place: as the default of the policy, and as the oldest one without", async () => {
+  it("A rotation goes on with the key's place: as the default of the policy, and as the oldest one without", async () => {
     const acme = await newRotating()
     expectStatus(await acme.broker.call('POST', keysPath('acme'), acme.token, { name: 'second' }), 201)
     const ownKey = async () => {
@@ -69,7 +69,7 @@ describe('a rotation', () => {
     expect(await ownKey()).toBe(second)
   })
 
-  it('of a key that upstream has lost is its cure', async () => {
+  it('A rotation of a key that upstream has lost is its cure', async () => {
     const acme = await newRotating()
     expectStatus(await acme.mint(), 201)
     await emulator.removeKey(acme.uid)
@@ -80,7 +80,7 @@ describe('a rotation', () => {
     await expectWorkingKey(acme)
   })
 
-  it('is refused for a key that is none, deleted, replaced before, or of another tenant', async () => {
+  it('A rotation is refused for a key that is none, deleted, replaced before, or of another tenant', async () => {
     const acme = await newRotating()
     expectProblem(await acme.rotate({}, { uid: 'k'.repeat(32) }), 'not_found')
     expectProblem(await acme.rotate({}, { uid: 'x' }), 'not_found')
@@ -93,14 +93,14 @@ describe('a rotation', () => {
     expect(await countAsked('create')).toBe(2)
   })
 
-  it('of a suspended tenant is for operators only', async () => {
+  it('A rotation of a suspended tenant is for operators only', async () => {
     const acme = await newRotating()
     expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
     expectProblem(await acme.rotate(), 'tenant_suspended')
     expectStatus(await acme.broker.call('POST', rotatePath('acme', acme.uid), env.ADMIN_TOKEN, { revoke: true }), 201)
   })
 
-  it('needs no place of maxTurnKeys, but there are no more on their way out than that', async () => {
+  it('A rotation needs no place of maxTurnKeys, but there are no more on their way out than that', async () => {
     const acme = await newRotating({ maxTurnKeys: 1 })
     expectStatus(await acme.mint(), 201)
     const first = (await acme.rotate()).json.key.uid
@@ -112,7 +112,7 @@ describe('a rotation', () => {
     expectStatus(await acme.rotate({}, { uid: first }), 201)
   })
 
-  it('under one Idempotency-Key happens once for each key', async () => {
+  it('A rotation under one Idempotency-Key happens once for each key', async () => {
     const acme = await newRotating()
     const first = await acme.rotate({}, { key: 'once' })
     const again = await acme.rotate({}, { key: 'once' })
@@ -126,7 +126,7 @@ describe('a rotation', () => {
 })
 
 describe('who names a key that was rotated', () => {
-  it("is served by its successor, and by that one's, until that is deleted", async () => {
+  it("Who names a key that was rotated is served by its successor, and by that one's, until that is deleted", async () => {
     const acme = await newRotating()
     const named = await acme.clientToken('ann', { keyId: acme.uid })
     const second = (await acme.rotate({ revoke: true })).json.key.uid
@@ -159,14 +159,14 @@ describe('who names a key that was rotated', () => {
     expectProblem(await acme.post('/client-tokens', { subject: 'x', keyId: acme.uid }), 'invalid_request')
   })
 
-  it('may make it the default: stored is its successor', async () => {
+  it('Who names a key that was rotated may make it the default: stored is its successor', async () => {
     const acme = await newRotating()
     const { key } = (await acme.rotate()).json
     const patched = await acme.broker.admin('PATCH', '/tenants/acme', { policy: { defaultKeyId: acme.uid } })
     expect(patched.json?.policy?.defaultKeyId, patched.text).toBe(key.uid)
   })
 
-  it('may revoke under it what the successor minted, and under the new one what the old one did', async () => {
+  it('Who names a key that was rotated may revoke under it what the successor minted, and under the new one what the old one did', async () => {
     const acme = await newRotating()
     const old = usernameIn(await acme.mint()) ?? ''
     const { key } = (await acme.rotate()).json
@@ -179,7 +179,7 @@ describe('who names a key that was rotated', () => {
     expect(await usable()).toEqual([])
   })
 
-  it('keeps a row that leads to the successor for as long as that is there', async () => {
+  it('Who names a key that was rotated keeps a row that leads to the successor for as long as that is there', async () => {
     const acme = await newRotating()
     expectStatus(await acme.rotate({ revoke: true }), 201)
     await settle()

@@ -100,26 +100,29 @@ describe('G12: a rotation whose object dies', () => {
     vi.restoreAllMocks()
   })
 
-  it.each(cells)('while $name, revoke $revoke: leaves a working key at once, and ends well', async (cell) => {
-    const acme = await newRotating()
-    await cell.crash(acme, { revoke: cell.revoke })
-    await expectWorkingKey(acme)
-
-    for (let round = 0; round < 150 && (await unfinished()).length > 0; round++) {
-      await settle({ forMs: 60_000 })
+  it.each(cells)(
+    'G12: A rotation whose object dies while $name, revoke $revoke: leaves a working key at once, and ends well',
+    async (cell) => {
+      const acme = await newRotating()
+      await cell.crash(acme, { revoke: cell.revoke })
       await expectWorkingKey(acme)
-    }
-    expect(await unfinished()).toEqual([])
-    await expectAgreement()
-    const again = await acme.rotate({ revoke: cell.revoke }, { key: 'once' })
-    if (cell.succeeds) {
-      expect(again.status, again.text).toBe(201)
-      expect(await states()).toEqual([expect.stringMatching(/^(retiring|deleted)$/), 'active'])
-      await expectWorkingKey(acme, again.json.key.uid)
-    } else {
-      expect([again.status, again.headers.get('x-should-retry')], again.text).toEqual([502, 'false'])
-      expect(await states()).toEqual(['active', 'failed'])
-    }
-    await expectWorkingKey(acme)
-  })
+
+      for (let round = 0; round < 150 && (await unfinished()).length > 0; round++) {
+        await settle({ forMs: 60_000 })
+        await expectWorkingKey(acme)
+      }
+      expect(await unfinished()).toEqual([])
+      await expectAgreement()
+      const again = await acme.rotate({ revoke: cell.revoke }, { key: 'once' })
+      if (cell.succeeds) {
+        expect(again.status, again.text).toBe(201)
+        expect(await states()).toEqual([expect.stringMatching(/^(retiring|deleted)$/), 'active'])
+        await expectWorkingKey(acme, again.json.key.uid)
+      } else {
+        expect([again.status, again.headers.get('x-should-retry')], again.text).toEqual([502, 'false'])
+        expect(await states()).toEqual(['active', 'failed'])
+      }
+      await expectWorkingKey(acme)
+    },
+  )
 })

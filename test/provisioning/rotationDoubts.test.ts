@@ -26,25 +26,28 @@ const doubts: [string, FaultOrderInput['fault']][] = [
 ]
 
 describe('a rotation whose creation', () => {
-  it.each(doubts)('is in doubt (%s) is told so, undone, and ends in the same final failure', async (_name, fault) => {
-    const acme = await newRotating()
-    await emulator.fault({ operation: 'create', fault })
-    const answer = await acme.rotate({}, { key: 'once' })
-    expectProblem(answer, 'outcome_unknown')
-    expectNoRepeat(answer)
-    await expectWorkingKey(acme)
-    expectProblem(await acme.rotate({}, { key: 'once' }), 'outcome_unknown')
-    passTime(2 * MINUTE_MS)
-    await runJobs('acme')
-    const final = await acme.rotate({}, { key: 'once' })
-    expectProblem(final, 'upstream_failed')
-    expectNoRepeat(final)
-    expect(await states()).toEqual(['active', 'failed'])
-    await expectAgreement()
-    expectStatus(await acme.rotate({}, { key: 'twice' }), 201)
-  })
+  it.each(doubts)(
+    'A rotation whose creation is in doubt (%s) is told so, undone, and ends in the same final failure',
+    async (_name, fault) => {
+      const acme = await newRotating()
+      await emulator.fault({ operation: 'create', fault })
+      const answer = await acme.rotate({}, { key: 'once' })
+      expectProblem(answer, 'outcome_unknown')
+      expectNoRepeat(answer)
+      await expectWorkingKey(acme)
+      expectProblem(await acme.rotate({}, { key: 'once' }), 'outcome_unknown')
+      passTime(2 * MINUTE_MS)
+      await runJobs('acme')
+      const final = await acme.rotate({}, { key: 'once' })
+      expectProblem(final, 'upstream_failed')
+      expectNoRepeat(final)
+      expect(await states()).toEqual(['active', 'failed'])
+      await expectAgreement()
+      expectStatus(await acme.rotate({}, { key: 'twice' }), 201)
+    },
+  )
 
-  it('is refused leaves the old key as it was', async () => {
+  it('A rotation whose creation is refused leaves the old key as it was', async () => {
     const acme = await newRotating()
     await emulator.fault({ operation: 'create', fault: { kind: 'status', status: 403 } })
     expectProblem(await acme.rotate({}, { key: 'once' }), 'upstream_failed')
@@ -61,7 +64,7 @@ describe('a new key that does not mint', () => {
     emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status }, times: 'always' })
 
   it.each([401, 403, 404, 500, 503])(
-    'yet (%i) is proven by the job, and the old one mints until then',
+    'A new key that does not mint yet (%i) is proven by the job, and the old one mints until then',
     async (status) => {
       const acme = await newRotating()
       await refuse(status)
@@ -83,7 +86,7 @@ describe('a new key that does not mint', () => {
     },
   )
 
-  it('at all is deleted again after a quarter of an hour, and the old one stays', async () => {
+  it('A new key that does not mint at all is deleted again after a quarter of an hour, and the old one stays', async () => {
     const acme = await newRotating()
     await refuse(401)
     expectProblem(await acme.rotate({}, { key: 'once' }), 'outcome_unknown')
@@ -98,7 +101,7 @@ describe('a new key that does not mint', () => {
     expectStatus(await acme.rotate({}, { key: 'twice' }), 201)
   })
 
-  it('is proven at the second try of the same request', async () => {
+  it('A new key that does not mint is proven at the second try of the same request', async () => {
     const acme = await newRotating()
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 403 }, times: 1 })
     expectStatus(await acme.rotate(), 201)

@@ -22,7 +22,7 @@ function withoutDeadlines(): void {
 }
 
 describe.each([false, true])('G6: while mints are open upstream, their key is rotated (revoke: %s):', (revoke) => {
-  it(`${PARALLEL} of them are all served, by the successor alone`, async () => {
+  it(`G6: ${PARALLEL} mints in flight at a rotation (revoke: ${revoke}) are all served, by the new key alone`, async () => {
     const acme = await newRotating()
     const before = usernameIn(await acme.mint())
     withoutDeadlines()
@@ -66,7 +66,7 @@ describe.each([false, true])('G6: while mints are open upstream, their key is ro
     }
   }, 60_000)
 
-  it('a browser is served by the successor', async () => {
+  it(`G6: A browser whose mint is in flight at a rotation (revoke: ${revoke}) is served by the new key`, async () => {
     const acme = await newRotating()
     const token = await acme.clientToken()
     await emulator.hold('generate-ice-servers', 'mint', { uid: acme.uid, when: 'after' })
@@ -81,7 +81,7 @@ describe.each([false, true])('G6: while mints are open upstream, their key is ro
     }
   })
 
-  it('what else was taken away meanwhile is refused all the same', async () => {
+  it(`G6: A mint in flight at a rotation (revoke: ${revoke}) is refused when its subject is banned meanwhile`, async () => {
     const acme = await newRotating()
     const token = await acme.clientToken()
     await emulator.hold('generate-ice-servers', 'mint', { uid: acme.uid, when: 'after' })
@@ -94,7 +94,7 @@ describe.each([false, true])('G6: while mints are open upstream, their key is ro
   })
 })
 
-it('a limit of live credentials is kept over a rotation: each mint under way keeps its one place', async () => {
+it('A limit of live credentials is kept over a rotation: each mint under way keeps its one place', async () => {
   const acme = await newRotating({ maxLiveCredentials: 3 })
   await emulator.hold('generate-ice-servers', 'mints', { uid: acme.uid, when: 'after', times: 'always' })
   const minting = [acme.mint(), acme.mint(), acme.mint()]

@@ -44,37 +44,40 @@ async function expectOneStory(acme: Rotating, { first, second }: { first: Name; 
 }
 
 describe('two operations on one key', () => {
-  it.each(pairs)('$first, and $second while it is open upstream', async ({ first, second }) => {
-    const acme = await newRotating()
-    expect((await acme.mint()).status).toBe(201)
-    await emulator.hold(ACTS[first].asks, 'first')
-    const one = ACTS[first].does(acme)
-    await emulator.untilHeld('first')
-    const two = isRotation(first) && isRotation(second) ? acme.rotate({}, { key: 'second' }) : ACTS[second].does(acme)
-    // What waits for the first is let go with it; what does not is answered before.
-    await Promise.race([two, new Promise((resolve) => setTimeout(resolve, 300))])
-    await emulator.release('first')
-    const [a, b] = [outcomeOf(await one), outcomeOf(await two)]
-    await expectOneStory(acme, { first, second })
+  it.each(pairs)(
+    'Two operations on one key $first, and $second while it is open upstream',
+    async ({ first, second }) => {
+      const acme = await newRotating()
+      expect((await acme.mint()).status).toBe(201)
+      await emulator.hold(ACTS[first].asks, 'first')
+      const one = ACTS[first].does(acme)
+      await emulator.untilHeld('first')
+      const two = isRotation(first) && isRotation(second) ? acme.rotate({}, { key: 'second' }) : ACTS[second].does(acme)
+      // What waits for the first is let go with it; what does not is answered before.
+      await Promise.race([two, new Promise((resolve) => setTimeout(resolve, 300))])
+      await emulator.release('first')
+      const [a, b] = [outcomeOf(await one), outcomeOf(await two)]
+      await expectOneStory(acme, { first, second })
 
-    if (first === 'delete') expect([a, b]).toEqual(['200', '404 not_found'])
-    else if (second === 'delete') {
-      // The rotation finds nothing to replace, and takes its own key back.
-      expect([a, b]).toEqual(['409 conflict', '200'])
-      expect(await liveKeys()).toEqual([])
-    } else if (first === 'rename' || second === 'rename') {
-      // The old key may be gone before its own rename is answered: its successor has the name.
-      const renamed = [first, second].includes('rotate with revocation') ? /^(200|404 20008)$/ : /^200$/
-      expect(first === 'rename' ? a : b).toMatch(renamed)
-      expect(first === 'rename' ? b : a).toBe('201')
-      const [key] = (await keyRows('acme')).filter(({ state }) => state === 'active')
-      expect(key).toMatchObject({ name: 'renamed', pending_name: null })
-      const name = (await liveKeys()).find(({ uid }) => uid === key?.uid)?.name
-      expect(name).toMatch(/ renamed$/)
-    } else expect([a, b]).toEqual(['201', '409 conflict'])
-  })
+      if (first === 'delete') expect([a, b]).toEqual(['200', '404 not_found'])
+      else if (second === 'delete') {
+        // The rotation finds nothing to replace, and takes its own key back.
+        expect([a, b]).toEqual(['409 conflict', '200'])
+        expect(await liveKeys()).toEqual([])
+      } else if (first === 'rename' || second === 'rename') {
+        // The old key may be gone before its own rename is answered: its successor has the name.
+        const renamed = [first, second].includes('rotate with revocation') ? /^(200|404 20008)$/ : /^200$/
+        expect(first === 'rename' ? a : b).toMatch(renamed)
+        expect(first === 'rename' ? b : a).toBe('201')
+        const [key] = (await keyRows('acme')).filter(({ state }) => state === 'active')
+        expect(key).toMatchObject({ name: 'renamed', pending_name: null })
+        const name = (await liveKeys()).find(({ uid }) => uid === key?.uid)?.name
+        expect(name).toMatch(/ renamed$/)
+      } else expect([a, b]).toEqual(['201', '409 conflict'])
+    },
+  )
 
-  it.each(pairs)('$first dies in the middle, then $second', async ({ first, second }) => {
+  it.each(pairs)('Two operations on one key $first dies in the middle, then $second', async ({ first, second }) => {
     const acme = await newRotating()
     await emulator.hold(ACTS[first].asks, 'first', { when: 'after' })
     void ACTS[first].does(acme).catch(() => undefined)
@@ -89,7 +92,7 @@ describe('two operations on one key', () => {
 })
 
 describe('the two keys of a rotation', () => {
-  it('are deleted each by itself afterwards', async () => {
+  it('The two keys of a rotation are deleted each by itself afterwards', async () => {
     const acme = await newRotating()
     const { key } = (await acme.rotate()).json
     expect((await acme.remove()).status).toBe(200)
@@ -100,7 +103,7 @@ describe('the two keys of a rotation', () => {
     await expectAgreement()
   })
 
-  it('go with their tenant, also while the new one is not proven yet', async () => {
+  it('The two keys of a rotation go with their tenant, also while the new one is not proven yet', async () => {
     const acme = await newRotating()
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 403 }, times: 'always' })
     expect((await acme.rotate()).status).toBe(504)

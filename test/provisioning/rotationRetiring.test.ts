@@ -18,7 +18,7 @@ import {
 } from '../support/tenants/rotating.ts'
 
 describe('G6: a key that was rotated', () => {
-  it('retires when the last credential it minted has expired, and not before', async () => {
+  it('G6: A key that was rotated retires when the last credential it minted has expired, and not before', async () => {
     const acme = await newRotating()
     const own = [usernameIn(await acme.mint(acme.uid, 600)), usernameIn(await acme.mint(acme.uid, 3_600))]
     const { retiresAt } = (await acme.rotate()).json.replaced
@@ -37,7 +37,7 @@ describe('G6: a key that was rotated', () => {
     await expectAgreement()
   })
 
-  it('retires earlier when what it minted was revoked', async () => {
+  it('G6: A key that was rotated retires earlier when what it minted was revoked', async () => {
     const acme = await newRotating({ maxTtl: 172_800 })
     expectStatus(await acme.mint(acme.uid, 172_800), 201)
     expectStatus(await acme.rotate(), 201)
@@ -48,7 +48,7 @@ describe('G6: a key that was rotated', () => {
     expect(await states()).toEqual(['deleted', 'active'])
   })
 
-  it('goes at once with all that it minted, when that is asked', async () => {
+  it('G6: A key that was rotated goes at once with all that it minted, when that is asked', async () => {
     const acme = await newRotating()
     const old = [usernameIn(await acme.mint()), usernameIn(await acme.ice(await acme.clientToken()))]
     const answer = await acme.rotate({ revoke: true })
@@ -61,7 +61,7 @@ describe('G6: a key that was rotated', () => {
     await expectWorkingKey(acme)
   })
 
-  it('is asked for no mint any more', async () => {
+  it('G6: A key that was rotated is asked for no mint any more', async () => {
     const acme = await newRotating()
     expectStatus(await acme.rotate(), 201)
     await emulator.clearLog()
@@ -69,7 +69,7 @@ describe('G6: a key that was rotated', () => {
     expect((await emulator.log('generate-ice-servers')).filter(({ path }) => path.includes(acme.uid))).toEqual([])
   })
 
-  it('that upstream has lost meanwhile goes without waiting', async () => {
+  it('G6: A key that was rotated that upstream has lost meanwhile goes without waiting', async () => {
     const acme = await newRotating()
     expectStatus(await acme.mint(), 201)
     expectStatus(await acme.rotate(), 201)

@@ -20,7 +20,7 @@ const isOnce = ({ method, path }: Route) => !['GET', 'POST'].includes(method) ||
 const A_TABLE_MS = 60_000
 
 describe('access', () => {
-  it('is decided for exactly the routes of the contract: no other one is mounted', () => {
+  it('Access is decided for exactly the routes of the contract: no other one is mounted', () => {
     const mounted = createApp()
       .routes.filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path}`)
@@ -28,7 +28,7 @@ describe('access', () => {
     expect(ROWS_IN_ORDER).toEqual(routes.map(([name]) => name))
   })
 
-  it('is open to everybody on the public routes only', async () => {
+  it('Access is open to everybody on the public routes only', async () => {
     const broker = newBroker()
     const things = await furnishAll(broker, 'acme')
     const { ask, wrong } = asker(broker)
@@ -52,7 +52,7 @@ describe('access', () => {
   })
 
   it(
-    'is refused to whoever has no valid token, on every route, the first time and when it is remembered',
+    'Access is refused to every caller without a valid token, on every route, the first time and when it is remembered',
     async () => {
       const broker = newBroker()
       const acme = await furnishAll(broker, 'acme')
@@ -75,7 +75,7 @@ describe('access', () => {
     A_TABLE_MS,
   )
 
-  it('is refused to a token without the scope, also to one with all the others', async () => {
+  it('Access is refused to a token without the scope, also to one with all the others', async () => {
     const broker = newBroker()
     const things = await furnishAll(broker, 'acme')
     const other = await furnishAll(broker, 'other')
@@ -101,7 +101,7 @@ describe('access', () => {
     expect(wrong).toEqual([])
   })
 
-  it("is refused to another tenant's token, and to a tenant's own token for another tenant's object", async () => {
+  it("Access is refused to another tenant's token, and to a tenant's own token for another tenant's object", async () => {
     const broker = newBroker()
     const acme = await furnishAll(broker, 'acme')
     const theirs = await furnishAll(broker, 'other')
@@ -124,7 +124,7 @@ describe('access', () => {
     await expectUnchanged(broker, before)
   })
 
-  it('is granted to the token with just this scope, and to an operator at every door but the browser one', async () => {
+  it('Access is granted to the token with just this scope, and to an operator at every door but the browser one', async () => {
     const broker = newBroker()
     const { ask, wrong } = asker(broker)
     const shared = await furnishAll(broker, 'shared')
@@ -149,7 +149,7 @@ describe('access', () => {
     expect(wrong).toEqual([])
   })
 
-  it("never creates an object for a tenant that isn't there, or a key nobody owns", async () => {
+  it("Access never creates an object for a tenant that isn't there, or a key without an owner", async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme')
     const before = await tenantObjects()

@@ -78,7 +78,7 @@ async function strangers(broker: Broker): Promise<Knock[]> {
 const claimsIn = (token: string): unknown => JSON.parse(atob(String(token.split('.')[1])))
 
 describe('the browser door', () => {
-  it('is closed to everybody without a client token of the tenant, whichever way it comes', async () => {
+  it('The browser door is closed to everybody without a client token of the tenant, whichever way it comes', async () => {
     const broker = newBroker()
     const knocks = await strangers(broker)
     const before = await stateOf(broker)
@@ -97,7 +97,7 @@ describe('the browser door', () => {
     await expectUnchanged(broker, before)
   })
 
-  it('tells a suspended tenant’s own page that it is, and nobody else', async () => {
+  it('The browser door tells only a suspended tenant’s own page that the tenant is suspended', async () => {
     const broker = newBroker()
     const acme = await furnishAll(broker, 'acme')
     const other = await furnishAll(broker, 'other')
@@ -110,7 +110,7 @@ describe('the browser door', () => {
     }
   })
 
-  it('is the only one that a client token opens', async () => {
+  it('The browser door is the only one that a client token opens', async () => {
     const broker = newBroker()
     const acme = await furnishAll(broker, 'acme')
     const before = await stateOf(broker)
@@ -123,7 +123,7 @@ describe('the browser door', () => {
     await expectUnchanged(broker, before)
   })
 
-  it('answers preflights to the origins of the policy, to nobody of none, and creates no object for them', async () => {
+  it('The browser door answers preflights to the origins of the policy, to no other, and creates no object for them', async () => {
     const broker = newBroker()
     await furnishDeleted(broker, 'gone')
     const acme = await furnishAll(broker, 'acme')

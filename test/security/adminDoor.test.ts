@@ -1,4 +1,4 @@
-/** G13: the admin door opens to nobody without the admin token, on any path spelling; unconfigured, it is closed. */
+/** G13: the admin door opens to no caller without the admin token, on any path spelling; unconfigured, it is closed. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { ROUTES } from '../../src/contract/routes.ts'
@@ -137,7 +137,7 @@ const A_TABLE_MS = 120_000
 
 describe('G13: the admin door', () => {
   it(
-    'is closed to every bad identity, on every route and spelling of its path',
+    'G13: The admin door is closed to every bad identity, on every route and spelling of its path',
     async () => {
       const { inside, broker, apiToken, tokenId } = await setUp()
       const before = await stateOf(inside)
@@ -147,7 +147,7 @@ describe('G13: the admin door', () => {
     A_TABLE_MS,
   )
 
-  it('opens to the admin token, so that the table above knocks on real doors', async () => {
+  it('G13: The admin door opens to the admin token, so that the table above knocks on real doors', async () => {
     const { broker, tokenId } = await setUp()
     const get = (path: string) => broker.send(ORIGIN + path, { headers: { authorization: `Bearer ${token}` } })
     for (const how of ['as it is', 'with encoded letters', 'with backslashes', 'through a public route']) {
@@ -160,7 +160,7 @@ describe('G13: the admin door', () => {
     expect(tokens.json.items, shown(tokens)).toHaveLength(1)
   })
 
-  it('answers HEAD, OPTIONS and methods of no route without a hint', async () => {
+  it('G13: The admin door answers HEAD, OPTIONS and methods of no route without a hint', async () => {
     const { broker, tokenId } = await setUp()
     const open: string[] = []
     for (const [, route] of admins) {
@@ -173,7 +173,7 @@ describe('G13: the admin door', () => {
     expect(open).toEqual([])
   })
 
-  it('is closed on every host but ADMIN_HOST once that is set, to the admin token too', async () => {
+  it('G13: The admin door is closed on every host but ADMIN_HOST once that is set, to the admin token too', async () => {
     const { broker, tokenId, inside } = await setUp({ ADMIN_HOST: 'admin.broker.test' })
     const before = await stateOf(inside)
     const hosts = ['broker.test', 'admin.broker.test.evil.test', 'xadmin.broker.test', 'admin.broker.test.']
@@ -196,7 +196,7 @@ describe('G13: the admin door', () => {
     expect(right.status, shown(right)).toBe(200)
   })
 
-  it('is closed when ADMIN_TOKEN is unset, to empty and guessed tokens too', async () => {
+  it('G13: The admin door is closed when ADMIN_TOKEN is unset, to empty and guessed tokens too', async () => {
     const { broker, apiToken, tokenId, inside } = await setUp({ ADMIN_TOKEN: undefined })
     const before = await stateOf(inside)
     const guesses = {
@@ -211,7 +211,7 @@ describe('G13: the admin door', () => {
     expect(await stateOf(inside)).toEqual(before)
   })
 
-  it("is not opened by a tenant whose id or token looks like the door's", async () => {
+  it("G13: The admin door is not opened by a tenant whose id or token looks like the door's", async () => {
     const inside = newBroker()
     const admin = await newTenant(inside, 'admin', { scopes: [...SCOPES] })
     const answer = await inside.call('GET', '/v1/admin/tenants', admin.token)

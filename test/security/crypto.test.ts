@@ -24,7 +24,7 @@ async function countOpened(texts: string[], keys = KEYS, place = PLACE): Promise
 }
 
 describe('G4: sealing', () => {
-  it('gives back what was sealed, whatever its length, and never the same text twice', async () => {
+  it('G4: Sealing gives back what was sealed, whatever its length, and never the same text twice', async () => {
     for (const secret of ['', '7', '12', '123', 'ä€😀', SECRET]) {
       const sealed = await seal(KEYS, PLACE, secret)
       expect(sealed).toMatch(/^1\.k1\.[A-Za-z0-9_-]+$/)
@@ -33,7 +33,7 @@ describe('G4: sealing', () => {
     }
   })
 
-  it('opens nothing in which one bit was flipped, in the text or in the bytes it stands for', async () => {
+  it('G4: Sealing opens nothing in which one bit was flipped, in the text or in the bytes it stands for', async () => {
     for (const secret of [SECRET, '12']) {
       const sealed = await seal(KEYS, PLACE, secret)
       const texts = [...sealed].flatMap((character, at) =>
@@ -54,7 +54,7 @@ describe('G4: sealing', () => {
     }
   })
 
-  it('opens nothing that was cut, lengthened, padded or written another way', async () => {
+  it('G4: Sealing opens nothing that was cut, lengthened, padded or written another way', async () => {
     const sealed = await seal(KEYS, PLACE, '12')
     const cut = [...sealed].map((_, length) => sealed.slice(0, length))
     const more = ['A', '=', '==', '\n', ' ', '.', '.A', '.1.k1.A'].flatMap((text) => [sealed + text, text + sealed])
@@ -63,7 +63,7 @@ describe('G4: sealing', () => {
     expect(await countOpened([...cut, ...more, spaced, ...standard, '', '..', '1.k1.', '2.k1.A'])).toBe(0)
   })
 
-  it('opens nothing at another place: every pair of tenant, record, version and purpose', async () => {
+  it('G4: Sealing opens nothing at another place: every pair of tenant, record, version and purpose', async () => {
     const purposes: Purpose[] = ['turn-key-secret', 'page-cursor']
     const places = purposes.flatMap((purpose) =>
       ['acme', 'acme-2'].flatMap((tenant) =>
@@ -80,7 +80,7 @@ describe('G4: sealing', () => {
     }
   })
 
-  it('does not take neighbouring fields for each other', async () => {
+  it('G4: Sealing does not take neighbouring fields for each other', async () => {
     const sealed = await seal(KEYS, { ...PLACE, tenant: 'acme', record: '1x' }, SECRET)
     for (const [tenant, record] of [
       ['acme1', 'x'],
@@ -94,7 +94,7 @@ describe('G4: sealing', () => {
 })
 
 describe('G4: root keys', () => {
-  it('open what an older one sealed for as long as it is in the ring, wherever it stands', async () => {
+  it('G4: Root keys open what an older one sealed for as long as it is in the ring, wherever it stands', async () => {
     const sealed = await seal(KEYS, PLACE, SECRET)
     const rotated = ring(`k2:${rootKey(2)},k1:${rootKey(1)}`)
     expect(await open(rotated, PLACE, sealed)).toBe(SECRET)
@@ -103,7 +103,7 @@ describe('G4: root keys', () => {
     expect(await open(ring(`k2:${rootKey(2)}`), PLACE, sealed)).toBeUndefined()
   })
 
-  it('do not open for each other: not under the same id, not under a swapped one', async () => {
+  it('G4: Root keys do not open for each other: not under the same id, not under a swapped one', async () => {
     const sealed = await seal(KEYS, PLACE, SECRET)
     expect(await open(ring(`k1:${rootKey(2)}`), PLACE, sealed)).toBeUndefined()
     // The same bytes under another id: the id is bound too.
@@ -112,7 +112,7 @@ describe('G4: root keys', () => {
     expect(await open(twins, PLACE, sealed.replace('.k1.', '.k2.'))).toBeUndefined()
   })
 
-  it('derive another key for another purpose and another salt (HKDF)', async () => {
+  it('G4: Root keys derive another key for another purpose and another salt (HKDF)', async () => {
     const input = await KEYS.get('k1')
     if (!input) throw new Error('k1 is in the ring')
     const salt = new Uint8Array(16).fill(3)
@@ -146,11 +146,11 @@ describe('G4: root keys', () => {
     ['one bad key among good ones', `k1:${rootKey(1)},k2:short`],
     ['nine keys', Array.from({ length: 9 }, (_, n) => `k${n}:${rootKey(n)}`).join(',')],
   ]
-  it.each(malformed)('are refused with %s', (_name, text) => {
+  it.each(malformed)('G4: Root keys are refused with %s', (_name, text) => {
     expect(parseRootKeys(text)).toBeUndefined()
   })
 
-  it('are read in order, the first being current, with spaces around entries', async () => {
+  it('G4: Root keys are read in order, the first being current, with spaces around entries', async () => {
     const eight = Array.from({ length: 8 }, (_, n) => `k${n}:${rootKey(n)}`).join(' , ')
     expect(ring(eight)).toMatchObject({ current: 'k0', ids: ['k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7'] })
     expect(await ring(eight).get('k8')).toBeUndefined()

@@ -7,7 +7,7 @@ import { base62, crc32, fromBase64url } from '../../src/crypto/encoding.ts'
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-'
 
 describe('an API token', () => {
-  it('holds tenant, id, 43 characters of secret and 6 of checksum, and its digest is that of the whole', async () => {
+  it('An API token holds tenant, id, 43 characters of secret and 6 of checksum, and its digest is that of the whole', async () => {
     const seen = new Set<string>()
     for (let n = 0; n < 50; n++) {
       const id = newApiTokenId()
@@ -20,7 +20,7 @@ describe('an API token', () => {
     expect(seen.size).toBe(100)
   })
 
-  it('with one wrong character anywhere is nobody', async () => {
+  it('An API token with one wrong character anywhere is refused', async () => {
     const { token } = await newApiToken('acme', newApiTokenId())
     const typos = [...token].flatMap((right, at) =>
       [...ALPHABET].filter((typo) => typo !== right).map((typo) => token.slice(0, at) + typo + token.slice(at + 1)),
@@ -30,7 +30,7 @@ describe('an API token', () => {
     expect(read.filter((caller) => caller !== undefined)).toEqual([])
   })
 
-  it('with two neighbours swapped, a character lost or one too many is nobody', async () => {
+  it('An API token with two neighbours swapped, a character lost or one too many is refused', async () => {
     const { token } = await newApiToken('acme', newApiTokenId())
     const wrong = [...token].flatMap((character, at) => [
       token.slice(0, at) + token.slice(at + 1),
@@ -42,7 +42,7 @@ describe('an API token', () => {
     }
   })
 
-  it('is not read out of anything longer, shorter or of another kind', async () => {
+  it('A text that is longer, shorter or of another kind is not read as an API token', async () => {
     const { token } = await newApiToken('acme', newApiTokenId())
     const [, tenant, id, rest] = token.split('_')
     const texts = [
@@ -72,11 +72,11 @@ describe('base62', () => {
     [[62], 2, '10'],
     [[0, 0, 1], 4, '0001'],
     [[0xff, 0xff, 0xff, 0xff], 6, '4gfFC3'],
-  ])('writes %j in at least %i characters as %s', (bytes, width, text) => {
+  ])('Base62 writes %j in at least %i characters as %s', (bytes, width, text) => {
     expect(base62(Uint8Array.from(bytes), width)).toBe(text)
   })
 
-  it('never needs more than 43 characters for 32 bytes', () => {
+  it('Base62 never needs more than 43 characters for 32 bytes', () => {
     expect(base62(new Uint8Array(32).fill(0xff), 43)).toHaveLength(43)
     expect(base62(new Uint8Array(32), 43)).toBe('0'.repeat(43))
   })
@@ -91,7 +91,7 @@ it.each([
   expect(crc32(text).toHex()).toBe(expected)
 })
 
-it('base64url is read in its one way of being written, and in no other', () => {
+it('Base64url is read in its one way of being written, and in no other', () => {
   expect(fromBase64url('AAE').toHex()).toBe('0001')
   expect(fromBase64url('-_8').toHex()).toBe('fbff')
   for (const text of ['AAE=', 'AAF', 'A', 'AA E', 'AAE\n', '+/8', 'AA==', '*']) {
@@ -100,12 +100,12 @@ it('base64url is read in its one way of being written, and in no other', () => {
 })
 
 describe('digests', () => {
-  it('are SHA-256 in base64url', async () => {
+  it('Digests are SHA-256 in base64url', async () => {
     expect(await sha256('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0')
     expect(await sha256(Uint8Array.of(0x61, 0x62, 0x63))).toBe(await sha256('abc'))
   })
 
-  it('are compared without an exception, also when one is shorter', async () => {
+  it('Digests are compared without an exception, also when one is shorter', async () => {
     const digest = await sha256('abc')
     expect(sameDigest(digest, `${digest}`)).toBe(true)
     for (const other of ['', digest.slice(1), `${digest}A`, await sha256('abd'), 'ä'.repeat(43)]) {

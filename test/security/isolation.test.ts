@@ -47,7 +47,7 @@ const A_TABLE_MS = 60_000
 
 describe('G3: isolation', () => {
   it(
-    "answers byte-alike for another's tenant, a suspended, a leaving, a deleted one and one that never was",
+    "G3: Isolation answers byte-alike for another's tenant, a suspended, a leaving, a deleted one and one that never was",
     async () => {
       const broker = newBroker()
       const acme = await furnishAll(broker, 'acme')
@@ -87,7 +87,7 @@ describe('G3: isolation', () => {
   )
 
   it(
-    "answers byte-alike for another's object, a deleted one, and one that never was",
+    "G3: Isolation answers byte-alike for another's object, a deleted one, and one that never was",
     async () => {
       const broker = newBroker()
       const { acme, former } = await formerThings(broker)
@@ -116,7 +116,7 @@ describe('G3: isolation', () => {
           }
           return [...seen]
         }
-        // An operator is told of every tenant's key that there is.
+        // An operator is answered that another tenant's key exists.
         const ofOperator = namesTenant(route) ? strangers : strangers.filter((object) => object !== other)
         const askers = [{ token: env.ADMIN_TOKEN, objects: ofOperator }]
         if (route.access !== 'admin') askers.push({ token: acme.token, objects: strangers })
@@ -153,7 +153,7 @@ describe('G3: isolation', () => {
     A_TABLE_MS,
   )
 
-  it('keeps lists, counts and names apart', async () => {
+  it('G3: Isolation keeps lists, counts and names apart', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     const other = await furnish(broker, 'other')
@@ -172,7 +172,7 @@ describe('G3: isolation', () => {
     }
   })
 
-  it('never shows the real account', async () => {
+  it('G3: Isolation never shows the real account', async () => {
     const broker = newBroker()
     const acme = await furnish(broker, 'acme')
     for (const path of [keysPath('acme'), keysPath('acme', acme.keyId), '/v1/tenants/acme']) {

@@ -66,7 +66,7 @@ async function poisoned() {
 }
 
 describe('G3: cache entries', () => {
-  it('of a TURN key are a miss when anything about them is wrong', async () => {
+  it('G3: Cache entries of a TURN key are a miss when anything about them is wrong', async () => {
     const { broker, acme, get, at, lie } = await poisoned()
     const wrong: string[] = []
     for (const [what, spoil] of [
@@ -85,7 +85,7 @@ describe('G3: cache entries', () => {
     expect(wrong).toEqual([])
   })
 
-  it('of a tenant are a miss when anything about them is wrong', async () => {
+  it('G3: Cache entries of a tenant are a miss when anything about them is wrong', async () => {
     const { broker, acme, get, at, lie, snapshot } = await poisoned()
     const others = { ...snapshot.tokens[0], id: 'another-id00' }
     const wrong: string[] = []
@@ -109,7 +109,7 @@ describe('G3: cache entries', () => {
     expect(wrong).toEqual([])
   })
 
-  it("of another tenant's key answer nobody else, under any key of KV", async () => {
+  it("G3: Cache entries of another tenant's key answer no other tenant, under any key of KV", async () => {
     const { broker, acme, get } = await poisoned()
     const other = await furnish(broker, 'other')
     const { key } = await warm(broker, other)
@@ -120,7 +120,7 @@ describe('G3: cache entries', () => {
     expect(own.json.result, shown(own)).toMatchObject({ uid: acme.keyId, name: 'first' })
   })
 
-  it('of a tenant give no right to write, and no right to a token that was never given out', async () => {
+  it('G3: Cache entries of a tenant give no right to write, and no right to a token that was never given out', async () => {
     const { broker, at, snapshot, acme } = await poisoned()
     const reader = await newToken(broker, 'acme', ['turn_keys:read'])
     const row = (await warm(broker, acme)).snapshot.tokens.find(({ id }) => id === reader.tokenId)
@@ -137,7 +137,7 @@ describe('G3: cache entries', () => {
     expect(outcomeOf(forged), shown(forged)).toBe('401 10000')
   })
 
-  it('are not needed: KV that fails is a miss', async () => {
+  it('G3: Cache entries are not needed: KV that fails is a miss', async () => {
     const setUp = newBroker()
     const acme = await furnish(setUp, 'acme')
     const broken = { get: () => Promise.reject(new Error('KV is down')), put: () => Promise.reject(new Error('down')) }

@@ -23,7 +23,7 @@ async function neighbours() {
   expectStatus(await broker.admin('DELETE', `/tenants/acme/api-tokens/${tokenId}`), 204)
   await emulator.clearLog()
   const never = { ...NOBODYS, credentialId: newId('cr'), subjectId: newId('su') }
-  /** By each tenant's own word: another's, a deleted tenant's, its own deleted ones, and nobody's. */
+  /** Ids of another tenant, of a deleted tenant, of the tenant's own deleted keys, and of no tenant. */
   const strangers = [other, gone, { ...never, keyId, tokenId }, never]
   return { broker, acme, other, strangers }
 }
@@ -36,7 +36,7 @@ const alike = (answer: Answer, ...ids: string[]): string =>
   )
 
 describe('G3: what another tenant has', () => {
-  it('is named in a body to no other end than what never was', async () => {
+  it('G3: An id of another tenant in a body is answered as one that never was', async () => {
     const { broker, acme, strangers } = await neighbours()
     const until = new Date(Date.now() + DAY_MS).toISOString()
     const wrong: string[] = []
@@ -71,7 +71,7 @@ describe('G3: what another tenant has', () => {
     expect(await emulator.log(), 'nothing went upstream').toEqual([])
   })
 
-  it('filters a list down to nothing', async () => {
+  it('G3: A list that is filtered by an id of another tenant is empty', async () => {
     const { broker, acme, other, strangers } = await neighbours()
     const wrong: string[] = []
     for (const stranger of strangers) {
@@ -93,7 +93,7 @@ describe('G3: what another tenant has', () => {
     expect(wrong).toEqual([])
   })
 
-  it('is in no list, no search and no trail of this one', async () => {
+  it('G3: Nothing of another tenant is in a list, a search or the audit trail', async () => {
     const { broker, acme, other } = await neighbours()
     await generate(broker, { uid: other.keyId, token: other.token }, { customIdentifier: 'only theirs' })
     const search = (subject: string) =>
@@ -125,7 +125,7 @@ describe('G3: what another tenant has', () => {
     }
   })
 
-  it('was listed with cursors that open nothing here, nor another list or filter', async () => {
+  it("G3: A cursor opens neither another tenant's list, nor another list or filter", async () => {
     const { broker, acme, other } = await neighbours()
     const wrong: string[] = []
     const lists = [
@@ -160,7 +160,7 @@ describe('G3: what another tenant has', () => {
 })
 
 describe('G3: a client token', () => {
-  it('of another tenant is answered like one at a tenant that never was', async () => {
+  it('G3: A client token of another tenant is answered like one at a tenant that never was', async () => {
     const { broker, acme, other } = await neighbours()
     expectStatus(await broker.admin('PATCH', '/tenants/other', { status: 'suspended' }), 200)
     await furnishAll(broker, 'active')

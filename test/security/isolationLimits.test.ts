@@ -23,7 +23,7 @@ function limiter(...full: string[]) {
 }
 
 describe('G3: limits', () => {
-  it("of one tenant's TURN keys leave room for another's", async () => {
+  it("G3: The limit of one tenant's TURN keys leaves room for another's keys", async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxTurnKeys: 1 } })
     const other = await newTenant(broker, 'other', { policy: { maxTurnKeys: 1 } })
@@ -32,7 +32,7 @@ describe('G3: limits', () => {
     expectOutcome(await create(broker, other), '201')
   })
 
-  it('of API calls are spent by each tenant for itself', async () => {
+  it('G3: Each tenant spends its own share of API calls', async () => {
     const broker = newBroker()
     const policy = { maxApiCallsPer5Min: 2 }
     const acme = await newTenant(broker, 'acme', { policy })
@@ -46,7 +46,7 @@ describe('G3: limits', () => {
     expectOutcome(await create(broker, other), '201')
   })
 
-  it('of API calls also bind a tenant that asks again and again for a removal that Cloudflare refuses', async () => {
+  it('G3: The share of API calls also binds a tenant that asks again and again for a removal that Cloudflare refuses', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { policy: { maxApiCallsPer5Min: 5 } })
     const uid = await newTurnKey(broker, acme)
@@ -59,7 +59,7 @@ describe('G3: limits', () => {
     expect((await emulator.log()).length).toBeLessThanOrEqual(6)
   })
 
-  it('of the rate per tenant are not spent by a stranger who writes tokens of that tenant', async () => {
+  it('G3: The rate of a tenant is not spent by a stranger who writes tokens of that tenant', async () => {
     const acme = await newTenant(newBroker(), 'acme')
     const rates = { RATE_TENANT: limiter('other'), RATE_IP: limiter('192.0.2.1') }
     const broker = newBroker(rates)
@@ -74,7 +74,7 @@ describe('G3: limits', () => {
     expect(rates.RATE_TENANT.asked).toEqual(['acme'])
   })
 
-  it("of the rate per tenant do not stop another's requests", async () => {
+  it("G3: The rate limit of one tenant does not stop another's requests", async () => {
     const setUp = newBroker()
     const acme = await newTenant(setUp, 'acme')
     const other = await newTenant(setUp, 'other')
@@ -83,7 +83,7 @@ describe('G3: limits', () => {
     expectOutcome(await broker.call('GET', keysPath('other'), other.token), '200')
   })
 
-  it('of time: a tenant whose creation hangs upstream holds up nobody else', async () => {
+  it('G3: A tenant whose creation hangs upstream holds up no other tenant', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const other = await newTenant(broker, 'other')
@@ -96,7 +96,7 @@ describe('G3: limits', () => {
     expectOutcome(await slow, '201')
   })
 
-  it('of Idempotency-Keys: the same key means another request to another tenant', async () => {
+  it('G3: The same Idempotency-Key means another request to another tenant', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const other = await newTenant(broker, 'other')

@@ -30,7 +30,7 @@ describe('G3: mints', () => {
     ['subject_limit', { maxLiveCredentialsPerSubject: 1 }],
     ['tenant_limit', { maxLiveCredentials: 1 }],
     ['tenant_limit', { maxMintsPerMinute: 1 }],
-  ])('at the %s of one tenant leave another what it has', async (code, policy) => {
+  ])('G3: Mints at the %s of one tenant leave another what it has', async (code, policy) => {
     const { acme, other } = await twins(policy)
     expectOutcome(await acme.ice(), '201')
     for (let round = 0; round < 3; round++) expectOutcome(await acme.ice(), `429 ${code}`)
@@ -38,14 +38,14 @@ describe('G3: mints', () => {
     expectOutcome(await other.ice(), `429 ${code}`)
   })
 
-  it('of many at once stop at the limit of each tenant, and at no other', async () => {
+  it('G3: Mints of many at once stop at the limit of each tenant, and at no other', async () => {
     const { acme, other } = await twins({ maxLiveCredentials: 8, maxLiveCredentialsPerSubject: 100 })
     const answers = await Promise.all(Array.from({ length: 24 }, (_, n) => (n % 2 === 0 ? acme.ice() : other.ice())))
     expect(tally(answers.filter((_, n) => n % 2 === 0))).toEqual({ 201: 8, '429 tenant_limit': 4 })
     expect(tally(answers.filter((_, n) => n % 2 === 1))).toEqual({ 201: 8, '429 tenant_limit': 4 })
   })
 
-  it('of a tenant that floods, or hangs upstream with its queue, hold up nobody else', async () => {
+  it('G3: Mints of a tenant that floods, or hangs upstream with its queue, hold up no other tenant', async () => {
     const { acme, other } = await twins({ maxLiveCredentialsPerSubject: 100 })
     await emulator.fault({
       operation: 'generate-ice-servers',
@@ -62,7 +62,7 @@ describe('G3: mints', () => {
     expect(tally(await Promise.all(held))).toEqual({ 201: 12 })
   })
 
-  it('of a tenant whose key upstream refuses fail for it alone', async () => {
+  it('G3: Mints of a tenant whose key upstream refuses fail for it alone', async () => {
     const { acme, other } = await twins()
     await emulator.fault({
       operation: 'generate-ice-servers',
@@ -74,7 +74,7 @@ describe('G3: mints', () => {
     expectOutcome(await other.ice(), '201')
   })
 
-  it('of a subject are slowed by the rate of its own tenant, not by its namesake elsewhere', async () => {
+  it('G3: Mints of a subject are slowed by the rate of its own tenant, not by its namesake elsewhere', async () => {
     const { acme, other } = await twins()
     const limits = new Map<string, RateLimit>()
     const RATE_SUBJECT: RateLimit = {
@@ -92,7 +92,7 @@ describe('G3: mints', () => {
 })
 
 describe('G3: taking back', () => {
-  it('everything of one tenant, or a subject by a name both have, leaves the other its own', async () => {
+  it('G3: Taking back everything of one tenant, or a subject by a name both have, leaves the other its own', async () => {
     const { acme, other } = await twins()
     const until = new Date(Date.now() + DAY_MS).toISOString()
     for (const tenant of [acme, other]) expectOutcome(await tenant.ice(), '201')
@@ -107,7 +107,7 @@ describe('G3: taking back', () => {
     expect(left.map(({ revoked }) => revoked)).toEqual([false, false])
   })
 
-  it('means something else under the same Idempotency-Key of another tenant', async () => {
+  it('G3: Taking back means something else under the same Idempotency-Key of another tenant', async () => {
     const { acme, other } = await twins()
     const headers = { 'idempotency-key': 'the-same' }
     const [first, second] = [

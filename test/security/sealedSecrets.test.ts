@@ -50,7 +50,7 @@ const swap = (table: string, columns: string) =>
   )
 
 describe('G4: in a tenant’s rows', () => {
-  it('two secrets that were swapped open nothing', async () => {
+  it('G4: In a tenant’s rows two secrets that were swapped open nothing', async () => {
     const acme = await sealedTenant()
     expect([await minting(acme.broker, acme), await reused(acme)]).toEqual([2, 2])
     await swap('turn_keys', 'sealed')
@@ -61,13 +61,13 @@ describe('G4: in a tenant’s rows', () => {
     expect(await reused(acme)).toBe(0)
   })
 
-  it('a password in the place of a TURN key’s secret opens nothing, nor the other way round', async () => {
+  it('G4: In a tenant’s rows a password in the place of a TURN key’s secret opens nothing, nor the other way round', async () => {
     const acme = await sealedTenant()
     await tenantSql('acme', 'UPDATE turn_keys SET sealed = (SELECT sealed FROM credentials WHERE seq = turn_keys.seq)')
     expect(await minting(acme.broker, acme)).toBe(0)
   })
 
-  it('an older version that is put back after a reseal opens nothing, though its root key is still there', async () => {
+  it('G4: In a tenant’s rows an older version that is put back after a reseal opens nothing, though its root key is still there', async () => {
     const acme = await sealedTenant()
     const older = await secretsOf('acme')
     const next = deploy({ ROOT_KEYS: `${K2},${K1}` })
@@ -94,7 +94,7 @@ describe('G4: in a tenant’s rows', () => {
     expect(newer.map(({ version }) => version)).toContain(2)
   })
 
-  it('a secret of another tenant opens nothing', async () => {
+  it('G4: In a tenant’s rows a secret of another tenant opens nothing', async () => {
     const acme = await sealedTenant()
     const other = await newIssuer({}, 'other')
     const [theirs] = await secretsOf('other')

@@ -111,7 +111,7 @@ describe('G2: secrets', () => {
   })
 
   it(
-    'are in no log, no answer but the one they were made for, no cache, no storage and nothing sent upstream',
+    'G2: Secrets are in no log, no answer but the one they were made for, no cache, no storage and nothing sent upstream',
     async () => {
       const logged = watchLogs()
       const { secrets, answers } = await live()
@@ -135,7 +135,7 @@ describe('G2: secrets', () => {
     WHOLE_LIFE_MS,
   )
 
-  it('would be found, in each form and in each place that is searched', async () => {
+  it('G2: Secrets would be found, in each form and in each place that is searched', async () => {
     const logged = watchLogs()
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')

@@ -174,7 +174,7 @@ describe('G2: credentials', () => {
     vi.restoreAllMocks()
   })
 
-  it('are shown to whom they are for; their subjects are named to nobody, and in nothing but one table', async () => {
+  it('G2: Credentials are shown to whom they are for; their subjects are shown to no caller, and stand in one table only', async () => {
     const logged = watchLogs()
     const it = await doors()
     await ordinaryLife(it)

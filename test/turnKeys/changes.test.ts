@@ -34,7 +34,7 @@ async function namedKey(broker: Broker): Promise<Named> {
 }
 
 describe('a rename', () => {
-  it('is told to upstream under the same marker, and leaves uid and secret as they were', async () => {
+  it('A rename is sent upstream under the same marker, and leaves uid and secret as they were', async () => {
     const key = await namedKey(newBroker())
     const [before] = await keyRows('acme')
     const renamed = await key.rename('second – ☎')
@@ -50,7 +50,7 @@ describe('a rename', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('to the name it has, or to none, asks nobody', async () => {
+  it('A rename to the name it has, or without a name, asks nobody upstream', async () => {
     const key = await namedKey(newBroker())
     for (const name of ['first', undefined]) {
       expect((await key.rename(name)).json.result).toMatchObject({ name: 'first' })
@@ -58,14 +58,14 @@ describe('a rename', () => {
     expect(await countAsked('update')).toBe(0)
   })
 
-  it('to the empty name is one', async () => {
+  it('A rename to the empty name is one', async () => {
     const key = await namedKey(newBroker())
     expect((await key.rename('')).json.result).toMatchObject({ name: '' })
     const [row] = await keyRows('acme')
     expect((await liveKeys())[0]?.name).toBe(`tb.test.${row?.intent}`)
   })
 
-  it('that storage refuses never reaches upstream', async () => {
+  it('A rename that storage refuses never reaches upstream', async () => {
     const key = await namedKey(newBroker())
     await breakAudit('acme')
     expectFailure(await key.rename('second'), 'storage_failed')
@@ -92,21 +92,24 @@ const doubts: [string, Fault, 'upstream_failed' | 'upstream_unavailable'][] = [
 ]
 
 describe('a rename in doubt', () => {
-  it.each(doubts)('(%s) is an error, shows the old name, and is carried on by its job', async (_name, fault, code) => {
-    const key = await namedKey(newBroker())
-    await emulator.fault({ operation: 'update', fault })
-    expectFailure(await key.rename('second'), code)
-    expect((await key.names()).here).toBe('first')
-    expect(await jobRows('acme')).toMatchObject([{ kind: 'rename-turn-key', key: key.uid }])
+  it.each(doubts)(
+    'A rename in doubt (%s) is an error, shows the old name, and is carried on by its job',
+    async (_name, fault, code) => {
+      const key = await namedKey(newBroker())
+      await emulator.fault({ operation: 'update', fault })
+      expectFailure(await key.rename('second'), code)
+      expect((await key.names()).here).toBe('first')
+      expect(await jobRows('acme')).toMatchObject([{ kind: 'rename-turn-key', key: key.uid }])
 
-    passTime(MINUTE_MS)
-    await runJobs('acme')
-    expect(await key.names()).toEqual({ here: 'second', upstream: 'second' })
-    expect(await jobRows('acme')).toEqual([])
-    expect(await countAsked('update')).toBe(2)
-  })
+      passTime(MINUTE_MS)
+      await runJobs('acme')
+      expect(await key.names()).toEqual({ here: 'second', upstream: 'second' })
+      expect(await jobRows('acme')).toEqual([])
+      expect(await countAsked('update')).toBe(2)
+    },
+  )
 
-  it('is tried again and again until upstream answers', async () => {
+  it('A rename in doubt is tried again and again until upstream answers', async () => {
     const key = await namedKey(newBroker())
     await emulator.fault({ operation: 'update', fault: { kind: 'status', status: 500 }, times: 4 })
     expectFailure(await key.rename('second'), 'upstream_failed')
@@ -118,7 +121,7 @@ describe('a rename in doubt', () => {
     expect(await key.names()).toEqual({ here: 'second', upstream: 'second' })
   })
 
-  it('can be taken back', async () => {
+  it('A rename in doubt can be taken back', async () => {
     const key = await namedKey(newBroker())
     await emulator.fault({ operation: 'update', fault: { kind: 'status', status: 500, when: 'after' } })
     expectFailure(await key.rename('second'), 'upstream_failed')
@@ -129,16 +132,19 @@ describe('a rename in doubt', () => {
 })
 
 describe('a rename that upstream', () => {
-  it.each([400, 401, 403, 422])('refuses with %i reverts, and is not tried again', async (status) => {
-    const key = await namedKey(newBroker())
-    await emulator.fault({ operation: 'update', fault: { kind: 'status', status } })
-    expectFailure(await key.rename('second'), 'upstream_failed')
-    expect(await key.names()).toEqual({ here: 'first', upstream: 'first' })
-    expect(await keyRows('acme')).toMatchObject([{ name: 'first', pending_name: null }])
-    expect(await jobRows('acme')).toEqual([])
-  })
+  it.each([400, 401, 403, 422])(
+    'A rename that upstream refuses with %i reverts, and is not tried again',
+    async (status) => {
+      const key = await namedKey(newBroker())
+      await emulator.fault({ operation: 'update', fault: { kind: 'status', status } })
+      expectFailure(await key.rename('second'), 'upstream_failed')
+      expect(await key.names()).toEqual({ here: 'first', upstream: 'first' })
+      expect(await keyRows('acme')).toMatchObject([{ name: 'first', pending_name: null }])
+      expect(await jobRows('acme')).toEqual([])
+    },
+  )
 
-  it('has no key for is a 404, and the key is shown as missing', async () => {
+  it('A rename that upstream has no key for is a 404, and the key is shown as missing', async () => {
     const broker = newBroker()
     const key = await namedKey(broker)
     await emulator.removeKey(key.uid)
@@ -150,7 +156,7 @@ describe('a rename that upstream', () => {
 })
 
 describe('operations on one key', () => {
-  it('run one after the other: of two renames the later one stands, and both are told the truth', async () => {
+  it('Operations on one key run one after the other: of two renames the later one stands, and both get the true answer', async () => {
     const key = await namedKey(newBroker())
     await emulator.hold('update', 'open')
     const second = key.rename('second')
@@ -166,7 +172,7 @@ describe('operations on one key', () => {
     expect(await jobRows('acme')).toEqual([])
   })
 
-  it('on another key take their turn, one call upstream at a time', async () => {
+  it('Operations on one key on another key take their turn, one call upstream at a time', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const one = await newTurnKey(broker, acme, 'one')
@@ -182,7 +188,7 @@ describe('operations on one key', () => {
     expectStatus(await waiting, 200)
   })
 
-  it('a deletion waits for the rename before it, and the rename then finds no key', async () => {
+  it('Operations on one key a deletion waits for the rename before it, and the rename then finds no key', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uid = await newTurnKey(broker, acme)

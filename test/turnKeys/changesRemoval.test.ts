@@ -44,28 +44,31 @@ const faults: [string, Fault, 'upstream_failed' | 'upstream_unavailable'][] = [
 ]
 
 describe('a deletion that upstream answers with', () => {
-  it.each(faults)('%s: an error, the key invisible at once, the rest done by its job', async (_name, fault, code) => {
-    const key = await newKey(newBroker())
-    await emulator.fault({ operation: 'delete', fault })
-    const answer = await key.remove()
-    // A timeout of upstream's own is one of ours to the caller.
-    expectFailure(answer, fault.kind === 'status' && fault.status === 408 ? 'upstream_timeout' : code)
-    expect(answer.json.errors[0].message).toContain('mints nothing any more')
-    expectFailure(await key.get(), 'no_such_key')
-    expect(await key.list()).toEqual([])
-    expect(await keyRows('acme')).toMatchObject([{ state: 'deleting', sealed: expect.any(String) }])
+  it.each(faults)(
+    'A deletion that upstream answers with %s: an error, the key invisible at once, the rest done by its job',
+    async (_name, fault, code) => {
+      const key = await newKey(newBroker())
+      await emulator.fault({ operation: 'delete', fault })
+      const answer = await key.remove()
+      // A timeout of upstream's own is one of ours to the caller.
+      expectFailure(answer, fault.kind === 'status' && fault.status === 408 ? 'upstream_timeout' : code)
+      expect(answer.json.errors[0].message).toContain('mints nothing any more')
+      expectFailure(await key.get(), 'no_such_key')
+      expect(await key.list()).toEqual([])
+      expect(await keyRows('acme')).toMatchObject([{ state: 'deleting', sealed: expect.any(String) }])
 
-    // Upstream may have asked everybody to wait for five of them.
-    passTime(6 * MINUTE_MS)
-    await runJobs('acme')
-    expect(await liveKeys()).toEqual([])
-    expect(await keyRows('acme')).toMatchObject([{ state: 'deleted', sealed: null }])
-    expect(await jobRows('acme')).toEqual([])
-  })
+      // Upstream may have asked everybody to wait for five of them.
+      passTime(6 * MINUTE_MS)
+      await runJobs('acme')
+      expect(await liveKeys()).toEqual([])
+      expect(await keyRows('acme')).toMatchObject([{ state: 'deleted', sealed: null }])
+      expect(await jobRows('acme')).toEqual([])
+    },
+  )
 })
 
 describe('a deletion', () => {
-  it('is answered with what the key was, and the key has then never been', async () => {
+  it('A deletion is answered with what the key was, and the key has then never been', async () => {
     const key = await newKey(newBroker())
     const [before] = await key.list()
     const { state: _, ...metadata } = before
@@ -78,7 +81,7 @@ describe('a deletion', () => {
     expect(await countAsked('delete')).toBe(1)
   })
 
-  it('that failed is driven on by a second DELETE', async () => {
+  it('A deletion that failed is driven on by a second DELETE', async () => {
     const key = await newKey(newBroker())
     await emulator.fault({ operation: 'delete', fault: { kind: 'status', status: 500 }, times: 2 })
     expectFailure(await key.remove(), 'upstream_failed')
@@ -89,14 +92,14 @@ describe('a deletion', () => {
     expectFailure(await key.remove(), 'no_such_key')
   })
 
-  it('of a key that upstream has lost is done', async () => {
+  it('A deletion of a key that upstream has lost is done', async () => {
     const key = await newKey(newBroker())
     await emulator.removeKey(key.uid)
     expectStatus(await key.remove(), 200)
     expect(await keyRows('acme')).toMatchObject([{ state: 'deleted', sealed: null }])
   })
 
-  it('is tried with growing pauses for as long as upstream fails', async () => {
+  it('A deletion is tried with growing pauses for as long as upstream fails', async () => {
     const key = await newKey(newBroker())
     await emulator.fault({ operation: 'delete', fault: { kind: 'status', status: 500 }, times: 'always' })
     expectFailure(await key.remove(), 'upstream_failed')
@@ -113,7 +116,7 @@ describe('a deletion', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('asked for twice at once happens once, and both are told so', async () => {
+  it('A deletion asked for twice at once happens once, and both callers learn so', async () => {
     const key = await newKey(newBroker())
     await emulator.hold('delete', 'open')
     const both = [key.remove(), key.remove()]
@@ -123,7 +126,7 @@ describe('a deletion', () => {
     expect(await countAsked('delete')).toBe(1)
   })
 
-  it('goes on after the object died in the middle of it', async () => {
+  it('A deletion goes on after the object died in the middle of it', async () => {
     const key = await newKey(newBroker())
     await emulator.hold('delete', 'open')
     const removed = key.remove()
@@ -138,7 +141,7 @@ describe('a deletion', () => {
     expect(await keyRows('acme')).toMatchObject([{ state: 'deleted', sealed: null }])
   })
 
-  it('that cannot be stored does not happen', async () => {
+  it('A deletion that cannot be stored does not happen', async () => {
     const key = await newKey(newBroker())
     await breakAudit('acme')
     expectFailure(await key.remove(), 'storage_failed')
@@ -146,7 +149,7 @@ describe('a deletion', () => {
     expectStatus(await key.get(), 200)
   })
 
-  it('works for a suspended tenant', async () => {
+  it('A deletion works for a suspended tenant', async () => {
     const broker = newBroker()
     const key = await newKey(broker)
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
@@ -155,7 +158,7 @@ describe('a deletion', () => {
 })
 
 describe('deleting the default key', () => {
-  it('promotes the newest active one, then the next, then none', async () => {
+  it('Deleting the default key promotes the newest active one, then the next, then none', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const [first, second, third] = [
@@ -175,7 +178,7 @@ describe('deleting the default key', () => {
     expect(await defaultKey()).toBeNull()
   })
 
-  it('promotes no missing key, and deleting another key promotes none', async () => {
+  it('Deleting the default key promotes no missing key, and deleting another key promotes none', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
     const uids = []

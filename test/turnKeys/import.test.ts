@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { FaultOrderInput } from '../../emulator/client.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
-import { MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
 import { expectProblem } from '../support/broker/doors.ts'
 import { countAsked, emulator, liveKeys, plantedKey } from '../support/broker/upstream.ts'
 import { leaks } from '../support/secrets/secrets.ts'
@@ -39,7 +39,7 @@ async function expectNothing(planted: { uid: string }): Promise<void> {
 }
 
 describe('an import', () => {
-  it("makes the key the tenant's: listed, marked as revealed, and it mints", async () => {
+  it("An import makes the key the tenant's: listed, marked as revealed, and it mints", async () => {
     const { broker, acme, planted, bring, mint } = await setUp()
     const answer = await bring()
     expectStatus(answer, 201)
@@ -57,19 +57,19 @@ describe('an import', () => {
     expect(trail).toEqual([{ actor: 'admin:token', target: planted.uid, outcome: 'done' }])
   })
 
-  it('is proven by one mint of a minute, which is revoked', async () => {
+  it('An import is proven by one mint of a minute, which is revoked', async () => {
     const { bring } = await setUp()
     expectStatus(await bring(), 201)
     const [asked] = await emulator.log('generate-ice-servers')
     expect(asked?.body).toEqual({ ttl: 60 })
     passTime(MINUTE_MS / 2)
     await runJobs('acme')
+    await until('the job has ended', async () => (await jobRows('acme')).every(({ kind }) => kind === 'prune'))
     expect((await emulator.state()).credentials).toMatchObject([{ revoked: true }])
     expect(await tenantSql('acme', 'SELECT state FROM credentials')).toEqual([{ state: 'revoked' }])
-    expect((await jobRows('acme')).map(({ kind }) => kind)).toEqual(['prune'])
   })
 
-  it("takes the name that is given, and of a marked name the tenant's part", async () => {
+  it("An import takes the name that is given, and of a marked name the tenant's part", async () => {
     const { bring } = await setUp()
     const marked = await plantedKey(`tb.${env.DEPLOYMENT}.${'i'.repeat(17)} of a lost tenant`)
     expect((await bring(marked)).json?.name).toBe('of a lost tenant')
@@ -78,7 +78,21 @@ describe('an import', () => {
     expect((await bring({ ...other, name: 'here' })).json?.name).toBe('here')
   })
 
-  it('under one Idempotency-Key happens once', async () => {
+  it.each([
+    ['5,003 characters', 'x'.repeat(5_003)],
+    ['a NUL byte', 'a\u0000b'],
+    ['a mark that turns the text around', 'a\u202eb'],
+  ])('An import is refused when the name at Cloudflare has %s, until a name is given', async (_what, name) => {
+    const { bring } = await setUp()
+    const planted = await plantedKey(name)
+    const refused = await bring(planted)
+    expectProblem(refused, 'invalid_request')
+    expect(refused.json.detail).toMatch(/^name: /)
+    expect(await keyRows('acme')).toEqual([])
+    expect((await bring({ ...planted, name: 'good' })).json?.name).toBe('good')
+  })
+
+  it('An import under one Idempotency-Key happens once', async () => {
     const { bring, planted } = await setUp()
     const once = { 'idempotency-key': 'once' }
     const first = await bring(planted, once)
@@ -89,7 +103,7 @@ describe('an import', () => {
     expectProblem(await bring({ ...planted, name: 'other' }, once), 'idempotency_mismatch')
   })
 
-  it('of a key the tenant has gives it the secret anew: the cure of a secret that was lost', async () => {
+  it('An import of a key the tenant has replaces its secret: the cure for a lost secret', async () => {
     const { bring, planted, mint } = await setUp()
     expectStatus(await bring(), 201)
     await tenantSql('acme', "UPDATE turn_keys SET sealed = '1.gone.AAAA'")
@@ -99,7 +113,7 @@ describe('an import', () => {
     expect(await keyRows('acme')).toMatchObject([{ uid: planted.uid, secret_version: 2 }])
   })
 
-  it('of a key that was deleted here, and is there all the same, brings it back', async () => {
+  it('An import of a key that was deleted here, and is there all the same, brings it back', async () => {
     const { broker, acme, bring, planted, mint } = await setUp()
     expectStatus(await bring(), 201)
     await tenantSql('acme', "UPDATE turn_keys SET state = 'deleted', sealed = NULL")
@@ -114,7 +128,7 @@ describe('an import', () => {
 })
 
 describe('an import is refused', () => {
-  it('of a key that another tenant has, and leaves it there', async () => {
+  it('An import is refused of a key that another tenant has, and leaves it there', async () => {
     const { broker, bring } = await setUp()
     const other = await newTenant(broker, 'other')
     const uid = await newTurnKey(broker, other)
@@ -133,20 +147,20 @@ describe('an import is refused', () => {
     },
     'with a secret that is not its own': async ({ uid }) => ({ uid, key: 'x'.repeat(64) }),
   }
-  it.each(Object.entries(refusals))('%s, and leaves nothing behind', async (_name, body) => {
+  it.each(Object.entries(refusals))('An import is refused %s, and leaves nothing behind', async (_name, body) => {
     const { bring, planted } = await setUp()
     expectProblem(await bring(await body(planted), { 'idempotency-key': 'once' }), 'conflict')
     await expectNothing(planted)
   })
 
-  it('of a key of another deployment', async () => {
+  it('An import is refused of a key of another deployment', async () => {
     const { bring } = await setUp()
     const theirs = await plantedKey(`tb.elsewhere.${'i'.repeat(17)} theirs`)
     expectProblem(await bring(theirs), 'conflict')
     expect(await keyRows('acme')).toEqual([])
   })
 
-  it('above maxTurnKeys, and for a suspended tenant', async () => {
+  it('An import is refused above maxTurnKeys, and for a suspended tenant', async () => {
     const { broker, bring, planted } = await setUp({ maxTurnKeys: 0 })
     expectProblem(await bring(), 'turn_key_limit')
     const patch = { status: 'suspended', policy: { maxTurnKeys: null } }
@@ -171,27 +185,30 @@ const faults: [string, FaultOrderInput][] = [
 ]
 
 describe('an import that fails', () => {
-  it.each(faults)('(%s) leaves nothing behind and may simply be repeated', async (_name, order) => {
-    const { bring, planted } = await setUp()
-    await emulator.fault(order)
-    const once = { 'idempotency-key': 'once' }
-    const failed = await bring(planted, once)
-    expect(failed.status, failed.text).toBeGreaterThanOrEqual(500)
-    expect(failed.headers.get('x-should-retry')).toBeNull()
-    await expectNothing(planted)
-    await emulator.clearFaults()
-    passTime(10 * SECOND_MS) // longer than upstream asked to wait
-    expectStatus(await bring(planted, once), 201)
-  })
+  it.each(faults)(
+    'An import that fails (%s) leaves nothing behind and may simply be repeated',
+    async (_name, order) => {
+      const { bring, planted } = await setUp()
+      await emulator.fault(order)
+      const once = { 'idempotency-key': 'once' }
+      const failed = await bring(planted, once)
+      expect(failed.status, failed.text).toBeGreaterThanOrEqual(500)
+      expect(failed.headers.get('x-should-retry')).toBeNull()
+      await expectNothing(planted)
+      await emulator.clearFaults()
+      passTime(10 * SECOND_MS) // longer than upstream asked to wait
+      expectStatus(await bring(planted, once), 201)
+    },
+  )
 
-  it('is proven at the second try when the first one fails', async () => {
+  it('An import that fails is proven at the second try when the first one fails', async () => {
     const { bring } = await setUp()
     await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 503 }, times: 2 })
     expectStatus(await bring(), 201)
     expect(await countAsked('generate-ice-servers')).toBe(3)
   })
 
-  it('because nothing can be stored gives up what it claimed', async () => {
+  it('An import that fails because nothing can be stored gives up what it claimed', async () => {
     const { bring, planted } = await setUp()
     await breakAudit('acme', "NEW.action = 'turn_key.import'")
     expectProblem(await bring(), 'storage_failed')
@@ -199,7 +216,7 @@ describe('an import that fails', () => {
     await expectNothing(planted)
   })
 
-  it('because the object died gives up what it claimed, by its job', async () => {
+  it('An import that fails because the object died gives up what it claimed, by its job', async () => {
     const { broker, planted, bring } = await setUp()
     await emulator.hold('generate-ice-servers', 'proof')
     const dying: Promise<Answer> = bring(planted, { 'idempotency-key': 'once' })
@@ -217,7 +234,7 @@ describe('an import that fails', () => {
 })
 
 describe('G2: the secret of an import', () => {
-  it('is in no log, storage or answer', async () => {
+  it('G2: The secret of an import is in no log, storage or answer', async () => {
     const logged = watchLogs()
     const { bring, planted } = await setUp()
     const answers = [await bring()]

@@ -22,7 +22,7 @@ async function newKey(broker: Broker) {
 }
 
 describe('a thousand look-ups of one key', () => {
-  it('over three hours ask upstream at most once an hour', async () => {
+  it('A thousand look-ups of one key over three hours ask upstream at most once an hour', async () => {
     const key = await newKey(newBroker())
     const begunAt = Date.now()
     const askedAt: number[] = [begunAt] // the creation confirmed the key
@@ -40,7 +40,7 @@ describe('a thousand look-ups of one key', () => {
 })
 
 describe('look-ups at the same time', () => {
-  it('share one question upstream', async () => {
+  it('Look-ups at the same time share one question upstream', async () => {
     const { reached, ...objects } = countedObjects()
     const key = await newKey(newBroker(objects))
     passTime(HOUR_MS + MINUTE_MS)
@@ -60,7 +60,7 @@ describe('look-ups at the same time', () => {
 })
 
 describe('Cache-Status (RFC 9211) says where an answer comes from', () => {
-  it('the edge, the Tenant’s copy, or a check upstream', async () => {
+  it('Cache-Status (RFC 9211) says where an answer comes from the edge, the Tenant’s copy, or a check upstream', async () => {
     const key = await newKey(newBroker())
     expect((await key.get()).headers.get('cache-status')).toMatch(/^edge; hit; ttl=(60|59)$/)
     const [row] = await keyRows('acme')
@@ -74,7 +74,7 @@ describe('Cache-Status (RFC 9211) says where an answer comes from', () => {
     expect((await key.get()).headers.get('cache-status')).toBe('tenant; fwd=stale; stored, edge; fwd=miss')
   })
 
-  it('and that a copy is stale, for how long, and why', async () => {
+  it('Cache-Status (RFC 9211) says where an answer comes from and that a copy is stale, for how long, and why', async () => {
     const key = await newKey(newBroker())
     const [row] = await keyRows('acme')
     await emulator.fault({ operation: 'get', fault: { kind: 'status', status: 500 }, times: 'always' })
@@ -106,33 +106,36 @@ const silences: [string, Fault][] = [
 const STALE = /^tenant; hit; ttl=-\d+; detail="upstream-unconfirmed", edge; fwd=miss$/
 
 describe('an upstream that answers a check with', () => {
-  it.each(silences)('%s leaves the copy, marked as stale, and is asked again a minute later', async (_name, fault) => {
-    const key = await newKey(newBroker())
-    const before = (await key.get()).json
-    await emulator.fault({ operation: 'get', fault })
-    passTime(HOUR_MS + MINUTE_MS)
-    for (let n = 0; n < 3; n++) {
-      const answer = await key.get()
-      expect(answer.json, answer.text).toEqual(before)
-      expect(answer.headers.get('cache-status')).toMatch(STALE)
-    }
-    expect(await countAsked('get')).toBe(1)
-    passTime(MINUTE_MS)
-    expect((await key.get()).headers.get('cache-status')).toBe('tenant; fwd=stale; stored, edge; fwd=miss')
-    expect(await countAsked('get')).toBe(2)
-  })
+  it.each(silences)(
+    'An upstream that answers a check with %s leaves the copy, marked as stale, and is asked again a minute later',
+    async (_name, fault) => {
+      const key = await newKey(newBroker())
+      const before = (await key.get()).json
+      await emulator.fault({ operation: 'get', fault })
+      passTime(HOUR_MS + MINUTE_MS)
+      for (let n = 0; n < 3; n++) {
+        const answer = await key.get()
+        expect(answer.json, answer.text).toEqual(before)
+        expect(answer.headers.get('cache-status')).toMatch(STALE)
+      }
+      expect(await countAsked('get')).toBe(1)
+      passTime(MINUTE_MS)
+      expect((await key.get()).headers.get('cache-status')).toBe('tenant; fwd=stale; stored, edge; fwd=miss')
+      expect(await countAsked('get')).toBe(2)
+    },
+  )
 })
 
 describe('a check that cannot be made', () => {
-  it('because the budget is spent leaves the copy', async () => {
+  it('A check that cannot be made because the budget is spent leaves the copy', async () => {
     const key = await newKey(newBroker())
     passTime(HOUR_MS + MINUTE_MS)
-    await accountSql(`INSERT INTO api_calls VALUES (${Math.floor(Date.now() / 10_000)}, 'beta', 720)`)
+    await accountSql(`INSERT INTO api_calls VALUES ('tenant', ${Math.floor(Date.now() / 10_000)}, 'beta', 600)`)
     expect((await key.get()).headers.get('cache-status')).toMatch(STALE)
     expect(await countAsked('get')).toBe(0)
   })
 
-  it('because the Account is out of reach leaves the copy', async () => {
+  it('A check that cannot be made because the Account is out of reach leaves the copy', async () => {
     const key = await newKey(newBroker())
     passTime(HOUR_MS + MINUTE_MS)
     const lost = new Error('Network connection lost.')
@@ -148,7 +151,7 @@ describe('a check that cannot be made', () => {
 })
 
 describe('a key that upstream has lost', () => {
-  it('is shown as missing after the next check, and as active when it is found again', async () => {
+  it('A key that upstream has lost is shown as missing after the next check, and as active when it is found again', async () => {
     const key = await newKey(newBroker())
     await emulator.removeKey(key.uid)
     expect((await key.get()).json.result).toMatchObject({ state: 'active' })
@@ -163,7 +166,7 @@ describe('a key that upstream has lost', () => {
     expect(await countAsked('get')).toBe(2)
   })
 
-  it('keeps its secret, so that finding it again is enough', async () => {
+  it('A key that upstream has lost keeps its secret, so that finding it again is enough', async () => {
     const key = await newKey(newBroker())
     await emulator.removeKey(key.uid)
     passTime(HOUR_MS + MINUTE_MS)
@@ -172,7 +175,7 @@ describe('a key that upstream has lost', () => {
   })
 })
 
-it('a key that is deleted while it is checked is not found, and does not come back', async () => {
+it('A key that is deleted while it is checked is not found, and does not come back', async () => {
   const broker = newBroker()
   const acme = await newTenant(broker, 'acme')
   const uid = await newTurnKey(broker, acme)

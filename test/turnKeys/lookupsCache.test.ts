@@ -25,7 +25,7 @@ async function cachedKey() {
 }
 
 describe('a fresh entry', () => {
-  it('answers two hundred look-ups without reaching for any object', async () => {
+  it('A fresh entry answers two hundred look-ups without reaching for any object', async () => {
     const { acme, path } = await cachedKey()
     const { reached, ...objects } = countedObjects()
     const edge = newBroker(objects)
@@ -36,7 +36,7 @@ describe('a fresh entry', () => {
     expect(reached.count).toBe(0)
   })
 
-  it('is believed for 60 seconds after the Tenant confirmed it, not longer, and then written anew', async () => {
+  it('A fresh entry is believed for 60 seconds after the Tenant confirmed it, not longer, and then written again', async () => {
     const { acme, path, entry, snapshot } = await cachedKey()
     const { reached, ...objects } = countedObjects()
     const edge = newBroker({ ...objects, CACHE: await staleCache() })
@@ -49,7 +49,7 @@ describe('a fresh entry', () => {
     expect(reached.count).toBe(1)
   })
 
-  it('answers no list and no write: those are the Tenant’s', async () => {
+  it('A fresh entry answers no list and no write: those are the Tenant’s', async () => {
     const { acme, path } = await cachedKey()
     const { reached, ...objects } = countedObjects()
     const edge = newBroker(objects)
@@ -60,7 +60,7 @@ describe('a fresh entry', () => {
 })
 
 describe('after a change', () => {
-  it('a rename is seen at once through the Tenant, and within 60 s where KV is stale', async () => {
+  it('After a change a rename is seen at once through the Tenant, and within 60 s where KV is stale', async () => {
     const { broker, acme, path, entry } = await cachedKey()
     const elsewhere = newBroker({ CACHE: await staleCache() })
     expectStatus(await broker.call('PUT', path, acme.token, { name: 'second' }), 200)
@@ -73,7 +73,7 @@ describe('after a change', () => {
     expect(await nameSeenBy(elsewhere)).toBe('second')
   })
 
-  it('a deletion is seen at once through the Tenant, and within 60 s where KV is stale', async () => {
+  it('After a change a deletion is seen at once through the Tenant, and within 60 s where KV is stale', async () => {
     const { broker, acme, path, entry } = await cachedKey()
     const elsewhere = newBroker({ CACHE: await staleCache() })
     expectStatus(await broker.call('DELETE', path, acme.token), 200)
@@ -85,7 +85,7 @@ describe('after a change', () => {
     expectFailure(await elsewhere.call('GET', path, acme.token), 'no_such_key')
   })
 
-  it('a deleted API token reads on for at most 60 s where KV is stale, and writes nothing from the start', async () => {
+  it('After a change a deleted API token reads on for at most 60 s where KV is stale, and writes nothing from the start', async () => {
     const { broker, acme, path, snapshot } = await cachedKey()
     const elsewhere = newBroker({ CACHE: await staleCache() })
     expectStatus(await broker.admin('DELETE', `/tenants/acme/api-tokens/${acme.tokenId}`), 204)
@@ -96,7 +96,7 @@ describe('after a change', () => {
     expectFailure(await elsewhere.call('GET', path, acme.token), 'invalid_token')
   })
 
-  it('a key, token or tenant that KV does not know yet is found all the same', async () => {
+  it('After a change a key, token or tenant that KV does not know yet is found all the same', async () => {
     const broker = newBroker()
     const before = await staleCache()
     const acme = await newTenant(broker, 'acme')
@@ -111,14 +111,14 @@ describe('after a change', () => {
 })
 
 describe('KV that fails', () => {
-  it('to be read is a miss', async () => {
+  it('KV that fails to be read is a miss', async () => {
     const { acme, path } = await cachedKey()
     const answer = await newBroker({ CACHE: brokenCache() }).call('GET', path, acme.token)
     expectStatus(answer, 200)
     expect(answer.headers.get('cache-status')).toMatch(/^tenant; hit; ttl=\d+, edge; fwd=miss$/)
   })
 
-  it('to be written fails no request, and what is true then is written by a job', async () => {
+  it('KV that fails to be written fails no request, and what is true then is written by a job', async () => {
     const { broker, acme, path, uid } = await cachedKey()
     const put = vi.spyOn(env.CACHE, 'put').mockRejectedValue(new Error('KV is out of reach'))
     expectStatus(await broker.call('PUT', path, acme.token, { name: 'second' }), 200)
@@ -143,7 +143,7 @@ describe('KV that fails', () => {
     expect(await env.CACHE.get(snapshotKey('acme'), 'json')).toMatchObject({ confirmedAt: Date.now() })
   })
 
-  it('of a deletion leaves no key behind once it works again', async () => {
+  it('KV that fails of a deletion leaves no key behind once it works again', async () => {
     const { broker, acme, path, uid } = await cachedKey()
     const put = vi.spyOn(env.CACHE, 'put').mockRejectedValueOnce(new Error('KV is out of reach'))
     expectStatus(await broker.call('DELETE', path, acme.token), 200)
@@ -175,7 +175,7 @@ describe('a poisoned entry is a miss:', () => {
     ['a deletion that was none', (entry) => ({ ...entry, key: null })],
   ]
 
-  it.each(poisons)('%s', async (_name, poison) => {
+  it.each(poisons)('A poisoned entry is a miss: %s', async (_name, poison) => {
     const { broker, acme, uid, path, entry } = await cachedKey()
     const good = entry as unknown as Entry // as the Tenant wrote it
     const value = poison({ ...good, key: { ...good.key, name: 'POISON' } })
@@ -187,7 +187,7 @@ describe('a poisoned entry is a miss:', () => {
     expect(answer.headers.get('cache-status')).toMatch(/^tenant; hit/)
   })
 
-  it('(and one that is right would have been served)', async () => {
+  it('A poisoned entry is a miss: (and one that is right would have been served)', async () => {
     const { broker, acme, uid, path, entry } = await cachedKey()
     const good = entry as unknown as Entry // as the Tenant wrote it
     const value = { ...good, key: { ...good.key, name: 'POISON' }, confirmedAt: Date.now() - 30 * SECOND_MS }
@@ -195,7 +195,7 @@ describe('a poisoned entry is a miss:', () => {
     expect((await broker.call('GET', path, acme.token)).text).toContain('POISON')
   })
 
-  it('another tenant’s entry and snapshot under this tenant’s names', async () => {
+  it('A poisoned entry is a miss: another tenant’s entry and snapshot under this tenant’s names', async () => {
     const { broker, acme, path, uid } = await cachedKey()
     const beta = await newTenant(broker, 'beta')
     const foreign = await newTurnKey(broker, beta, 'FOREIGN')

@@ -70,14 +70,14 @@ const KEYS = TURN_KEY_STATES.flatMap((state) =>
 const everywhere = KEYS.flatMap((key) => EVENTS.map((event) => ({ key, event, step: next(key, event, NOW) })))
 
 describe('every event in every state', () => {
-  it('leads only where the table of moves allows, and says what is to be written', () => {
+  it('Every event in every state leads only where the table of moves allows, and says what is to be written', () => {
     expect(everywhere.length).toBeGreaterThan(700)
     for (const { key, event, step } of everywhere) {
       if (step.to) expect(mayMove(key.state, step.to), `${key.state} ${event.kind} → ${step.to}`).toBe(true)
     }
   })
 
-  it('that is finally over leads nowhere and writes no column', () => {
+  it('Every event in every state that is finally over leads nowhere and writes no column', () => {
     for (const { key, event, step } of everywhere) {
       if (key.state !== 'deleted' && key.state !== 'failed') continue
       const { to, set, takeBack, change } = step
@@ -85,7 +85,7 @@ describe('every event in every state', () => {
     }
   })
 
-  it('erases a secret only of what becomes deleted, and shows a key only while upstream has one', () => {
+  it('Every event in every state erases a secret only of what becomes deleted, and shows a key only while upstream has one', () => {
     for (const { key, step } of everywhere) {
       if (step.set?.sealed === null) expect(step.to).toBe('deleted')
       if (step.to === 'deleted') expect(step.set?.sealed).toBeNull()
@@ -93,7 +93,7 @@ describe('every event in every state', () => {
     }
   })
 
-  it('that ends a state of doubt tells whoever repeats the request, and ends its job', () => {
+  it('Every event in every state that ends an unknown outcome answers repeats of the request, and ends its job', () => {
     for (const { event, step } of everywhere) {
       if (step.to !== 'failed') continue
       expect(step.repeat, event.kind).toBeDefined()
@@ -101,7 +101,7 @@ describe('every event in every state', () => {
     }
   })
 
-  it('that leaves something to upstream leaves a job for it', () => {
+  it('Every event in every state that leaves something to upstream leaves a job for it', () => {
     for (const { key, event, step } of everywhere) {
       const jobs = step.jobs?.filter(({ at }) => at !== 'over').map(({ kind }) => kind) ?? []
       if (step.to === 'deleting') expect(jobs, event.kind).toEqual(['remove-turn-key'])
@@ -113,7 +113,7 @@ describe('every event in every state', () => {
 })
 
 describe('a key that upstream', () => {
-  it('has lost is missing and no default any more, and is found again as what it was', () => {
+  it('A key that upstream has lost is missing and no default any more, and is found again as what it was', () => {
     for (const state of TURN_KEY_STATES.filter(isVisible)) {
       const lost = next(keyIn(state), { kind: 'checked', reply: { kind: 'gone' } }, NOW)
       expect(lost.to).toBe(state === 'missing' ? undefined : 'missing')
@@ -123,14 +123,14 @@ describe('a key that upstream', () => {
     expect(next(keyIn('missing', { replaced: true }), { kind: 'checked', reply: ok }, NOW).to).toBe('retiring')
   })
 
-  it('does not speak of clearly stays as it is', () => {
+  it('A key that upstream does not speak of clearly stays as it is', () => {
     for (const reply of noes.filter(({ kind }) => kind !== 'gone'))
       expect(next(keyIn('active'), { kind: 'checked', reply }, NOW)).toEqual({})
   })
 })
 
 describe('a doubtful creation', () => {
-  it('is believed to be nothing only after five looks in 24 hours', () => {
+  it('A doubtful creation is believed to be nothing only after five looks in 24 hours', () => {
     const dues: unknown[] = []
     for (let looks = 0; looks < 5; looks++) {
       const step = next(keyIn('unknown', { looks }), { kind: 'looked', undone: 0 }, NOW)
@@ -139,12 +139,12 @@ describe('a doubtful creation', () => {
     expect(dues).toEqual([300_000, 900_000, 3_600_000, 86_400_000, 'failed'])
   })
 
-  it('ends with the first stray that was found and undone', () => {
+  it('A doubtful creation ends with the first stray that was found and undone', () => {
     const step = next(keyIn('unknown'), { kind: 'looked', undone: 1 }, NOW)
     expect(step).toMatchObject({ to: 'failed', audit: { action: 'turn_key.undo' }, repeat: { doNotRepeat: true } })
   })
 
-  it('never becomes a key, whatever comes late', () => {
+  it('A doubtful creation never becomes a key, whatever comes late', () => {
     for (const state of ['unknown', 'failed'] as const)
       expect(next(keyIn(state), { ...created, refusal: undefined }, NOW)).toMatchObject({
         failure: { code: 'outcome_unknown', doNotRepeat: true },
@@ -153,7 +153,7 @@ describe('a doubtful creation', () => {
 })
 
 describe('a rename', () => {
-  it('answered while a newer one waits leaves that one its turn', () => {
+  it('A rename answered while a newer one waits leaves that one its turn', () => {
     const step = next(keyIn('active', { pendingName: 'third' }), { kind: 'renamed', name: 'second', reply: ok }, NOW)
     expect(step.set).toEqual({ name: 'second', modified: ok.modified, checked_at: NOW })
     expect(step.jobs).toEqual([])

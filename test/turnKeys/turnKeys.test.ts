@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 
 describe('a tenant and its TURN keys', () => {
-  it('creates a key, lists it, looks it up, renames it and deletes it', async () => {
+  it('A tenant and its TURN keys creates a key, lists it, looks it up, renames it and deletes it', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme')
 
@@ -37,7 +37,7 @@ describe('a tenant and its TURN keys', () => {
     expect((await broker.call('GET', keysPath('acme'), acme.token)).json.result).toEqual([])
   })
 
-  it('shows the key secret only to a token with turn_keys:reveal', async () => {
+  it('A tenant and its TURN keys shows the key secret only to a token with turn_keys:reveal', async () => {
     const broker = newBroker()
     const acme = await newTenant(broker, 'acme', { scopes: ['turn_keys:write', 'turn_keys:reveal'] })
     const created = await broker.call('POST', keysPath('acme'), acme.token, {})

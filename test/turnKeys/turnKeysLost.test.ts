@@ -12,14 +12,14 @@ import { newIssuer } from '../support/tenants/issuing.ts'
 const expectDeleted = async () => expect((await keyRows('acme'))[0]).toMatchObject({ state: 'deleted', sealed: null })
 
 describe('the deletion of a key with live credentials', () => {
-  it('ends though upstream has lost the key, with which nothing can be revoked', async () => {
+  it('The deletion of a key with live credentials ends though upstream has lost the key, with which nothing can be revoked', async () => {
     const acme = await newIssuer()
     expectStatus(await acme.generate({ ttl: 3_600 }), 201)
     await emulator.removeKey(acme.uid)
     expectStatus(await acme.broker.call('DELETE', keysPath('acme', acme.uid), acme.token), 200)
     await expectDeleted()
 
-    // What cannot be told to anybody is not tried again and again: it ends by itself.
+    // An operation whose answer has no reader is not repeated for ever: it ends by itself.
     const asked = await countAsked('revoke')
     for (let round = 0; round < 3; round++) {
       passTime(MINUTE_MS)
@@ -31,7 +31,7 @@ describe('the deletion of a key with live credentials', () => {
     expect((await jobRows('acme')).filter(({ kind }) => kind === 'revoke-credentials')).toEqual([])
   })
 
-  it('ends though its secret does not open any more', async () => {
+  it('The deletion of a key with live credentials ends though its secret does not open any more', async () => {
     const acme = await newIssuer()
     expectStatus(await acme.generate({ ttl: 3_600 }), 201)
     await tenantSql('acme', "UPDATE turn_keys SET sealed = '1.k0.broken'")
@@ -40,7 +40,7 @@ describe('the deletion of a key with live credentials', () => {
     expect(await liveKeys()).toEqual([])
   })
 
-  it('waits while upstream has the key and refuses to revoke', async () => {
+  it('The deletion of a key with live credentials waits while upstream has the key and refuses to revoke', async () => {
     const acme = await newIssuer()
     expectStatus(await acme.generate({ ttl: 3_600 }), 201)
     await emulator.fault({ operation: 'revoke', fault: { kind: 'status', status: 403 }, times: 'always' })
@@ -55,7 +55,7 @@ describe('the deletion of a key with live credentials', () => {
 })
 
 describe('the default key, when upstream has lost it,', () => {
-  it('is followed by the newest active one: the tenant goes on minting', async () => {
+  it('The default key, when upstream has lost it, is followed by the newest active one: the tenant goes on minting', async () => {
     const acme = await newIssuer()
     const second = await newTurnKey(acme.broker, acme, 'second')
     const patch = { policy: { defaultKeyId: acme.uid } }
@@ -69,7 +69,7 @@ describe('the default key, when upstream has lost it,', () => {
     expect(minted).toEqual([{ key_uid: second }])
   })
 
-  it('leaves no name behind where there is no other', async () => {
+  it('The default key, when upstream has lost it, leaves no name behind where there is no other', async () => {
     const acme = await newIssuer()
     const patch = { policy: { defaultKeyId: acme.uid } }
     expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', patch), 200)

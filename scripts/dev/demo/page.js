@@ -220,7 +220,7 @@ try {
       await call(ice)
       break
     } catch {
-      // Told by onError or onDegraded; asked again by the library, and looked at again here.
+      // Reported by onError or onDegraded; asked again by the library, and looked at again here.
       await new Promise((resolve) => setTimeout(resolve, 2_000))
     }
   }

@@ -60,7 +60,10 @@ const TenantIssuer = z
     jwksUrl: z
       .string()
       .max(512)
-      .refine(isJwksUrl, 'must be an https URL of a DNS name, port 443, without credentials')
+      .refine(
+        isJwksUrl,
+        'must be an https URL of a DNS name, port 443, without credentials, written as it is requested',
+      )
       .exactOptional(),
     jwks: Jwks.exactOptional(),
     algorithms: z
@@ -102,6 +105,8 @@ function issuerName({ issuer, audience }: IssuerPair): string {
 function isJwksUrl(text: string): boolean {
   if (!/^https:\/\/[\x21-\x7e]+$/i.test(text) || !URL.canParse(text)) return false
   const url = new URL(text)
+  // Only the form in which it will be requested: no spelling that another reader takes for another host.
+  if (url.href !== text) return false
   const { hostname } = url
   const isName = /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(hostname)
   const isPrivate = /(^|\.)(localhost|local|internal|home\.arpa)$/.test(hostname)

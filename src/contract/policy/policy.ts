@@ -39,7 +39,7 @@ const fields = {
   maxLiveCredentials: count(1, 1_000_000),
   maxMintsPerMinute: count(1, 100_000),
   maxTurnKeys: count(0, 1_000),
-  maxApiCallsPer5Min: count(1, 720),
+  maxApiCallsPer5Min: count(1, 600),
   reuse: z.boolean(),
   defaultKeyId: TurnKeyUid.nullable(),
   urls,

@@ -27,13 +27,14 @@ export type SweepView = {
   findings: FindingView[]
 }
 
+type PoolView = { limit: number; spent: number }
+
 export type AccountView = {
-  /** Calls to Cloudflare's API in 5 minutes. */
+  /** Calls to Cloudflare's API in 5 minutes, by who ordered them; `recovery`: settling what is in doubt. */
   budget: {
-    limit: number
-    /** The part of `limit` that only operators and recovery may use. */
-    reserved: number
-    spent: number
+    tenants: PoolView
+    recovery: PoolView
+    operators: PoolView
     /** The calls left according to Cloudflare, while fewer than the budget has; else `null`. */
     upstreamRemaining: number | null
     /** Until when Cloudflare asked to wait; `null`: no block. */

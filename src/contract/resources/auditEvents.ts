@@ -1,8 +1,9 @@
 /** Shape of audit events. Ids and outcomes; never a secret, never a subject's name. */
-export const AUDIT_FILTERS = ['actor', 'action', 'target', 'outcome', 'code', 'subjectId'] as const
+import type { AUDIT_FILTERS } from '../routes.ts'
+
 export type AuditFilter = Partial<Record<(typeof AUDIT_FILTERS)[number], string>>
 
-/** What a row of the audit trail tells of. docs/storage.md says when each is written, and by which object. */
+/** What a row of the audit trail records. docs/storage.md says when each is written, and by which object. */
 export type AuditAction =
   | 'tenant.create'
   | 'tenant.deleted'

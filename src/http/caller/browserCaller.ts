@@ -3,11 +3,12 @@
  * Turns a token into a subject, a key and what binds the caller; what these are worth is the Tenant's decision.
  */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
-import { isTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
+import { isTenantJwt, readTenantJwt, type TenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
+import type { TenantSnapshot } from '../../cache/entries.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
-import { tenantSnapshot } from './snapshots.ts'
+import { recheckedSnapshot, tenantSnapshot } from './snapshots.ts'
 
 export interface BrowserCaller {
   readonly asker: Asker & { kind: 'client-token' | 'tenant-jwt' }
@@ -25,12 +26,25 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
     return { asker: { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds }, subject, keyId }
   }
   if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
-  const issuers = (await tenantSnapshot(c, tenant))?.issuers ?? []
+  const snapshot = await tenantSnapshot(c, tenant)
+  if (!snapshot) throw new BrokerError('invalid_token')
   const { jwks } = c.get('isolateCache')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
-  const jwt = await readTenantJwt({ issuers, keysAt }, token, Date.now())
+  const read = ({ issuers }: TenantSnapshot) => readTenantJwt({ issuers, keysAt }, token, Date.now())
+  const jwt = (await read(snapshot)) ?? (await readWithNewerPolicy(c, tenant, snapshot, read))
   if (!jwt) throw new BrokerError('invalid_token')
   const { issuer, audience } = jwt.issuer
   return { asker: { kind: 'tenant-jwt', issuer, audience }, subject: jwt.subject, keyId: null }
+}
+
+/** An issuer or key that was just added is not in the snapshot yet. */
+async function readWithNewerPolicy(
+  c: Ctx,
+  tenant: string,
+  snapshot: TenantSnapshot,
+  read: (snapshot: TenantSnapshot) => Promise<TenantJwt | undefined>,
+): Promise<TenantJwt | undefined> {
+  const current = await recheckedSnapshot(c, tenant, snapshot)
+  return current.version === snapshot.version ? undefined : read(current)
 }

@@ -8,8 +8,7 @@ import { WebOrigin } from '../../contract/policy/policy.ts'
 import { TenantId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
-import { tenantExists } from '../objects.ts'
-import { cachedSnapshot, fetchSnapshot } from './snapshots.ts'
+import { cachedSnapshot, recheckedSnapshot, tenantSnapshot } from './snapshots.ts'
 
 const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
 const PREFLIGHT_SECONDS = 7_200
@@ -27,15 +26,15 @@ export function setCachedCorsHeaders(c: Ctx): void {
 
 /**
  * The request's origin; `null` without one (native apps). If a fresh cached snapshot allows the origin, sets the CORS
- * headers; if it does not, throws `origin_not_allowed`. Without a fresh snapshot `requireAllowedOrigin` decides later.
- * Calls no object.
+ * headers; if it does not, the Tenant is asked, at most once in 5 s, before `origin_not_allowed` is thrown. Without a fresh
+ * snapshot `requireAllowedOrigin` decides later.
  */
 export async function readOrigin(c: Ctx, tenant: string): Promise<string | null> {
   const origin = c.req.header('Origin')
   if (origin === undefined) return null
   if (!WebOrigin.safeParse(origin).success) throw new BrokerError('origin_not_allowed')
   const snapshot = await cachedSnapshot(c, tenant)
-  if (snapshot && isFresh(snapshot, Date.now())) checkOrigin(c, snapshot, origin)
+  if (snapshot && isFresh(snapshot, Date.now())) await checkOrigin(c, tenant, snapshot, origin)
   // A stale snapshot only lets its pages read errors, such as an expired token. It does not allow the origin.
   else if (snapshot?.allowedOrigins.includes(origin)) allowOrigin(c, origin)
   return origin
@@ -44,9 +43,9 @@ export async function readOrigin(c: Ctx, tenant: string): Promise<string | null>
 /** Asks the Tenant for its origins if `readOrigin` could not decide. Call it only after the token was verified. */
 export async function requireAllowedOrigin(c: Ctx, tenant: string, origin: string | null): Promise<void> {
   if (origin === null || c.get('originAllowed')) return
-  const snapshot = await fetchSnapshot(c, tenant)
+  const snapshot = await tenantSnapshot(c, tenant)
   // Without a snapshot the tenant is being deleted, and the operation itself refuses the token.
-  if (snapshot) checkOrigin(c, snapshot, origin)
+  if (snapshot) await checkOrigin(c, tenant, snapshot, origin)
 }
 
 export async function answerPreflight(c: Ctx): Promise<Response> {
@@ -54,19 +53,20 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
   if (!tenant.success) throw new BrokerError('not_found')
   const origin = await readOrigin(c, tenant.data)
   if (origin === null) throw new BrokerError('origin_not_allowed')
-  if (!c.get('originAllowed')) {
-    if (await tenantExists(c, tenant.data)) await requireAllowedOrigin(c, tenant.data, origin)
-    // An unknown or deleted tenant has no allowed origins.
-    if (!c.get('originAllowed')) throw originRefused(c)
-  }
+  await requireAllowedOrigin(c, tenant.data, origin)
+  // An unknown or deleted tenant has no allowed origins.
+  if (!c.get('originAllowed')) throw originRefused(c)
   c.header('Access-Control-Allow-Methods', 'POST')
   c.header('Access-Control-Allow-Headers', 'Authorization, Content-Type')
   c.header('Access-Control-Max-Age', String(PREFLIGHT_SECONDS))
   return c.body(null, 204)
 }
 
-function checkOrigin(c: Ctx, snapshot: TenantSnapshot, origin: string): void {
-  if (!snapshot.allowedOrigins.includes(origin)) throw originRefused(c)
+/** Throws `origin_not_allowed` when neither the snapshot nor the Tenant allows the origin. */
+async function checkOrigin(c: Ctx, tenant: string, snapshot: TenantSnapshot, origin: string): Promise<void> {
+  const allows = ({ allowedOrigins }: TenantSnapshot) => allowedOrigins.includes(origin)
+  // An origin that was just added is not in the snapshot yet.
+  if (!allows(snapshot) && !allows(await recheckedSnapshot(c, tenant, snapshot))) throw originRefused(c)
   c.set('originAllowed', true)
   allowOrigin(c, origin)
 }

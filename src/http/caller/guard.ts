@@ -77,8 +77,8 @@ async function admitApiToken(c: Ctx, caller: Caller & { kind: 'api-token' }, sco
       try {
         return await operation()
       } catch (error) {
-        const code = error instanceof BrokerError ? error.failure.code : undefined
-        if (code === 'invalid_token' || code === 'insufficient_scope') throw refuse(code)
+        // A failure that was stored for an earlier request says nothing about this token.
+        if (error instanceof BrokerError && error.failure.aboutCaller) throw refuse(error.failure.code)
         throw error
       }
     },

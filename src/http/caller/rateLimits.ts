@@ -1,4 +1,5 @@
 /** Rate limits per address block, tenant and subject: approximate, per Cloudflare location. The Tenant has exact ones. */
+import { keyedDigest } from '../../crypto/mac.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 
@@ -14,9 +15,10 @@ export async function limitTenant(c: Ctx, tenant: string): Promise<void> {
   await limit(c.env.RATE_TENANT, tenant)
 }
 
-/** `subject` as the tenant names it. The limiter keeps it in memory only. */
+/** `subject` as the tenant names it. The limiter is given a keyed hash: no name leaves the broker. */
 export async function limitSubject(c: Ctx, tenant: string, subject: string): Promise<void> {
-  await limit(c.env.RATE_SUBJECT, `${tenant} ${subject}`)
+  const { rootKeys } = c.get('config')
+  await limit(c.env.RATE_SUBJECT, await keyedDigest(rootKeys, { purpose: 'rate-limit', tenant }, subject))
 }
 
 async function limit(limiter: RateLimit, key: string): Promise<void> {

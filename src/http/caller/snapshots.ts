@@ -57,3 +57,21 @@ export async function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnaps
     throw error
   }
 }
+
+/**
+ * A snapshot refuses an origin or a JWT: the policy may have got it since. Asks the Tenant once in 5 s for each tenant, however
+ * many ask, and answers what it knows when the Tenant does not answer.
+ */
+export async function recheckedSnapshot(c: Ctx, tenant: string, known: TenantSnapshot): Promise<TenantSnapshot> {
+  const { snapshotRechecks } = c.get('isolateCache')
+  const running = snapshotRechecks.get(tenant)
+  if (running) return within(LOOK_UP_MS, running, () => known)
+  const work = fetchSnapshot(c, tenant).then(
+    (snapshot) => snapshot ?? known,
+    () => known,
+  )
+  snapshotRechecks.set(tenant, work)
+  // Keeps the recheck alive for its followers when its own caller hangs up.
+  c.executionCtx.waitUntil(work)
+  return within(LOOK_UP_MS, work, () => known)
+}

@@ -1,5 +1,6 @@
 /** Routes of the audit trails: a tenant's for servers, the Account's for operators. */
-import { AUDIT_FILTERS, type AuditFilter } from '../../contract/resources/auditEvents.ts'
+import type { AuditFilter } from '../../contract/resources/auditEvents.ts'
+import { AUDIT_FILTERS } from '../../contract/routes.ts'
 import { malformed } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'

@@ -3,10 +3,9 @@ import { within } from '../../concurrency/deadline.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import { parseConfig } from '../../env.ts'
 import type { App, Ctx } from '../context.ts'
+import { READY_CHECK_MS } from '../isolateCache.ts'
 import { mount } from '../mount.ts'
 import { accountObject, call } from '../objects.ts'
-
-const READY_DEADLINE_MS = 3_000
 
 /** Mounted before `requireConfig`: `/healthz` answers without a valid configuration. */
 export function healthRoutes(app: App): void {
@@ -18,11 +17,23 @@ export function healthRoutes(app: App): void {
   })
 }
 
-/** Cached for 10 s, so that a flood of probes causes one call to the Account. */
+/** Cached for 10 s and single-flight, so that a flood of probes causes one call to the Account. */
 async function isReady(c: Ctx): Promise<boolean> {
-  const { readiness } = c.get('isolateCache')
+  const { readiness, readinessCheck } = c.get('isolateCache')
   const cached = readiness.get('')
   if (cached !== undefined) return cached
+  const running = readinessCheck.get('')
+  if (running) return within(READY_CHECK_MS, running, () => false)
+  const work = checkReadiness(c)
+  readinessCheck.set('', work)
+  // Keeps the check alive for its followers when its own caller hangs up.
+  c.executionCtx.waitUntil(work)
+  return work
+}
+
+/** Never rejects. */
+async function checkReadiness(c: Ctx): Promise<boolean> {
+  const { readiness } = c.get('isolateCache')
   const parsed = parseConfig(c.env)
   const ready = parsed.ok && (await allIsReadable(c, parsed.config.rootKeys))
   readiness.set('', ready)
@@ -35,5 +46,5 @@ async function allIsReadable(c: Ctx, { ids }: RootKeys): Promise<boolean> {
     (needed) => needed.every((id) => ids.includes(id)),
     () => false,
   )
-  return within(READY_DEADLINE_MS, asked, () => false)
+  return within(READY_CHECK_MS, asked, () => false)
 }

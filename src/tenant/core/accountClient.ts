@@ -11,6 +11,7 @@ import * as log from '../../storage/log.ts'
 /** How long each of the Account's methods may take. Cloudflare's list alone may take 8 s. */
 const DEADLINES_MS = {
   spend: 2_500,
+  giveBack: 2_500,
   claimTurnKey: 2_500,
   releaseTurnKey: 2_500,
   claimIssuers: 2_500,
@@ -31,6 +32,7 @@ export function accountCalls(stub: () => AccountPort): AccountPort {
       settled(name, () => call(...args))
   return {
     spend: bounded('spend', (spending) => stub().spend(spending)),
+    giveBack: bounded('giveBack', (spending) => stub().giveBack(spending)),
     claimTurnKey: bounded('claimTurnKey', (uid, tenant) => stub().claimTurnKey(uid, tenant)),
     releaseTurnKey: bounded('releaseTurnKey', (uid, tenant) => stub().releaseTurnKey(uid, tenant)),
     claimIssuers: bounded('claimIssuers', (tenant, pairs) => stub().claimIssuers(tenant, pairs)),

@@ -7,6 +7,7 @@ import type { ApiTokenView } from '../../contract/resources/apiTokens.ts'
 import { Scope } from '../../contract/scopes.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
+import { isBanned } from './banRows.ts'
 
 export interface ApiTokenRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -77,11 +78,12 @@ export function deleteApiTokenRow(sql: SqlStorage, id: string): void {
   sql.exec('DELETE FROM api_tokens WHERE id = ?', id)
 }
 
-/** What the edge may know of the tokens. */
+/** What the edge may know of the tokens. A banned token is not among them, so that the edge grants it nothing. */
 export const snapshotTokens = (sql: SqlStorage, now: number): TenantSnapshot['tokens'] =>
   sql
     .exec<ApiTokenRow>('SELECT * FROM api_tokens')
     .toArray()
+    .filter(({ id }) => !isBanned(sql, 'token_id', id, now))
     .map((row) => ({ id: row.id, digests: digestsOf(row, now), scopes: scopesOf(row) }))
 
 /** The digests that open this token now, each with the time until which it does (`null`: no end). */

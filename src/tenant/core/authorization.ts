@@ -4,6 +4,7 @@ import { SCOPES, type Scope } from '../../contract/scopes.ts'
 import { sameDigest } from '../../crypto/digest.ts'
 import { BrokerError } from '../../errors.ts'
 import { digestsOf, findApiToken, scopesOf } from './apiTokenRows.ts'
+import { isBanned } from './banRows.ts'
 import type { ReadContext } from './context.ts'
 import { tenantId } from './tenantRow.ts'
 
@@ -14,12 +15,19 @@ export interface Authority {
   readonly reveals: boolean
 }
 
-/** Throws `invalid_token` or `insufficient_scope`. */
+/** Throws `invalid_token`, `subject_banned` or `insufficient_scope`. A ban of an API token binds every operation. */
 export function authorize(ctx: ReadContext, caller: Caller, scope: Scope): Authority {
   const granted = grantedScopes(ctx, caller)
-  if (!granted) throw new BrokerError('invalid_token')
-  if (!granted.includes(scope)) throw new BrokerError('insufficient_scope')
+  if (!granted) throw new BrokerError('invalid_token', { aboutCaller: true })
+  if (caller.kind === 'api-token') refuseBannedToken(ctx, caller.id)
+  if (!granted.includes(scope)) throw new BrokerError('insufficient_scope', { aboutCaller: true })
   return { actor: actorOf(caller), reveals: granted.includes('turn_keys:reveal') }
+}
+
+/** Throws `subject_banned` while this API token is banned; client tokens that it made are bound too. */
+export function refuseBannedToken({ sql, now }: ReadContext, tokenId: string): void {
+  if (!isBanned(sql, 'token_id', tokenId, now())) return
+  throw new BrokerError('subject_banned', { detail: 'The API token behind this request is banned.' })
 }
 
 /** An operator may do whatever a tenant's token may, except see a secret. */

@@ -45,7 +45,7 @@ export async function commitMint(
     grant.policy.reuse && flight.subjectId !== null
       ? sealPassword(ctx, { id, version: FIRST_SEALED_VERSION }, minted.credential)
       : null,
-    keyedDigest(rootKeys, tenantId(ctx), minted.username),
+    keyedDigest(rootKeys, { purpose: 'audit-digest', tenant: tenantId(ctx) }, minted.username),
   ])
 
   const live = ctx.live()

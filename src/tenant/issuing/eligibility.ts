@@ -7,7 +7,7 @@ import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
-import { authorize } from '../core/authorization.ts'
+import { authorize, refuseBannedToken } from '../core/authorization.ts'
 import { isBanned } from '../core/banRows.ts'
 import type { ReadContext } from '../core/context.ts'
 import { requireActive } from '../core/tenantRow.ts'
@@ -72,12 +72,6 @@ export const askerName = (asker: Asker): string => {
   }
 }
 
-/** The API token behind an asker: presented by a server, or the one that made a client token. */
-function apiTokenOf(asker: Asker): string | null {
-  if (asker.kind === 'client-token') return asker.tokenId
-  return asker.kind === 'server' && asker.caller.kind === 'api-token' ? asker.caller.id : null
-}
-
 /** What a client token binds its holder to; nothing binds the others. */
 const bindingOf = (
   asker: Asker,
@@ -87,7 +81,7 @@ const bindingOf = (
 function actorOfAsker(ctx: ReadContext, asker: Asker): string {
   if (asker.kind === 'server') return authorize(ctx, asker.caller, 'credentials:issue').actor
   // A client token lives no longer than the API token that made it.
-  const tokenId = apiTokenOf(asker)
+  const tokenId = asker.kind === 'client-token' ? asker.tokenId : null
   if (tokenId !== null && tokenId !== 'operator') {
     const token = findApiToken(ctx.sql, tokenId)
     if (!token || (token.expires_at !== null && token.expires_at <= ctx.now())) throw new BrokerError('invalid_token')
@@ -112,12 +106,11 @@ function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {
 }
 
 function refuseBanned(ctx: ReadContext, asker: Asker, subjectId: string | null): void {
-  const now = ctx.now()
-  const tokenId = apiTokenOf(asker)
-  if (tokenId !== null && isBanned(ctx.sql, 'token_id', tokenId, now)) {
-    throw new BrokerError('subject_banned', { detail: 'The API token behind this request is banned.' })
+  // A server's own API token was checked with its scope.
+  if (asker.kind === 'client-token') refuseBannedToken(ctx, asker.tokenId)
+  if (subjectId !== null && isBanned(ctx.sql, 'subject_id', subjectId, ctx.now())) {
+    throw new BrokerError('subject_banned')
   }
-  if (subjectId !== null && isBanned(ctx.sql, 'subject_id', subjectId, now)) throw new BrokerError('subject_banned')
 }
 
 function chooseKey(sql: SqlStorage, policy: Policy, request: IssueRequest): NamedTurnKeyRow {

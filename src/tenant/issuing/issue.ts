@@ -1,5 +1,5 @@
 /**
- * Issues a credential. `issue` tells the story; who may have one is decided in eligibility.ts, Cloudflare is asked in mint.ts.
+ * Issues a credential. `issue` is the sequence of steps; who may have one is decided in eligibility.ts, Cloudflare is asked in mint.ts.
  * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
  */
 import type { Policy } from '../../contract/policy/policy.ts'

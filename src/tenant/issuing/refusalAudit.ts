@@ -1,7 +1,7 @@
 /**
  * Refusals in the audit trail: one row for each asker, subject and code a minute, however many there were. A flood must
- * not write rows: repeats are counted in memory, and a job adds the count when the minute is over. An object that ends
- * before that loses the count.
+ * not write rows: repeats are counted in memory, and a job writes the counts 5 s later. A quiet object is put to sleep after
+ * 10 s, so it has written them by then. An object that ends earlier loses the counts of these 5 s.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { IssueRequest } from '../../rpc/issuing.ts'
@@ -12,6 +12,7 @@ import { askerName } from './eligibility.ts'
 
 const FLUSH_JOB = 'count-refusals'
 const MINUTE_MS = 60_000
+const FLUSH_AFTER_MS = 5_000
 /** Different refusals that get their own row in one minute; any other is counted with the last of these. */
 const MAX_ROWS_A_MINUTE = 200
 
@@ -22,7 +23,10 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
   const memory = ctx.memory.refusals
   const minute = Math.floor(ctx.now() / MINUTE_MS)
   try {
-    if (memory.minute !== minute) flush(ctx)
+    if (memory.minute !== minute) {
+      flush(ctx)
+      memory.rows.clear()
+    }
     memory.minute = minute
     const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
     const name = `${askerName(request.asker)} ${subjectId} ${code}`
@@ -30,6 +34,8 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
     const counted = rows.get(name) ?? (rows.size >= MAX_ROWS_A_MINUTE ? [...rows.values()].at(-1) : undefined)
     if (counted) {
       counted.count++
+      if (!memory.flushIsDue) ctx.transact(() => ctx.jobs.put(FLUSH_JOB, '', ctx.now() + FLUSH_AFTER_MS))
+      memory.flushIsDue = true
       return
     }
     const seq = ctx.transact(() => {
@@ -42,10 +48,9 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
         requestId: request.requestId,
         origin: request.origin,
       })
-      ctx.jobs.put(FLUSH_JOB, '', (minute + 1) * MINUTE_MS)
       return lastAuditSeq(ctx.sql)
     })
-    rows.set(name, { seq, count: 1 })
+    rows.set(name, { seq, count: 1, written: 1 })
   } catch {
     // `transact` has logged why.
   }
@@ -59,12 +64,13 @@ export const refusalJobs = (ctx: TenantContext) => ({
 })
 
 function flush(ctx: Pick<TenantContext, 'sql' | 'memory' | 'transact'>): void {
-  const { rows } = ctx.memory.refusals
-  if (rows.size === 0) return
-  ctx.transact(() => {
-    for (const { seq, count } of rows.values()) {
-      if (count > 1) setAuditCount(ctx.sql, seq, count)
-    }
-  })
-  rows.clear()
+  const { refusals } = ctx.memory
+  const changed = [...refusals.rows.values()].filter(({ count, written }) => count > written)
+  if (changed.length > 0) {
+    ctx.transact(() => {
+      for (const { seq, count } of changed) setAuditCount(ctx.sql, seq, count)
+    })
+  }
+  for (const row of changed) row.written = row.count
+  refusals.flushIsDue = false
 }

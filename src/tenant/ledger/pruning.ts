@@ -37,6 +37,7 @@ function prune(ctx: TenantContext): JobOutcome {
     const expired = pruneCredentials(ctx, now)
     const audited = pruneAudit(ctx, now)
     pruneResources(ctx, now)
+    ctx.idempotency.forgetExpired()
     return expired || audited
   })
   if (more) return { againAt: now + 1_000 }

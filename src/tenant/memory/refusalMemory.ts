@@ -2,6 +2,8 @@
 export class RefusalMemory {
   /** Minutes since 1970. */
   minute = 0
-  /** By asker, subject and code. `seq`: the audit row. */
-  readonly rows = new Map<string, { readonly seq: number; count: number }>()
+  /** By asker, subject and code. `seq`: the audit row; `written`: the count that it holds. */
+  readonly rows = new Map<string, { readonly seq: number; count: number; written: number }>()
+  /** The job that writes the counts is stored. */
+  flushIsDue = false
 }

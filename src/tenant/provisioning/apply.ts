@@ -24,6 +24,10 @@ function routeOf(sql: SqlStorage, { replaces }: TurnKeyRow): string {
   return old ? rotateRoute(old.uid ?? '') : CREATE_ROUTE
 }
 
+/** What an event would lead to now. Writes nothing. */
+export const foresee = (ctx: Pick<TenantContext, 'now'>, row: TurnKeyRow, event: KeyEvent): Step =>
+  next(factsOf(row), event, ctx.now())
+
 /** Feeds the state machine one event about a key and writes its step. `by`: the caller; without it the broker acts. */
 export const transition = (ctx: TenantContext, row: Pick<TurnKeyRow, 'seq'>, event: KeyEvent, by?: Call): Step =>
   ctx.transact(() => transitionInTransaction(ctx, row, event, by))

@@ -2,10 +2,11 @@
 import { failureOf } from '../../cloudflare/failures.ts'
 import { isMarked, markedName, marker, newIntent } from '../../cloudflare/markers.ts'
 import type { CreatedTurnKey } from '../../contract/resources/turnKeys.ts'
-import { BrokerError, type Failure, unwrap } from '../../errors.ts'
+import { BrokerError, type Failure, storable, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyCreation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
+import { purposeOf, sendPaid } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { requireActive, tenantId } from '../core/tenantRow.ts'
@@ -95,7 +96,7 @@ export async function makeKey(
   const row = keyByIntent(ctx.sql, intent)
   if (!row) return IN_DOUBT
   try {
-    const answered = await post(ctx, row)
+    const answered = await post(ctx, call, row)
     // The caller's right is checked again in the transaction that stores the key.
     return ctx.transact(() => {
       const event = answered.kind === 'created' ? { ...answered, refusal: refusalBy(recheck) } : answered
@@ -112,10 +113,12 @@ export async function makeKey(
 }
 
 /** The one POST, and the event it is for the state machine. Seals the secret. */
-async function post(ctx: TenantContext, row: TurnKeyRow): Promise<KeyEvent> {
+async function post(ctx: TenantContext, { caller }: Call, row: TurnKeyRow): Promise<KeyEvent> {
   const { deployment } = ctx.config
   const { intent } = row
-  const reply = await ctx.turnKeys.create(markedName(deployment, intent, row.name), POST_DEADLINE_MS)
+  const reply = await sendPaid(ctx, purposeOf(caller), () =>
+    ctx.turnKeys.create(markedName(deployment, intent, row.name), POST_DEADLINE_MS),
+  )
   // "No such key" is no answer to a creation.
   if (reply.kind === 'doubtful' || reply.kind === 'gone') return { kind: 'doubted' }
   if (reply.kind !== 'ok') return { kind: 'refused', failure: failureOf(reply) }
@@ -139,7 +142,7 @@ function refusalBy(recheck: () => void): Failure | undefined {
     recheck()
     return
   } catch (error) {
-    if (error instanceof BrokerError) return { ...error.failure, doNotRepeat: true }
+    if (error instanceof BrokerError) return { ...storable(error.failure), doNotRepeat: true }
     throw error
   }
 }

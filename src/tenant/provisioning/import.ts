@@ -7,12 +7,13 @@ import { failureOf } from '../../cloudflare/failures.ts'
 import { newIntent, readMarkedName } from '../../cloudflare/markers.ts'
 import type { UpstreamKey } from '../../cloudflare/turnKeys.ts'
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
+import { Name } from '../../contract/values.ts'
 import { BrokerError, errorOf, unwrap } from '../../errors.ts'
 import type { TurnKeyImportCall } from '../../rpc/turnKeys.ts'
 import { audit } from '../../storage/audit.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import { spendCall } from '../core/apiCalls.ts'
+import { Purse } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
@@ -84,8 +85,7 @@ async function claim(ctx: TenantContext, { input }: TurnKeyImportCall): Promise<
   if (!unwrap(await ctx.account.claimTurnKey(input.uid, tenantId(ctx)))) {
     throw conflict('This TURN key belongs to another tenant.')
   }
-  await spendCall(ctx, 'operator')
-  const reply = await ctx.turnKeys.get(input.uid, GET_DEADLINE_MS)
+  const reply = await new Purse(ctx, 'operator').pay(() => ctx.turnKeys.get(input.uid, GET_DEADLINE_MS))
   if (reply.kind === 'gone') throw conflict("There is no such TURN key in the broker's account.")
   if (reply.kind !== 'ok') throw errorOf(failureOf(reply))
   const marked = readMarkedName(reply.value.name)
@@ -96,7 +96,17 @@ async function claim(ctx: TenantContext, { input }: TurnKeyImportCall): Promise<
   if (creation?.state === 'creating' || creation?.state === 'unknown') {
     throw conflict('The creation of this TURN key is still being settled.')
   }
+  requireGoodName(input.name ?? marked?.name ?? reply.value.name)
   return reply.value
+}
+
+/** A name that comes from Cloudflare obeys the rules of names too: it is stored and shown like any other. */
+function requireGoodName(name: string): void {
+  if (Name.safeParse(name).success) return
+  throw new BrokerError('invalid_request', {
+    detail:
+      'name: must be given, because the name of this TURN key at Cloudflare is too long or contains control characters',
+  })
 }
 
 async function prove(ctx: TenantContext, { input: { uid, key } }: TurnKeyImportCall, until: number): Promise<Proof> {

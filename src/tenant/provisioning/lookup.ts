@@ -3,7 +3,7 @@ import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { LookedUp } from '../../rpc/turnKeys.ts'
-import { askForCall } from '../core/apiCalls.ts'
+import { askForCall, sendPaid } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import { publishSnapshot } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
@@ -49,7 +49,7 @@ export async function check(ctx: TenantContext, uid: string, purpose: Spending['
   // While the Account is out of reach, a look-up is answered from the copy.
   const granted = await askForCall(ctx, purpose)
   if (!granted.ok) return
-  const reply = await ctx.turnKeys.get(uid, CHECK_DEADLINE_MS)
+  const reply = await sendPaid(ctx, purpose, () => ctx.turnKeys.get(uid, CHECK_DEADLINE_MS))
   if (reply.kind !== 'ok' && reply.kind !== 'gone') return
   ctx.memory.keyChecks.forget(uid)
   transition(ctx, visibleKey(ctx, uid), { kind: 'checked', reply: said(reply) })

@@ -6,7 +6,7 @@
 import type { ReconcileOrder, Reconciliation, SweptKey } from '../../rpc/sweep.ts'
 import { audit } from '../../storage/audit.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import { spendCall } from '../core/apiCalls.ts'
+import { sendPaid, spendCall } from '../core/apiCalls.ts'
 import type { TenantContext } from '../core/context.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow, visibleKeys } from '../turnKeys/rows.ts'
@@ -100,7 +100,7 @@ function deleteOrphan(ctx: TenantContext, { key }: Job): Promise<JobOutcome> {
     if (judge(ctx, listed) !== 'orphan') return 'done'
     await spendCall(ctx, 'recovery')
     if (judge(ctx, listed) !== 'orphan') return 'done'
-    const reply = await ctx.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS)
+    const reply = await sendPaid(ctx, 'recovery', () => ctx.turnKeys.remove(listed.uid, REMOVE_DEADLINE_MS))
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'
     ctx.transact(() =>
       audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'turn_key.undo', target: listed.uid, outcome: 'done' }),

@@ -4,16 +4,15 @@
  */
 import type { DeletedTurnKey } from '../../contract/resources/turnKeys.ts'
 import { errorOf, type Failure, noSuchTurnKey } from '../../errors.ts'
-import type { Spending } from '../../rpc/budget.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import { purposeOf, spendCall } from '../core/apiCalls.ts'
+import { Purse, purposeOf, withinShare } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { type NotRevoked, pendingOfKey, revokeOfKey } from '../ledger/revocation.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
-import { transition } from './apply.ts'
+import { foresee, transition } from './apply.ts'
 import { TAKEOVER_MS } from './machine/vocabulary.ts'
 
 const REMOVE_DEADLINE_MS = 6_000
@@ -25,41 +24,52 @@ export async function removeTurnKey(
   ctx: TenantContext,
   call: Call & { readonly uid: string },
 ): Promise<DeletedTurnKey> {
-  authorize(ctx, call.caller, 'turn_keys:write')
-  const row = keyByUid(ctx.sql, call.uid)
-  if (!row) throw noSuchTurnKey()
-  // From here on no mint with this key commits.
-  const ordered = transition(ctx, row, { kind: 'removal-ordered', inMs: TAKEOVER_MS }, call)
-  if (ordered.failure) throw errorOf(ordered.failure)
-  await publishKey(ctx, call.uid)
-
-  // An earlier order has its job: a caller that asks again pays for it out of its own share of API calls.
-  const failure = await removeUpstream(ctx, call.uid, row.state === 'deleting' ? purposeOf(call.caller) : 'recovery')
-  if (failure) {
-    const detail = 'The TURN key mints nothing any more; its removal at Cloudflare is being carried on.'
-    throw errorOf({ ...failure, detail })
+  const { caller, uid } = call
+  const event = { kind: 'removal-ordered', inMs: TAKEOVER_MS } as const
+  const admit = () => {
+    authorize(ctx, caller, 'turn_keys:write')
+    const row = keyByUid(ctx.sql, uid)
+    if (!row) throw noSuchTurnKey()
+    const { failure } = foresee(ctx, row, event)
+    if (failure) throw errorOf(failure)
+    return row
   }
-  const { name, created, modified } = row
-  return { uid: call.uid, name, created: created ?? '', modified: modified ?? '' }
+  admit()
+  const purse = new Purse(ctx, purposeOf(caller))
+  try {
+    const unpaid = await purse.prepay()
+    const row = admit()
+    // From here on no mint with this key commits.
+    transition(ctx, row, event, call)
+    await publishKey(ctx, uid)
+
+    const failure = unpaid ?? (await removeUpstream(ctx, uid, purse))
+    if (failure) {
+      const detail = 'The TURN key mints nothing any more; its removal at Cloudflare is being carried on.'
+      throw errorOf({ ...failure, detail })
+    }
+    const { name, created, modified } = row
+    return { uid, name, created: created ?? '', modified: modified ?? '' }
+  } finally {
+    purse.close()
+  }
 }
 
-export async function removalJob(ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> {
-  return (await removeUpstream(ctx, uid, 'recovery')) ? 'retry' : 'done'
-}
+export const removalJob = (ctx: TenantContext, job: Job): Promise<JobOutcome> =>
+  withinShare(ctx, job, async () => ((await removeUpstream(ctx, job.key, new Purse(ctx, 'tenant'))) ? 'retry' : 'done'))
 
 /** Removes the key at Cloudflare, then erases its secret. `undefined`: it is gone on both sides. */
-function removeUpstream(ctx: TenantContext, uid: string, purpose: Spending['purpose']): Promise<Failure | undefined> {
+function removeUpstream(ctx: TenantContext, uid: string, purse: Purse): Promise<Failure | undefined> {
   return ctx.mutex.run(uid, async () => {
     const row = keyByUid(ctx.sql, uid)
     if (row?.state !== 'deleting') return
     // Revoking needs the key's secret, so its credentials are revoked first, here or by their own job.
     const failed = await revokeOfKey(ctx, uid, ctx.now() + REVOKING_MS)
     const pending = pendingOfKey(ctx, uid)
-    const possible = pending > 0 && !(await isHopeless(ctx, uid, failed, purpose))
+    const possible = pending > 0 && !(await isHopeless(ctx, uid, failed, purse))
     const waiting = transition(ctx, row, { kind: 'taken-back', pending, possible })
     if (waiting.failure) return waiting.failure
-    await spendCall(ctx, purpose)
-    const reply = await ctx.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
+    const reply = await purse.pay(() => ctx.turnKeys.remove(uid, REMOVE_DEADLINE_MS))
     return transition(ctx, row, { kind: 'removed', reply }).failure
   })
 }
@@ -69,9 +79,8 @@ async function isHopeless(
   ctx: TenantContext,
   uid: string,
   failed: NotRevoked | undefined,
-  purpose: Spending['purpose'],
+  purse: Purse,
 ): Promise<boolean> {
   if (failed?.why !== 'refused') return failed?.why === 'unreadable'
-  await spendCall(ctx, purpose)
-  return (await ctx.turnKeys.get(uid, CHECK_DEADLINE_MS)).kind === 'gone'
+  return (await purse.pay(() => ctx.turnKeys.get(uid, CHECK_DEADLINE_MS))).kind === 'gone'
 }

@@ -68,7 +68,7 @@ async function secretOf(ctx: TenantContext, creation: Call, row: TurnKeyRow): Pr
   return openSecret(ctx, { ...row, uid: row.uid })
 }
 
-/** After the key exists, or while its job continues: any failure tells the client not to repeat the request. */
+/** After the key exists, or while its job continues: any failure says that the client must not repeat the request. */
 export async function withoutRepeat<T>(answer: () => Promise<T>): Promise<T> {
   try {
     return await answer()

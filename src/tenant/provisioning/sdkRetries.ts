@@ -5,7 +5,7 @@
  * caller stay two.
  */
 import { actorOf } from '../../auth/caller.ts'
-import { BrokerError, errorOf, type Failure } from '../../errors.ts'
+import { BrokerError, errorOf, type Failure, storable } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { SdkRetry } from '../../rpc/turnKeys.ts'
 import type { TenantContext } from '../core/context.ts'
@@ -98,7 +98,7 @@ export function noteAnswered(ctx: TenantContext, requestId: string, failure?: Fa
       ctx.sql.exec(
         'UPDATE attempts SET answered_at = ?, failure = ? WHERE request_id = ?',
         ctx.now(),
-        failure ? JSON.stringify(failure) : null,
+        failure ? JSON.stringify(storable(failure)) : null,
         requestId,
       ),
     )

@@ -6,7 +6,7 @@
 import { marker } from '../../cloudflare/markers.ts'
 import { unwrap } from '../../errors.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import { spendCall } from '../core/apiCalls.ts'
+import { Purse } from '../core/apiCalls.ts'
 import type { TenantContext } from '../core/context.ts'
 import { keyByIntent } from '../turnKeys/rows.ts'
 import { isVisible } from '../turnKeys/states.ts'
@@ -23,8 +23,7 @@ export async function settleCreation(ctx: TenantContext, { key: intent }: Job): 
   // Where the creation made a key after all, that key is no stray.
   const strays = listed.filter((uid) => uid !== row.uid)
   for (const uid of strays) {
-    await spendCall(ctx, 'recovery')
-    const reply = await ctx.turnKeys.remove(uid, REMOVE_DEADLINE_MS)
+    const reply = await new Purse(ctx, 'recovery').pay(() => ctx.turnKeys.remove(uid, REMOVE_DEADLINE_MS))
     if (reply.kind !== 'ok' && reply.kind !== 'gone') return 'retry'
   }
   transition(ctx, row, { kind: 'looked', undone: strays.length })

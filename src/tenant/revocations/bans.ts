@@ -7,18 +7,22 @@ import { paged } from '../../storage/paging.ts'
 import { findApiToken } from '../core/apiTokenRows.ts'
 import { authorize } from '../core/authorization.ts'
 import { type BanRow, banById, bansBefore, insertBanRow, liftBanRow } from '../core/banRows.ts'
+import { publishSnapshot } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
 import { raiseEpoch } from '../core/tenantRow.ts'
 import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
 import { auditDone } from './auditDone.ts'
 
-export function createBan(ctx: TenantContext, call: Call & { readonly input: BanCreate }): BanView {
-  return ctx.transact(() => {
+export async function createBan(ctx: TenantContext, call: Call & { readonly input: BanCreate }): Promise<BanView> {
+  const created = ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
     const row = insertBan(ctx, call.input)
     auditDone(ctx, call, { action: 'ban.create', target: row.id, subjectId: row.subject_id })
-    return banView(row)
+    return row
   })
+  // The edge looks up TURN keys for tokens of the snapshot: a banned one is no longer there.
+  if (created.token_id !== null) await publishSnapshot(ctx)
+  return banView(created)
 }
 
 export function listBans(ctx: TenantContext, call: Call & Page): { items: BanView[]; next: number | null } {
@@ -27,8 +31,8 @@ export function listBans(ctx: TenantContext, call: Call & Page): { items: BanVie
 }
 
 /** Idempotent: lifting a lifted ban changes nothing. */
-export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }): BanView {
-  return ctx.transact(() => {
+export async function liftBan(ctx: TenantContext, call: Call & { readonly id: string }): Promise<BanView> {
+  const lifted = ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
     const row = banById(ctx.sql, call.id)
     if (!row) throw new BrokerError('not_found', { detail: 'No such ban.' })
@@ -36,8 +40,10 @@ export function liftBan(ctx: TenantContext, call: Call & { readonly id: string }
       liftBanRow(ctx.sql, row, ctx.now())
       auditDone(ctx, call, { action: 'ban.lift', target: row.id, subjectId: row.subject_id })
     }
-    return banView(banById(ctx.sql, call.id) ?? row)
+    return banById(ctx.sql, call.id) ?? row
   })
+  if (lifted.token_id !== null) await publishSnapshot(ctx)
+  return banView(lifted)
 }
 
 /** Inside a transaction. Raises the epoch, so that mints in flight read the bans again before they commit. */

@@ -34,7 +34,7 @@ async function until(what: string, withinMs: number, holds: () => Promise<boolea
 }
 
 describe('on real sockets', () => {
-  it('the host that mints is let alone while it is gone, and used within 5 s of its return', async () => {
+  it('On real sockets the host that mints is let alone while it is gone, and used within 5 s of its return', async () => {
     await broker.emulator.fault({
       operation: 'generate-ice-servers',
       fault: { kind: 'reset', at: 'before-body' },

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RTCPeerConnection } from 'werift'
-import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import type { IceServersAnswer } from '../../../src/contract/resources/credentials.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
 
@@ -38,24 +38,24 @@ describe.skipIf(!installed)('a real TURN server', () => {
     await turnServer?.close()
   })
 
-  it('relays for the ICE servers of the browser door, at both ends of a call', async () => {
+  it('A real TURN server relays for the ICE servers of the browser door, at both ends of a call', async () => {
     const login = await iceServersFor('alice', 600)
     const call = await connect(login)
     expect((await turnServer.relayed()).filter((user) => user === login.username)).toHaveLength(2)
     await call.close()
   })
 
-  it("accepts them from coturn's own client too", async () => {
+  it("A real TURN server accepts them from coturn's own client too", async () => {
     expect(await relaysForCoturnsClient(await iceServersFor('carol', 600))).toBe(true)
   })
 
-  it('refuses a changed password', async () => {
+  it('A real TURN server refuses a changed password', async () => {
     const login = await iceServersFor('alice', 600)
     expect(await relaysForCoturnsClient({ ...login, credential: otherThan(login.credential) })).toBe(false)
     expect(await turnServer.relayed()).not.toContain(login.username)
   })
 
-  it('refuses a credential that has expired, and ends the relay it had', async () => {
+  it('A real TURN server refuses a credential that has expired, and ends the relay it had', async () => {
     const login = await iceServersFor('bob', 2)
     const call = await connect(login)
     expect(await turnServer.relayed()).toContain(login.username)
@@ -66,7 +66,7 @@ describe.skipIf(!installed)('a real TURN server', () => {
     expect(await relaysForCoturnsClient(login)).toBe(false)
   })
 
-  it('ends every relay of a subject that is revoked, those of older credentials too, and no other', async () => {
+  it('A real TURN server ends every relay of a subject that is revoked, those of older credentials too, and no other', async () => {
     const logins = [await iceServersFor('mallory', 600), await iceServersFor('mallory', 500)]
     const other = await iceServersFor('dave', 600)
     expect(new Set(logins.map(({ username }) => username)).size).toBe(2)

@@ -42,7 +42,7 @@ async function errorOf(call: Promise<unknown>): Promise<unknown> {
 }
 
 describe('the official SDK', () => {
-  it('creates, gets, lists, updates and deletes TURN keys', async () => {
+  it('The official SDK creates, gets, lists, updates and deletes TURN keys', async () => {
     const { client, account } = await newClient()
     const created = await client.calls.turn.create({ ...account, name: 'first' })
     expect(created).toMatchObject({
@@ -69,7 +69,7 @@ describe('the official SDK', () => {
     expect((await liveKeys()).map((key) => key.uid)).toEqual([second.uid])
   })
 
-  it('gets its own NotFoundError, with Cloudflare’s code, for a key that is not there', async () => {
+  it('The official SDK gets its own NotFoundError, with Cloudflare’s code, for a key that is not there', async () => {
     const { client, account } = await newClient()
     const { client: stranger, account: elsewhere } = await newClient()
     const foreign = await stranger.calls.turn.create(elsewhere)
@@ -82,7 +82,7 @@ describe('the official SDK', () => {
     expect(await errorOf(client.calls.turn.delete(foreign.uid, account))).toBeInstanceOf(Cloudflare.NotFoundError)
   })
 
-  it('gets AuthenticationError for a wrong token and PermissionDeniedError for what a token may not do', async () => {
+  it('The official SDK gets AuthenticationError for a wrong token and PermissionDeniedError for what a token may not do', async () => {
     const { client, account, token } = await newClient(['turn_keys:read'])
     const other = await newClient()
     for (const wrong of ['nonsense', `${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`]) {
@@ -98,7 +98,7 @@ describe('the official SDK', () => {
     expect(await posts()).toBe(0)
   })
 
-  it('gets BadRequestError for a name that cannot be one', async () => {
+  it('The official SDK gets BadRequestError for a name that cannot be one', async () => {
     const { client, account } = await newClient()
     const error = await errorOf(client.calls.turn.create({ ...account, name: 'x'.repeat(101) }))
     expect(error).toBeInstanceOf(Cloudflare.BadRequestError)
@@ -125,27 +125,30 @@ const faults: [string, Fault][] = [
 ]
 
 describe('G5: its automatic repeats make no second key: a creation that upstream meets with', () => {
-  it.each(faults)('%s reaches it once, and is an error at once', async (_name, fault) => {
-    const { client, account } = await newClient()
-    await broker.emulator.fault({ operation: 'create', fault, times: 'always' })
-    const requests = vi.spyOn(globalThis, 'fetch')
-    const asking = clientOf(String(client.apiToken)) // it takes `fetch` as it finds it
-    const error = await errorOf(asking.calls.turn.create({ ...account, name: 'x' }))
-    const sent = requests.mock.calls.filter(([url]) => String(url).startsWith(broker.url))
-    expect(sent).toHaveLength(1)
-    expect(error).toBeInstanceOf(Cloudflare.InternalServerError)
-    expect((error as { headers: Headers }).headers.get('x-should-retry')).toBe('false') // an APIError has them
-    expect(await posts()).toBe(1)
-    expect((await liveKeys()).length).toBeLessThanOrEqual(1)
-    // Nobody was told of a key, so nobody uses one.
-    await broker.emulator.clearFaults()
-    const listed = await client.calls.turn.list(account)
-    expect(listed.result).toEqual([])
-  })
+  it.each(faults)(
+    'G5: Its automatic repeats make no second key: a creation that upstream meets with %s reaches it once, and is an error at once',
+    async (_name, fault) => {
+      const { client, account } = await newClient()
+      await broker.emulator.fault({ operation: 'create', fault, times: 'always' })
+      const requests = vi.spyOn(globalThis, 'fetch')
+      const asking = clientOf(String(client.apiToken)) // it takes `fetch` as it finds it
+      const error = await errorOf(asking.calls.turn.create({ ...account, name: 'x' }))
+      const sent = requests.mock.calls.filter(([url]) => String(url).startsWith(broker.url))
+      expect(sent).toHaveLength(1)
+      expect(error).toBeInstanceOf(Cloudflare.InternalServerError)
+      expect((error as { headers: Headers }).headers.get('x-should-retry')).toBe('false') // an APIError has them
+      expect(await posts()).toBe(1)
+      expect((await liveKeys()).length).toBeLessThanOrEqual(1)
+      // No answer named a key, so no caller uses one.
+      await broker.emulator.clearFaults()
+      const listed = await client.calls.turn.list(account)
+      expect(listed.result).toEqual([])
+    },
+  )
 })
 
-describe('what may be repeated', () => {
-  it('is, by the SDK itself: told to wait it waits, and gets its one key', async () => {
+describe('requests that the SDK repeats', () => {
+  it('What may be repeated is, by the SDK itself: it waits as Retry-After says, and gets its one key', async () => {
     const { client, account } = await newClient()
     await broker.emulator.fault({ operation: 'create', fault: { kind: 'rate-limit', seconds: 1 } })
     const created = await client.calls.turn.create({ ...account, name: 'x' })
@@ -153,7 +156,7 @@ describe('what may be repeated', () => {
     expect((await liveKeys()).map(({ uid }) => uid)).toEqual([created.uid])
   })
 
-  it('is not when the tenant has all its keys: that is a ConflictError at once', async () => {
+  it('What may be repeated is not when the tenant has all its keys: that is a ConflictError at once', async () => {
     const { account, token } = await newClient(SCOPES, { maxTurnKeys: 1 })
     const requests = vi.spyOn(globalThis, 'fetch')
     const client = clientOf(token)
@@ -167,7 +170,7 @@ describe('what may be repeated', () => {
 describe('an Idempotency-Key given with a call', () => {
   const options = (key: string) => ({ headers: { 'Idempotency-Key': key } })
 
-  it('makes a repeat answer as the first did, the secret included', async () => {
+  it('An Idempotency-Key given with a call makes a repeat answer as the first did, the secret included', async () => {
     const { client, account } = await newClient()
     const first = await client.calls.turn.create({ ...account, name: 'x' }, options('one'))
     expect(await client.calls.turn.create({ ...account, name: 'x' }, options('one'))).toEqual(first)
@@ -177,7 +180,7 @@ describe('an Idempotency-Key given with a call', () => {
     expect(error).toBeInstanceOf(Cloudflare.UnprocessableEntityError)
   })
 
-  it('lets two calls at once end with one key', async () => {
+  it('An Idempotency-Key given with a call lets two calls at once end with one key', async () => {
     const { client, account } = await newClient()
     await broker.emulator.fault({ operation: 'create', fault: { kind: 'delay', ms: 300 } })
     const both = [1, 2].map(() => client.calls.turn.create({ ...account, name: 'x' }, options('one')))

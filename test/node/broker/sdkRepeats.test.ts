@@ -82,8 +82,8 @@ async function expectOnly(created: ReturnType<Awaited<ReturnType<typeof newClien
   expect((await liveKeys()).map((live) => live.uid)).toEqual([uid])
 }
 
-describe('an SDK that loses patience', () => {
-  it('while upstream holds the creation: its repeat is given the one key', async () => {
+describe('an SDK whose request times out', () => {
+  it('An SDK that times out while upstream holds the creation repeats it and is given the one key', async () => {
     const between = await cuttable(broker.url)
     const { create, arrived } = await newClient(1_500, between.url)
     await broker.emulator.hold('create', 'open')
@@ -96,7 +96,7 @@ describe('an SDK that loses patience', () => {
     await expectOnly(created)
   })
 
-  it('while upstream hangs: all its attempts are one creation', async () => {
+  it('All attempts of an SDK that times out while upstream hangs are one creation', async () => {
     const { create } = await newClient(700)
     await broker.emulator.fault({ operation: 'create', fault: { kind: 'hang', at: 'before-headers' } })
     await expect(create()).rejects.toBeInstanceOf(Cloudflare.APIConnectionTimeoutError)
@@ -106,7 +106,7 @@ describe('an SDK that loses patience', () => {
 })
 
 describe('a connection between the SDK and the broker that breaks', () => {
-  it('while upstream is asked: the repeat over another is given the one key', async () => {
+  it('A connection between the SDK and the broker that breaks while upstream is asked: the repeat over another is given the one key', async () => {
     const between = await cuttable(broker.url)
     const { create, arrived } = await newClient(20_000, between.url)
     await broker.emulator.hold('create', 'open')
@@ -121,7 +121,7 @@ describe('a connection between the SDK and the broker that breaks', () => {
 })
 
 describe('an upstream that resets', () => {
-  it('is a doubt, which the SDK does not repeat', async () => {
+  it('An upstream that resets is a doubt, which the SDK does not repeat', async () => {
     const { create } = await newClient(20_000)
     const before = creations().length
     await broker.emulator.fault({ operation: 'create', fault: { kind: 'reset', at: 'after-body' } })
@@ -132,8 +132,8 @@ describe('an upstream that resets', () => {
   })
 })
 
-describe('two equal wishes of one SDK at once', () => {
-  it('are two keys, though it repeats both', async () => {
+describe('two equal requests of one SDK at once', () => {
+  it('Two equal requests of one SDK at once make two keys, though it repeats both', async () => {
     const between = await cuttable(broker.url)
     const { create, arrived } = await newClient(20_000, between.url)
     await broker.emulator.hold('create', 'open')

@@ -1,7 +1,7 @@
 // The browser's side as one story: real Chromium, real coturn, the running broker, and the client library it serves.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
 import { type App, serveApp } from './pages.ts'
 import { chromiumIsInstalled, firefoxIsInstalled, launchChromium, openInFirefox } from './programs.ts'
@@ -58,7 +58,9 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
 
   // Side by side, each on a page and for a subject of its own: a renewal takes its time.
   describe.concurrent('with credentials of the broker', () => {
-    it('keeps a relayed call alive over a renewal, and over a revocation', async ({ expect }) => {
+    it('A real browser with credentials of the broker keeps a relayed call alive over a renewal, and over a revocation', async ({
+      expect,
+    }) => {
       const page = await openPage(app, { subject: 'alice', policy: 'relay', ttl: 1.5 * TTL_SECONDS })
       expect(await pair(page)).toMatchObject({ local: 'relay', remote: 'relay' })
       const first = await username(page)
@@ -82,7 +84,7 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
       await page.close()
     })
 
-    it('keeps the list while the broker is away, tells when it has ended, and recovers by itself', async ({
+    it('A real browser with credentials of the broker keeps the list while the broker is away, tells when it has ended, and recovers by itself', async ({
       expect,
     }) => {
       const page = await openPage(app, { subject: 'dave', policy: 'relay', ttl: 1.5 * TTL_SECONDS })
@@ -107,7 +109,9 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
       await page.close()
     })
 
-    it('leaves a call that is not relayed alone over a renewal', async ({ expect }) => {
+    it('A real browser with credentials of the broker leaves a call that is not relayed alone over a renewal', async ({
+      expect,
+    }) => {
       const page = await openPage(app, { subject: 'bob', policy: 'all', ttl: TTL_SECONDS })
       expect(await pair(page)).toMatchObject({ local: 'host', remote: 'host' })
       const first = await username(page)
@@ -116,13 +120,15 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
       await page.close()
     })
 
-    it('takes the whole answer as a configuration', async ({ expect }) => {
+    it('A real browser with credentials of the broker takes the whole answer as a configuration', async ({
+      expect,
+    }) => {
       const page = await openPage(app)
       expect(await page.evaluate(`app.asItComes(${JSON.stringify({ url: door(), subject: 'carol' })})`)).toBe(2)
       await page.close()
     })
 
-    it('gives a page of a foreign origin nothing', async ({ expect }) => {
+    it('A real browser with credentials of the broker gives a page of a foreign origin nothing', async ({ expect }) => {
       const page = await openPage(foreign)
       const got = await page.evaluate(`app.fetchText(${JSON.stringify({ url: door(), subject: 'mallory' })})`)
       expect(got).toBe('nothing')
@@ -130,7 +136,7 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
     })
 
     it.skipIf(optional.length > 0)(
-      'is Firefox too: it takes the answer as it comes, and relays',
+      'A real browser with credentials of the broker is Firefox too: it takes the answer as it comes, and relays',
       async ({ expect }) => {
         const reported = app.reported()
         const options = { broker: broker.url, url: door(), subject: 'erin', ttl: 60 }
@@ -144,7 +150,7 @@ describe.skipIf(needed.length > 0)('a real browser', () => {
     )
   })
 
-  it('has sent no preflight in all that', () => {
+  it('A real browser has sent no preflight in all that', () => {
     const sent = broker.requests().map(({ method }) => method)
     expect(sent.filter((method) => method === 'POST').length).toBeGreaterThan(10)
     expect(sent.filter((method) => method === 'OPTIONS')).toEqual([])

@@ -1,7 +1,7 @@
 // The demo page of `npm run dev`, as its visitor sees it in a real browser.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import { type DevPlace, DevServer, newPlace, removePlace } from '../support/devServer.ts'
 import { chromiumIsInstalled, launchChromium } from './programs.ts'
 
@@ -27,7 +27,7 @@ describe.skipIf(!possible)('the demo page', () => {
   const open = async (page: Page) => page.goto(`http://127.0.0.1:${place.demoPort}/demo`)
   const text = (page: Page, id: string) => page.locator(`#${id}`).innerText()
 
-  it('gets ICE servers, relays messages, and counts down to the renewal', async () => {
+  it('The demo page gets ICE servers, relays messages, and counts down to the renewal', async () => {
     const page = await browser.newPage()
     const complaints: string[] = []
     page.on('pageerror', (error) => complaints.push(String(error)))
@@ -46,7 +46,7 @@ describe.skipIf(!possible)('the demo page', () => {
     await page.close()
   })
 
-  it('says in plain words that there is no relay, and calls once there is one', async () => {
+  it('The demo page says in plain words that there is no relay, and calls once there is one', async () => {
     const page = await browser.newPage()
     let asked = 0
     await page.route('**/ice-servers', async (route) => {
@@ -67,7 +67,7 @@ describe.skipIf(!possible)('the demo page', () => {
     await page.close()
   })
 
-  it('says in plain words that the broker cannot be reached', async () => {
+  it('The demo page says in plain words that the broker cannot be reached', async () => {
     const page = await browser.newPage()
     await page.route('**/ice-servers', (route) => route.abort())
     await open(page)

@@ -11,7 +11,7 @@ const PAGE =
 
 export interface App {
   readonly origin: string
-  /** What a page that nobody drives tells of itself: the next report. */
+  /** The next report of a page that no test drives. */
   reported(): Promise<unknown>
   close(): Promise<void>
 }

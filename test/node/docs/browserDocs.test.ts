@@ -6,7 +6,7 @@ import { answerWith, evaluate, FakePeer, type Page, pageCode } from './documentP
 const page = async () => (await evaluate(pageCode(), {})) as Page // what the page defines
 
 describe('docs/browser.md', () => {
-  it('moves a connection to each new credential, keeps it through an outage, and ends with it', async () => {
+  it('Docs/browser.md moves a connection to each new credential, keeps it through an outage, and ends with it', async () => {
     const { keepRelay } = await page()
     const peer = new FakePeer(answerWith('first'))
     const answers = [answerWith('first'), undefined, answerWith('second'), answerWith('third')]
@@ -22,7 +22,7 @@ describe('docs/browser.md', () => {
     expect(peer.configuration).toEqual({ ...answerWith('first'), iceServers: answerWith('second').iceServers })
   })
 
-  it('leaves a connection on its relay while no other is to be had', async () => {
+  it('Docs/browser.md leaves a connection on its relay while no other is to be had', async () => {
     const { keepRelay } = await page()
     const peer = new FakePeer(answerWith('first'))
     const stunOnly = { ...answerWith('none'), iceServers: [{ urls: ['stun:stun.test'] }], source: 'stun-only' as const }

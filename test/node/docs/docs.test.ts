@@ -1,8 +1,7 @@
 // The documents say what the code says. Each test names the document to correct, or the code that went without it.
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_POLICY } from '../../../src/contract/policy/policy.ts'
-import { AUDIT_FILTERS } from '../../../src/contract/resources/auditEvents.ts'
-import { ROUTES, type Route } from '../../../src/contract/routes.ts'
+import { AUDIT_FILTERS, ROUTES, type Route } from '../../../src/contract/routes.ts'
 import { SCOPES } from '../../../src/contract/scopes.ts'
 import { ERRORS } from '../../../src/errors.ts'
 import {
@@ -25,17 +24,17 @@ describe('docs/errors.md', () => {
   const document = textOf('docs/errors.md')
   const documented = matches(document, /^### (.+)$/gm)
 
-  it('has a section for every code, and for no other', () => {
+  it('Docs/errors.md has a section for every code, and for no other', () => {
     expect(documented).toEqual(Object.keys(ERRORS))
   })
 
-  it.each(Object.entries(ERRORS))('tells status, number, cause, cure and repeat of %s', (code, row) => {
+  it.each(Object.entries(ERRORS))('Docs/errors.md tells status, number, cause, cure and repeat of %s', (code, row) => {
     const section = sectionOf(document, code)
     expect(section).toContain(`\n${row.status} · Cloudflare code ${row.cloudflareCode}\n`)
     expect(matches(section, /^- \*\*(Cause|Cure|Repeat):\*\* \S/gm)).toEqual(['Cause', 'Cure', 'Repeat'])
   })
 
-  it('lists each code under its status', () => {
+  it('Docs/errors.md lists each code under its status', () => {
     for (const [status = '', codes = ''] of tableOf(document, 'status')) {
       const expected = Object.entries(ERRORS).filter(([, row]) => row.status === Number(status))
       expect(matches(codes, /\[(\w+)\]/g)).toEqual(expected.map(([code]) => code))
@@ -43,7 +42,7 @@ describe('docs/errors.md', () => {
     expect(linksOf(document).map((link) => link.replace(/^#/, ''))).toEqual(expect.arrayContaining(Object.keys(ERRORS)))
   })
 
-  it('has no code that no part of src answers', () => {
+  it('Docs/errors.md has no code that no part of src answers', () => {
     const elsewhere = sources
       .filter((file) => file !== 'src/errors.ts')
       .map(textOf)
@@ -51,7 +50,7 @@ describe('docs/errors.md', () => {
     expect(Object.keys(ERRORS).filter((code) => !elsewhere.includes(`'${code}'`))).toEqual([])
   })
 
-  it('is what the type of a problem links to', () => {
+  it('Docs/errors.md is what the type of a problem links to', () => {
     expect(matches(sourceText, /PROBLEM_TYPE = '(.+)'/g)).toEqual([expect.stringMatching(/\/docs\/errors\.md#$/)])
   })
 })
@@ -61,20 +60,20 @@ describe('docs/configuration.md', () => {
   const schema = /const Environment = z\.object\(\{\n([\s\S]*?)^\}\)/m.exec(textOf('src/env.ts'))?.[1] ?? ''
   const variables = matches(schema, /^ {2}([A-Z_]+):/gm)
 
-  it('names every variable, secret and binding, and no other', () => {
+  it('Docs/configuration.md names every variable, secret and binding, and no other', () => {
     const documented = ['Secrets', 'Variables', 'Bindings'].flatMap((heading) =>
       firstCells(tableOf(sectionOf(document, heading), 'name')),
     )
     expect(documented.sort()).toEqual([...variables].sort())
   })
 
-  it('tells the defaults of env.ts and the forms it checks', () => {
+  it('Docs/configuration.md tells the defaults of env.ts and the forms it checks', () => {
     for (const fallback of matches(schema, /(?:default|upstreamUrl)\('([^']+)'\)/g))
       expect(document).toContain(fallback)
     for (const form of matches(schema, /regex\(\/(.+?)\/\)/g)) expect(document).toContain(`\`${form}\``)
   })
 
-  it('has every rate limiter as wrangler.toml sets it', () => {
+  it('Docs/configuration.md has every rate limiter as wrangler.toml sets it', () => {
     const text = textOf('wrangler.toml')
     const limiters = [...text.matchAll(/name = "(RATE_\w+)"\n.*\nsimple = \{ limit = (\d+), period = (\d+) \}/g)]
     expect(limiters).toHaveLength(3)
@@ -85,7 +84,13 @@ describe('docs/configuration.md', () => {
     }
   })
 
-  it('has every setting of a policy with its default', () => {
+  it('Wrangler.toml keeps the URL and headers of requests out of the logs: they hold names of subjects', () => {
+    const logs = /\n\[observability\.logs\]\n([^[]*)/.exec(textOf('wrangler.toml'))?.[1]
+    expect(logs).toContain('invocation_logs = false\n')
+    expect(logs).toContain('enabled = true\n')
+  })
+
+  it('Docs/configuration.md has every setting of a policy with its default', () => {
     const documented = tableOf(document, 'setting').map(([name, fallback = '']) => [
       name,
       JSON.parse(fallback) as unknown,
@@ -97,7 +102,7 @@ describe('docs/configuration.md', () => {
 describe('docs/browser.md', () => {
   const document = textOf('docs/browser.md')
 
-  it('names every header a page can read, and every field of the answer and of the form', () => {
+  it('Docs/browser.md names every header a page can read, and every field of the answer and of the form', () => {
     const exposed = (/EXPOSED = '(.+)'/.exec(sourceText)?.[1] ?? '').split(', ')
     expect(exposed).toHaveLength(3)
     for (const header of exposed) expect(sectionOf(document, 'CORS')).toContain(`\`${header}\``)
@@ -107,7 +112,7 @@ describe('docs/browser.md', () => {
     for (const field of matches(sourceText, /name !== '(\w+)'/g)) expect(document).toContain(`\`${field}\``)
   })
 
-  it('says what to do about every error of the browser door', () => {
+  it('Docs/browser.md says what to do about every error of the browser door', () => {
     const told = tableOf(sectionOf(document, 'Errors'), 'codes').flatMap(([codes = '']) => codes.split(', '))
     for (const code of told) expect(Object.keys(ERRORS)).toContain(code)
     const doors = [
@@ -124,9 +129,9 @@ describe('docs/browser.md', () => {
     )
     const below = ['src/cloudflare/failures.ts', 'src/storage/object.ts', 'src/concurrency/semaphore.ts']
     const thrown = matches([...doors, ...issuing, ...below].map(textOf).join('\n'), /(?:BrokerError\(|code: )'(\w+)'/g)
-    // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of whoever runs the broker.
+    // What a page cannot meet or mend: a wrong address, a tenant that goes, faults of the broker's operator.
     const elsewhere = ['conflict', 'https_required', 'internal', 'misconfigured', 'not_found']
-    // An outcome in doubt is only told where a repeat may do harm.
+    // Only where a repeat may do harm does an error say that the outcome is unknown.
     const iceServers: Route = ROUTES.iceServers
     if (iceServers.repeatable) elsewhere.push('outcome_unknown')
     expect(thrown.length).toBeGreaterThan(10)
@@ -137,7 +142,7 @@ describe('docs/browser.md', () => {
 describe('ARCHITECTURE.md', () => {
   const document = textOf('ARCHITECTURE.md')
 
-  it('shows every room and every entry of src, and every other folder', () => {
+  it('ARCHITECTURE.md shows every room and every entry of src, and every other folder', () => {
     const [layout = ''] = fencesOf(sectionOf(document, 'Where what lives')).map(({ code }) => code)
     const shown: string[] = []
     const around: string[] = []
@@ -153,7 +158,7 @@ describe('ARCHITECTURE.md', () => {
     expect(unique(shown)).toEqual(unique([...rooms, ...entries, ...folders]))
   })
 
-  it('names only files of src that there are', () => {
+  it('ARCHITECTURE.md names only files of src that there are', () => {
     const named = matches(
       document,
       /`((?:tenant|http|cloudflare|contract|auth|storage|cache|account|rpc|concurrency|crypto)\/(?:\w+\/)*\w+\.ts)`/g,
@@ -173,13 +178,13 @@ describe('ARCHITECTURE.md', () => {
 describe('README.md', () => {
   const document = textOf('README.md')
 
-  it('lists every route with who may use it', () => {
+  it('README.md lists every route with who may use it', () => {
     const listed = tableOf(document, 'method and path').map(([route, who = '']) => `${route} ${who.split(';')[0]}`)
     const expected = Object.values(ROUTES).map((route) => `${route.method} ${pathOf(route)} ${whoOf(route)}`)
     expect(listed.sort()).toEqual(expected.sort())
   })
 
-  it('lists every scope', () => {
+  it('README.md lists every scope', () => {
     for (const scope of SCOPES) expect(document).toContain(`\`${scope}\``)
     const used = Object.values(ROUTES).flatMap(({ access }: Route) =>
       typeof access === 'object' ? [access.scope] : [],
@@ -188,11 +193,11 @@ describe('README.md', () => {
     expect(matches(document.replaceAll(/\s+/g, ' '), /Nothing asks for `(\S+)` yet/g)).toEqual(idle)
   })
 
-  it('lists every filter of the audit trail', () => {
+  it('README.md lists every filter of the audit trail', () => {
     expect(document).toContain(`?${AUDIT_FILTERS.map((name) => `${name}=`).join('&')}`)
   })
 
-  it('names only scripts that package.json has', () => {
+  it('README.md names only scripts that package.json has', () => {
     const { scripts } = packageJson()
     for (const file of ['README.md', 'CONTRIBUTING.md']) {
       const named = matches(textOf(file), /npm run (?:--silent )?([a-z:]+)/g)
@@ -201,7 +206,7 @@ describe('README.md', () => {
     expect(scripts.test).toBeDefined()
   })
 
-  it('names only variables that there are', () => {
+  it('README.md names only variables that there are', () => {
     const named = firstCells(tableOf(sectionOf(document, 'Configuration'), 'name'))
     expect(firstCells(['Secrets', 'Variables'].flatMap(configured))).toEqual(expect.arrayContaining(named))
   })

@@ -10,7 +10,7 @@ describe('docs/guarantees.md', () => {
   const document = textOf('docs/guarantees.md')
 
   it.each(tableOf(sectionOf(document, 'Today'), 'number'))(
-    '%s is shown by a test that bears its number',
+    'Docs/guarantees.md %s is shown by a test that bears its number',
     (number, _, by = '') => {
       const files = matches(by, /\[(.+?)\]/g)
       expect(files.length).toBeGreaterThan(0)
@@ -19,7 +19,7 @@ describe('docs/guarantees.md', () => {
     },
   )
 
-  it('links every test that bears the number of a promise', () => {
+  it('Docs/guarantees.md links every test that bears the number of a promise', () => {
     const linked = tableOf(sectionOf(document, 'Today'), 'number').flatMap(([number = '', , by = '']) =>
       matches(by, /\[(.+?)\]/g).map((file) => `${number} ${file}`),
     )
@@ -32,7 +32,7 @@ describe('docs/guarantees.md', () => {
 })
 
 describe('docs/decisions', () => {
-  it('has a line for every dependency, and for no other', () => {
+  it('Docs/decisions has a line for every dependency, and for no other', () => {
     const { dependencies, optionalDependencies, devDependencies } = packageJson()
     const document = textOf('docs/decisions/0005-dependencies.md')
     const named = matches(document, /^\| `(.+?)` \|/gm)
@@ -41,7 +41,7 @@ describe('docs/decisions', () => {
     expect(matches(deployed, /^\| `(.+?)` \|/gm)).toEqual(Object.keys(dependencies))
   })
 
-  it('are listed in their index, each with its title, and nothing else is', () => {
+  it('Docs/decisions are listed in their index, each with its title, and nothing else is', () => {
     const files = filesLike('docs/decisions/*').filter((file) => file !== INDEX)
     const expected = files.map((file) => {
       const name = path.basename(file)
@@ -53,7 +53,7 @@ describe('docs/decisions', () => {
     expect(expected.length).toBeGreaterThan(15)
   })
 
-  it('are listed with a summary, and stand or name the later decision that changes them', () => {
+  it('Docs/decisions are listed with a summary, and stand or name the later decision that changes them', () => {
     const rows = tableOf(textOf(INDEX), 'number')
     const numbers = rows.map(([link = '']) => link.slice(1, 5))
     const wrong = rows.filter(([link = '', , summary, status = '']) => {
@@ -68,11 +68,11 @@ describe('docs/decisions', () => {
 describe('links', () => {
   const documents = filesLike('**/*.md')
 
-  it('finds the documents', () => {
+  it('Links finds the documents', () => {
     expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/errors.md', 'emulator/README.md']))
   })
 
-  it.each(documents)('of %s lead somewhere', (file) => {
+  it.each(documents)('Links of %s lead somewhere', (file) => {
     const broken = linksOf(textOf(file)).filter((link) => !resolves(file, link))
     expect(broken).toEqual([])
   })

@@ -7,8 +7,8 @@ import { request } from 'node:http'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { listens } from '../../../emulator/ports.ts'
-import { turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+import { listens } from '../../../emulator/turn/ports.ts'
+import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import type { TurnRestAnswer } from '../../../src/contract/resources/credentials.ts'
 import { type DevPlace, DevServer, newPlace, removePlace, terminal } from '../support/devServer.ts'
 import { runningProcesses } from '../support/processes.ts'
@@ -51,7 +51,7 @@ afterAll(async () => {
 })
 
 describe('the README', () => {
-  it('has no shell block that is not executed here', () => {
+  it('The README has no shell block that is not executed here', () => {
     const all = fencesOf(readme).filter(({ language }) => language === 'sh')
     const known = [COMMANDS, WALK, DEPLOY].flatMap((heading) => fencesOf(sectionOf(readme, heading)))
     expect(all.filter(({ code }) => !known.some((fence) => fence.code === code))).toEqual([])
@@ -61,7 +61,7 @@ describe('the README', () => {
     ])
   })
 
-  it('leads through the doors as written', async () => {
+  it('The README leads through the doors as written', async () => {
     const lines = scripts.map(({ code }) => code).join(`\necho '${BETWEEN}'\n`)
     const script = substitute(substitute(lines, 'BROKER', brokerUrl()), 'STATE', place.state)
     const ours = `\necho '${BETWEEN}'\necho "$TOKEN $CLIENT_TOKEN $KEY"`
@@ -74,7 +74,7 @@ describe('the README', () => {
 
   const answers = walk.flatMap((fence, at) => (fence.language === 'json' ? [[at, fence] as const] : []))
   it.each(answers.map(([at, { code }]) => ({ at, code, asked: summaryOf(walk[at - 1]?.code ?? '') })))(
-    'shows what is answered to $asked',
+    'The README shows what is answered to $asked',
     ({ at, code }) => {
       const block = walk[at - 1]
       expect(block?.language).toBe('sh')
@@ -83,7 +83,7 @@ describe('the README', () => {
     },
   )
 
-  it('has a page ask for ICE servers without a preflight, and give the answer to a connection as it is', async () => {
+  it('The README has a page ask for ICE servers without a preflight, and give the answer to a connection as it is', async () => {
     const connect = (token: string) =>
       evaluate(`${inPage}\nreturn peer`, {
         clientToken: token,
@@ -99,13 +99,13 @@ describe('the README', () => {
     await expect(connect('x')).rejects.toThrow('invalid_token')
   })
 
-  it('runs the example with the official SDK', () => {
+  it('The README runs the example with the official SDK', () => {
     expect(printed.at(-1)).toMatch(/^[\w-]{32} from the SDK\n$/)
     const file = textOf('examples/sdk.mjs').replaceAll(/^\/\/.*\n/gm, '')
     expect(file.trim()).toBe(example?.trim())
   })
 
-  it('makes one key of a creation that is repeated with its Idempotency-Key', async () => {
+  it('The README makes one key of a creation that is repeated with its Idempotency-Key', async () => {
     const client = example?.slice(0, example.indexOf('const created'))
     await run('node', ['--input-type=module', '--eval', `${client}\n${once}\n${once}`], {
       cwd: root,
@@ -115,7 +115,7 @@ describe('the README', () => {
     expect(result.filter(({ name }) => name === 'once')).toHaveLength(1)
   })
 
-  it('makes secrets of the documented form for a deployment', async () => {
+  it('The README makes secrets of the documented form for a deployment', async () => {
     const [block] = fencesOf(sectionOf(readme, DEPLOY)).filter(({ language }) => language === 'sh')
     const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', block?.code ?? 'false'], { env: terminal() })
     expect(stdout).toMatch(/^ROOT_KEYS=k1:[A-Za-z0-9+/]{43}=\nADMIN_TOKEN=[\w-]{43}\n$/)
@@ -125,7 +125,7 @@ describe('the README', () => {
 describe('docs/browser.md', () => {
   const page = async () => (await evaluate(pageCode(), { fetch: fetchOfPage(brokerUrl()) })) as Page // what it defines
 
-  it('asks for ICE servers as written, and learns why it is refused', async () => {
+  it('Docs/browser.md asks for ICE servers as written, and learns why it is refused', async () => {
     const { askIceServers } = await page()
     const url = 'https://turn.example.com/v1/tenants/acme/ice-servers'
     const answer = await askIceServers(url, async () => clientToken)
@@ -136,7 +136,7 @@ describe('docs/browser.md', () => {
 })
 
 describe('npm run dev', () => {
-  it.concurrent('prints lines to copy that work, and no secret', async () => {
+  it.concurrent('Npm run dev prints lines to copy that work, and no secret', async () => {
     const lines = server.output
       .replaceAll(/\\\n\s*/g, '')
       .split('\n')
@@ -159,7 +159,7 @@ describe('npm run dev', () => {
     for (const secret of [...secrets, demoToken()]) expect(server.output).not.toContain(secret)
   })
 
-  it.concurrent('says whether coturn runs beside it, and what it hands out then relays', async () => {
+  it.concurrent('Npm run dev says whether coturn runs beside it, and what it hands out then relays', async () => {
     if (!turnServerIsInstalled()) {
       expect(server.output).toContain('coturn is not installed')
       return
@@ -173,14 +173,14 @@ describe('npm run dev', () => {
     await run('turnutils_uclient', client, { timeout: 10_000 })
   })
 
-  it('keeps its secrets in files that only their owner can read', () => {
+  it('Npm run dev keeps its secrets in files that only their owner can read', () => {
     for (const file of [path.join(root, '.dev.vars'), path.join(place.state, 'demo-token')]) {
       expect(statSync(file).mode & 0o077).toBe(0)
     }
   })
 
   it.each(['evil.example', 'evil.example:8787', '192.0.2.1', '127.0.0.1.evil.example', 'localhost.evil.example'])(
-    'refuses a request whose Host is %s',
+    'Npm run dev refuses a request whose Host is %s',
     async (host) => {
       for (const route of ['/healthz', '/v1/tenants/demo', '/client/v4/accounts/demo/calls/turn_keys']) {
         const answer = await askAs(host, route)
@@ -189,11 +189,11 @@ describe('npm run dev', () => {
     },
   )
 
-  it('answers a request whose Host is localhost', async () => {
+  it('Npm run dev answers a request whose Host is localhost', async () => {
     expect(await askAs(`localhost:${place.port}`, '/v1/tenants/demo')).toMatchObject({ status: 200 })
   })
 
-  it('ends all that it started on Ctrl-C', async () => {
+  it('Npm run dev ends all that it started on Ctrl-C', async () => {
     const started = server.processes()
     expect(started.length).toBeGreaterThan(2) // npm, node, wrangler, workerd
     expect(await listens(place.port)).toBe(true)
@@ -203,7 +203,7 @@ describe('npm run dev', () => {
     expect([await listens(place.port), await listens(place.emulatorPort)]).toEqual([false, false])
   })
 
-  it('finds its state again at the next start', async () => {
+  it('Npm run dev finds its state again at the next start', async () => {
     const before = demoToken()
     server = await DevServer.start(place)
     const { result } = await ask(`${keysUrl('acme')}/${uid}`, token)

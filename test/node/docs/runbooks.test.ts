@@ -1,5 +1,5 @@
 // docs/runbooks.md, tried: each runbook's commands in their order, as an operator types them, on a running broker that is
-// deployed again where the runbook says so. What Cloudflare's dashboard does, the emulator is told to do.
+// deployed again where the runbook says so. What an operator does in Cloudflare's dashboard, the test does in the emulator.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -101,7 +101,7 @@ describe('the runbook', () => {
     expect((await created(tenant)).status).toBe(201)
   })
 
-  it('“Rotate a root key” moves every secret, and an old key that is taken out too early is told', async () => {
+  it('“Rotate a root key” moves every secret, and /readyz reports an old key that is taken out too early', async () => {
     const tenant = await newTenant()
     const old = broker.secrets.ROOT_KEYS
     const fresh = `k2:${randomBytes(32).toString('base64')}`

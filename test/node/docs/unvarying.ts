@@ -1,5 +1,5 @@
-// Answers as documents show them, and as they come: what differs from run to run is told by its form. No assertions here.
-import { turnServerIsInstalled } from '../../../emulator/turnServer.ts'
+// Answers as documents show them, and as they come: a value that differs from run to run is replaced by its form. No assertions here.
+import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 
 /** What differs from run to run, by its form; all else must be as the README says. */
 export function unvarying(value: unknown, name = ''): unknown {

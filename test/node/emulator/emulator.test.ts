@@ -21,7 +21,7 @@ beforeEach(() => control.reset())
 afterAll(() => running.close())
 
 describe('TURN keys', () => {
-  it('go through create, get, list, update and delete with one uid, and show the secret only once', async () => {
+  it('TURN keys go through create, get, list, update and delete with one uid, and show the secret only once', async () => {
     const made = await upstream.api('POST', KEYS, { body: { name: 'first' } })
     expect(made).toMatchObject({ status: 201, json: { success: true, errors: [], messages: [] } })
     const { uid, key, ...rest } = envelope(made).result
@@ -45,7 +45,7 @@ describe('TURN keys', () => {
     expect(await upstream.listed()).toEqual([])
   })
 
-  it('have an empty name by default, and are refused a body that is none', async () => {
+  it('TURN keys have an empty name by default, and are refused a body that is none', async () => {
     expect(await upstream.api('POST', KEYS, { body: {} })).toMatchObject({
       status: 201,
       json: { result: { name: '' } },
@@ -58,7 +58,7 @@ describe('TURN keys', () => {
     }
   })
 
-  it('belong to their account and stop at its limit', async () => {
+  it('TURN keys belong to their account and stop at its limit', async () => {
     const other = KEYS.replace(ACCOUNT, 'another')
     const { uid } = await control.plantKey({ account: 'another', name: 'planted' })
     expect(await upstream.listed()).toEqual([])
@@ -69,13 +69,13 @@ describe('TURN keys', () => {
     expect(await upstream.api('POST', KEYS, { body: {} })).toMatchObject({ status: 400, json: { success: false } })
   })
 
-  it('are shown to the account token only', async () => {
+  it('TURN keys are shown to the account token only', async () => {
     const wrong = { success: false, errors: [{ code: 10000 }] }
     expect(await upstream.api('GET', KEYS, { bearer: '' })).toMatchObject({ status: 401, json: wrong })
     expect(await upstream.api('GET', KEYS, { bearer: 'other' })).toMatchObject({ status: 403, json: wrong })
   })
 
-  it('are counted, and over the limit every call is blocked for a whole window', async () => {
+  it('TURN keys are counted, and over the limit every call is blocked for a whole window', async () => {
     const first = await upstream.api('GET', KEYS)
     expect(first.headers.get('ratelimit')).toMatch(/^"default";r=1199;t=\d+$/)
     expect(first.headers.get('ratelimit-policy')).toBe('"default";q=1200;w=300')
@@ -91,7 +91,7 @@ describe('TURN keys', () => {
     expect(await upstream.api('GET', KEYS)).toMatchObject({ status: 200 })
   })
 
-  it('can lag in the list and after a delete', async () => {
+  it('TURN keys can lag in the list and after a delete', async () => {
     await control.settings({ listLagMs: 60_000, getAfterDeleteLagMs: 60_000 })
     const { uid } = await upstream.create()
     expect(await upstream.listed()).toEqual([])
@@ -107,7 +107,7 @@ describe('TURN keys', () => {
 })
 
 describe('credentials', () => {
-  it('are minted with the secret of the key and with nothing else', async () => {
+  it('Credentials are minted with the secret of the key and with nothing else', async () => {
     const key = await upstream.create()
     const stranger = await upstream.create()
     const { status, iceServers } = await upstream.mint(key, { ttl: 60, customIdentifier: 'subject' })
@@ -127,12 +127,12 @@ describe('credentials', () => {
     expect(await upstream.mint(key)).toMatchObject({ status: 401 })
   })
 
-  it.each([0, 172_801, 1.5, '60', undefined])('are refused for a ttl of %s', async (ttl) => {
+  it.each([0, 172_801, 1.5, '60', undefined])('Credentials are refused for a ttl of %s', async (ttl) => {
     expect(await upstream.mint(await upstream.create(), { ttl })).toMatchObject({ status: 400 })
     expect((await control.state()).credentials).toEqual([])
   })
 
-  it('can be clamped instead', async () => {
+  it('Credentials can be clamped instead', async () => {
     await control.settings({ ttlOutOfRange: 'clamp' })
     expect(await upstream.mint(await upstream.create(), { ttl: 864_000 })).toMatchObject({ status: 201 })
     const [credential] = (await control.state()).credentials
@@ -140,7 +140,7 @@ describe('credentials', () => {
     expect(Date.parse(credential?.expiresAt ?? '') - Date.parse(credential?.created ?? '')).toBe(2 * DAY_MS)
   })
 
-  it('are revoked once and again, but not by another key', async () => {
+  it('Credentials are revoked once and again, but not by another key', async () => {
     const key = await upstream.create()
     const stranger = await upstream.create()
     const { iceServers } = await upstream.mint(key, undefined, 'generate')
@@ -154,7 +154,7 @@ describe('credentials', () => {
     expect((await control.state()).credentials).toMatchObject([{ revoked: true }])
   })
 
-  it('are of the kind coturn accepts when a secret is shared with one, and are revoked by that name', async () => {
+  it('Credentials are of the kind coturn accepts when a secret is shared with one, and are revoked by that name', async () => {
     const turn = { sharedSecret: 's', stunUrls: ['stun:127.0.0.1:3478'], urls: ['turn:127.0.0.1:3478?transport=udp'] }
     const emulator = createEmulator({ turn, now: () => 1_000_000 })
     const ask = (route: string, init: RequestInit) => emulator.fetch(new Request(`http://emulator${route}`, init))
@@ -186,7 +186,7 @@ describe('variants', () => {
       /"stun:stun[^"]*:53".*"turn:turn[^"]*:53\?/,
     ],
   ]
-  it.each(cases)('%s', async (_name, change, operation, expected) => {
+  it.each(cases)('Variants %s', async (_name, change, operation, expected) => {
     const key = await upstream.create()
     const { iceServers: documented } = await upstream.mint(key, { ttl: 60 }, operation)
     expect(shapeOf(documented)).not.toMatch(expected)
@@ -194,7 +194,7 @@ describe('variants', () => {
     expect(shapeOf((await upstream.mint(key, { ttl: 60 }, operation)).iceServers)).toMatch(expected)
   })
 
-  it('a create answer without the envelope', async () => {
+  it('Variants a create answer without the envelope', async () => {
     await control.settings({ createAnswer: 'bare' })
     const made = await upstream.api('POST', KEYS, { body: {} })
     expect(made).toMatchObject({ status: 201, json: { key: expect.any(String), uid: expect.any(String) } })

@@ -26,7 +26,7 @@ beforeEach(() => control.reset())
 afterAll(() => running.close())
 
 describe('control', () => {
-  it('plays faults in order, as often as ordered, on the operation and key that was named', async () => {
+  it('Control plays faults in order, as often as ordered, on the operation and key that was named', async () => {
     const [one, two] = [await upstream.create(), await upstream.create()]
     const status = (code: number): Fault => ({ kind: 'status', status: code })
     await control.fault({ operation: 'get', fault: status(500), times: 2, uid: one.uid })
@@ -42,14 +42,14 @@ describe('control', () => {
     expect(statuses).toEqual([200, 200, 500, 200, 200, 500])
   })
 
-  it('refuses an order or a setting it does not know', async () => {
+  it('Control refuses an order or a setting it does not know', async () => {
     const typo = { kind: 'status', statsu: 500 } as unknown as Fault
     await expect(control.fault({ operation: 'get', fault: typo })).rejects.toThrow('400')
     await expect(control.settings({ urls: 'none' as 'array' })).rejects.toThrow('400')
     expect((await control.settings()).urls).toBe('array')
   })
 
-  it('logs every request without the bearer, and shows secrets only where asked to', async () => {
+  it('Control logs every request without the bearer, and shows secrets only where asked to', async () => {
     const planted = await control.plantKey({ account: ACCOUNT })
     const { iceServers } = await upstream.mint(planted, { ttl: 60, customIdentifier: 'c' })
     await upstream.api('GET', '/nothing')
@@ -76,7 +76,7 @@ describe('control', () => {
 })
 
 describe('the server', () => {
-  it('keeps its state in a file that only its owner reads', async () => {
+  it('The server keeps its state in a file that only its owner reads', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'emulator-'))
     const stateFile = path.join(directory, 'not-there-yet', 'state.json')
     const first = await startEmulator({ stateFile })
@@ -89,7 +89,7 @@ describe('the server', () => {
     rmSync(directory, { recursive: true })
   })
 
-  it('closes at once, though connections hang', async () => {
+  it('The server closes at once, though connections hang', async () => {
     const own = await startEmulator()
     await new EmulatorControl(own.url).fault({ operation: '*', fault: { kind: 'hang' } })
     const hung = upstreamAt(own.url).api('POST', KEYS, { body: {} })
@@ -100,7 +100,7 @@ describe('the server', () => {
     await expect(hung).rejects.toThrow()
   })
 
-  it('runs as a command, says when it is ready and ends on SIGTERM', async () => {
+  it('The server runs as a command, says when it is ready and ends on SIGTERM', async () => {
     const probe = createServer().listen(0, '127.0.0.1')
     await once(probe, 'listening')
     const { port } = probe.address() as AddressInfo // listening on TCP
@@ -117,7 +117,7 @@ describe('the server', () => {
   })
 })
 
-it('refuses a Host that does not name this machine, so that no web page reaches it by DNS rebinding', async () => {
+it('Refuses a Host that does not name this machine, so that no web page reaches it by DNS rebinding', async () => {
   const statusFor = (host: string) =>
     new Promise<number | undefined>((resolve, reject) => {
       request(`${running.url}/__emulator/secrets`, { headers: { host } }, (response) => {

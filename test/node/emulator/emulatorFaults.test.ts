@@ -83,7 +83,7 @@ describe('a fault that answers', () => {
       ['another status', { kind: 'shape', shape: 'deep', status: 200 }, { status: 200, text: /^\[\[/, effect: true }],
       ['cut JSON', { kind: 'truncate', by: 'json' }, { status: 201, text: /^\{"success":true[^}]+$/, effect: true }],
     ]
-  it.each(cases)('%s', async (_name, fault, { status, text, headers = {}, effect = false }) => {
+  it.each(cases)('A fault that answers %s', async (_name, fault, { status, text, headers = {}, effect = false }) => {
     await control.fault({ operation: 'create', fault })
     const played = await postKey()
     expect(played.status).toBe(status)
@@ -94,7 +94,7 @@ describe('a fault that answers', () => {
     expect(await postKey()).toMatchObject({ status: 201 })
   })
 
-  it('with a uid or user name that is somebody else’s', async () => {
+  it('A fault that answers with a uid or user name that is somebody else’s', async () => {
     const key = await upstream.create()
     await control.fault({ operation: '*', fault: { kind: 'shape', shape: 'foreign-uid' }, times: 2 })
     const { result } = envelope(await upstream.api('GET', `${KEYS}/${key.uid}`))
@@ -106,7 +106,7 @@ describe('a fault that answers', () => {
     expect(iceServers?.[1]?.username).not.toBe(credential?.username)
   })
 
-  it.each(['huge', 'huge-stream'] as const)('with megabytes: %s', async (shape) => {
+  it.each(['huge', 'huge-stream'] as const)('A fault that answers with megabytes: %s', async (shape) => {
     await control.fault({ operation: 'create', fault: { kind: 'shape', shape } })
     const { text, headers } = await postKey()
     expect(text.length).toBeGreaterThanOrEqual(HUGE_CHARACTERS)
@@ -114,7 +114,7 @@ describe('a fault that answers', () => {
     expect(headers.has('content-length')).toBe(shape === 'huge')
   })
 
-  it('even where there is no body, or nothing but a refusal in plain text, to spoil', async () => {
+  it('A fault that answers even where there is no body, or nothing but a refusal in plain text, to spoil', async () => {
     const key = await upstream.create()
     const { iceServers } = await upstream.mint(key, { ttl: 60 }, 'generate')
     const revoke = credentials(key.uid, `${iceServers?.username}/revoke`)
@@ -133,7 +133,7 @@ describe('a fault that answers', () => {
     ['ratelimit-header', /^-$/, /^"default";r=0;t=7$/],
     ['none', /^-$/, /^-$/],
   ]
-  it.each(dressings)('with 429 dressed as %s', async (dressing, retryAfter, ratelimit) => {
+  it.each(dressings)('A fault that answers with 429 dressed as %s', async (dressing, retryAfter, ratelimit) => {
     await control.fault({ operation: 'list', fault: { kind: 'rate-limit', dressing, seconds: 7 } })
     const { status, headers } = await upstream.api('GET', KEYS)
     expect(status).toBe(429)
@@ -151,7 +151,7 @@ describe('a fault of the connection', () => {
     [{ kind: 'reset', when: 'before' }, false],
     [{ kind: 'reset', at: 'mid-response' }, true],
   ]
-  it.each(resets)('%o has its effect: %s', async (fault, effect) => {
+  it.each(resets)('A fault of the connection %o has its effect: %s', async (fault, effect) => {
     await control.fault({ operation: 'create', fault })
     const { end, text, promised, sent } = await rawCreate()
     expect(end).toBe('ECONNRESET')
@@ -162,13 +162,13 @@ describe('a fault of the connection', () => {
     expect(await control.log('create')).toMatchObject([{ fault: 'reset', effect, body, status: null }])
   })
 
-  it('hangs before the headers', async () => {
+  it('A fault of the connection hangs before the headers', async () => {
     await control.fault({ operation: 'create', fault: { kind: 'hang' } })
     expect(await rawCreate()).toMatchObject({ end: 'silence', text: '' })
     expect(await keysMade()).toBe(1)
   })
 
-  it('hangs in the middle of the body', async () => {
+  it('A fault of the connection hangs in the middle of the body', async () => {
     await control.fault({ operation: 'create', fault: { kind: 'hang', at: 'mid-body' } })
     const { end, headers, sent, promised } = await rawCreate()
     expect({ end, status: headers.slice(0, 12) }).toEqual({ end: 'silence', status: 'HTTP/1.1 201' })
@@ -176,7 +176,7 @@ describe('a fault of the connection', () => {
     expect(sent.length).toBeLessThan(promised)
   })
 
-  it('ends before all that was promised has been sent', async () => {
+  it('A fault of the connection ends before all that was promised has been sent', async () => {
     await control.fault({ operation: 'create', fault: { kind: 'truncate' } })
     const { end, sent, promised } = await rawCreate()
     expect(end).toBe('closed')
@@ -196,7 +196,7 @@ describe('a fault of the connection', () => {
     expect(first.sent.length).toBeLessThan(first.promised)
   })
 
-  it('is answered 501 where there are no sockets', async () => {
+  it('A fault of the connection is answered 501 where there are no sockets', async () => {
     const emulator = createEmulator()
     const post = (route: string, body: string) =>
       emulator.fetch(
@@ -208,7 +208,7 @@ describe('a fault of the connection', () => {
 })
 
 describe('an operation that waits', () => {
-  it('is delayed, then answered as usual', async () => {
+  it('An operation that waits is delayed, then answered as usual', async () => {
     await control.fault({ operation: 'list', fault: { kind: 'delay', ms: 80 } })
     const startedMs = performance.now()
     expect(await upstream.api('GET', KEYS)).toMatchObject({ status: 200 })
@@ -216,7 +216,7 @@ describe('an operation that waits', () => {
   })
 
   it.each([['before', 0] as const, ['after', 1] as const])(
-    'is held %s its effect until released',
+    'An operation that waits is held %s its effect until released',
     async (when, made) => {
       await control.hold('create', 'h', { when })
       const answer = postKey()
@@ -232,7 +232,7 @@ describe('an operation that waits', () => {
     },
   )
 
-  it('takes no effect once the emulator has been reset', async () => {
+  it('An operation that waits takes no effect once the emulator has been reset', async () => {
     await control.hold('create', 'h')
     const answer = postKey()
     await control.untilHeld('h')

@@ -21,7 +21,7 @@ afterEach(() => {
 describe('the example of a page', () => {
   const [, script = ''] = /<script type="module">([\s\S]*?)<\/script>/.exec(textOf('examples/browser.html')) ?? []
 
-  it('talks through the relay, and moves it when the credential is renewed', async () => {
+  it('The example of a page talks through the relay, and moves it when the credential is renewed', async () => {
     const shown = new Map<string, { textContent: string }>()
     const element = (id: string) => shown.get(id) ?? shown.set(id, { textContent: '' }).get(id)
     vi.stubGlobal('document', Object.assign(new EventTarget(), { getElementById: element }))
@@ -81,7 +81,7 @@ describe('the example of perfect negotiation', () => {
     return { impolite, polite }
   }
 
-  it('places a call, moves it at each renewal from one side, and hangs up', async () => {
+  it('The example of perfect negotiation places a call, moves it at each renewal from one side, and hangs up', async () => {
     const { impolite, polite } = await startBoth(async () => answer())
     const heard: string[] = []
     polite.pc.ondatachannel = ({ channel }: { channel: { onmessage: unknown } }) => {
@@ -104,7 +104,7 @@ describe('the example of perfect negotiation', () => {
     expect(FakeConnection.all.map(({ signalingState }) => signalingState)).toEqual(['closed', 'closed'])
   })
 
-  it('loses nothing of what the other side says before this one has its ICE servers', async () => {
+  it('The example of perfect negotiation loses nothing of what the other side says before this one has its ICE servers', async () => {
     vi.stubGlobal(
       'RTCPeerConnection',
       class extends FakeConnection {
@@ -124,7 +124,7 @@ describe('the example of perfect negotiation', () => {
     for (const { hangUp } of [impolite, polite]) hangUp()
   })
 
-  it('takes an offer that comes while it takes an answer', async () => {
+  it('The example of perfect negotiation takes an offer that comes while it takes an answer', async () => {
     const { impolite, polite } = await startBoth(async () => answer())
     // As in browsers: one description after the other, and each takes its time.
     const { pc } = impolite
@@ -151,7 +151,7 @@ describe('the example of perfect negotiation', () => {
     for (const { hangUp } of [impolite, polite]) hangUp()
   })
 
-  it('begins without a relay when there is none to be had', async () => {
+  it('The example of perfect negotiation begins without a relay when there is none to be had', async () => {
     const told = ['error', 'warn'].map((level) =>
       vi.spyOn(console, level as 'error').mockImplementation(() => undefined),
     )

@@ -25,14 +25,14 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers())
 
 describe('the bundle', () => {
-  it(`is at most ${MAX_GZIP_BYTES} bytes compressed, of its own, and for a page of any encoding`, () => {
+  it(`The bundle is at most ${MAX_GZIP_BYTES} bytes compressed, of its own, and for a page of any encoding`, () => {
     expect(gzipSync(text, { level: 9 }).byteLength).toBeLessThanOrEqual(MAX_GZIP_BYTES)
     expect(text).not.toMatch(/\bimport\b|\brequire\b|\beval\b/)
     expect(text).toMatch(/^[\n -~]*$/)
     expect(text).toContain(`client ${CLIENT_SCRIPT.version.split('-')[0]} `)
   })
 
-  it('works where there is no window', async () => {
+  it('The bundle works where there is no window', async () => {
     expect(globalThis).not.toHaveProperty('window')
     expect(globalThis).not.toHaveProperty('document')
     const { createIceServers } = (await load('worker.mjs', "export * from 'turn-broker/client'")) as Library // its entry
@@ -44,27 +44,27 @@ describe('the bundle', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('is what the package gives, with its types', () => {
+  it('The bundle is what the package gives, with its types', () => {
     const entry = createRequire(import.meta.url).resolve('turn-broker/client')
     expect(readFileSync(entry, 'utf8')).toBe(text)
     const types = readFileSync(entry.replace(/\.js$/, '.d.ts'), 'utf8')
     expect(types).toContain('export declare function createIceServers(')
   })
 
-  it('is up to date', async () => {
+  it('The bundle is up to date', async () => {
     const script = path.join(root, 'scripts/client.ts')
     await expect(promisify(execFile)(process.execPath, [script, '--check'])).resolves.toMatchObject({ stderr: '' })
   })
 })
 
 describe('docs/client.md', () => {
-  it('shows the examples as they are', () => {
+  it('Docs/client.md shows the examples as they are', () => {
     const codeUnder = (heading: string) => fencesOf(sectionOf(document, heading)).map(({ code }) => `${code}\n`)
     expect(codeUnder('A page')).toEqual([textOf('examples/browser.html')])
     expect(codeUnder('Perfect negotiation')).toEqual([textOf('examples/perfectNegotiation.mjs')])
   })
 
-  it('pins the script by its digest, as the example does', () => {
+  it('Docs/client.md pins the script by its digest, as the example does', () => {
     const [shown] = fencesOf(sectionOf(document, 'Pinning it')).map(({ code }) => JSON.parse(code) as unknown)
     const file = `https://turn.example.com/client/${CLIENT_SCRIPT.version}.js`
     expect(shown).toEqual({
@@ -75,7 +75,7 @@ describe('docs/client.md', () => {
     expect(JSON.parse(map)).toEqual(shown)
   })
 
-  it('explains every code of the library', () => {
+  it('Docs/client.md explains every code of the library', () => {
     const sources = filesLike('src/client/*.ts').map(textOf).join('\n')
     const used = matches(sources, /code(?::| =) ['`]([a-z_]+(?:\$\{status\})?)['`]/g)
     const documented = tableOf(document, 'code').map(([code]) => code)
@@ -88,7 +88,7 @@ describe('docs/client.md', () => {
     )
   })
 
-  it('lists every option', () => {
+  it('Docs/client.md lists every option', () => {
     const [, options = ''] = /interface IceServersOptions \{([\s\S]*?)\n\}/.exec(textOf('src/client/api.ts')) ?? []
     expect(tableOf(document, 'option').map(([name]) => name)).toEqual(matches(options, /^ {2}(\w+)\??:/gm))
   })

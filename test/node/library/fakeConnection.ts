@@ -52,7 +52,7 @@ export class FakeConnection extends EventTarget {
     this.gathered.push(this.configuration.iceServers?.find(({ username }) => username)?.username)
     this.#becomes('iceGatheringState', 'gathering')
     this.#becomes('iceGatheringState', 'complete')
-    // As in browsers: after whoever waits for this has gone on.
+    // As in browsers: after the callers that wait for this have gone on.
     setTimeout(() => this.#tell('icecandidate', { candidate: { candidate: 'relay' } }))
   }
 

@@ -24,13 +24,13 @@ const awaitsIn = (file: string): number =>
     .match(/\bawait\s/g)?.length ?? 0
 
 describe('crash points', () => {
-  it('every await under tenant/ and account/ is named, sub-folders included', () => {
+  it('Crash points every await under tenant/ and account/ is named, sub-folders included', () => {
     const awaiting = filesLike('src/{tenant,account}/**/*.ts').filter((file) => awaitsIn(file) > 0)
     expect(awaiting.length).toBeGreaterThan(30)
     expect(awaiting.filter((file) => namedIn(file) !== awaitsIn(file))).toEqual([])
   })
 
-  it('every folder of src is either watched or known to run outside the objects', () => {
+  it('Crash points every folder of src is either watched or known to run outside the objects', () => {
     const folders = unique(
       sources.map((file) => file.split('/')).flatMap(([, folder = '', inner]) => (inner ? folder : [])),
     )

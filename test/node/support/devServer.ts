@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { freePorts } from '../../../emulator/ports.ts'
+import { freePorts } from '../../../emulator/turn/ports.ts'
 import { root } from '../docs/repository.ts'
 import { processesOf } from './processes.ts'
 

@@ -1,9 +1,9 @@
-// The identity providers that tenants of a test bring along: one that nobody here wrote, and one that answers as a test
+// The identity providers that tenants of a test bring along: one from a library, and one that answers as a test
 // tells it to, however badly. Both on loopback; the Worker under test reaches them by the names in `urls`.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Events, type MutableToken, OAuth2Server, type TokenRequestIncomingMessage } from 'oauth2-mock-server'
-import type { Received, ToldAnswer } from './told.ts'
+import type { PlayedAnswer, Received } from './playedAnswer.ts'
 
 export interface IdentityProviders {
   /** Where each of these hosts is to be found. */
@@ -25,14 +25,14 @@ export async function startIdentityProviders(): Promise<IdentityProviders> {
     await real.issuer.keys.generate('ES256')
     response.end()
   })
-  // Whoever asks for an audience gets it, whatever the grant.
+  // Every caller that asks for an audience gets it, whatever the grant.
   real.service.on(Events.BeforeTokenSigning, ({ payload }: MutableToken, { body }: TokenRequestIncomingMessage) => {
     if (body.aud !== undefined) payload.aud = body.aud
   })
   await real.issuer.keys.generate('RS256')
   await real.start(0, '127.0.0.1')
 
-  const told = toldProvider()
+  const told = playedProvider()
   await new Promise<void>((resolve, reject) => {
     told.once('error', reject)
     told.listen(0, '127.0.0.1', resolve)
@@ -51,14 +51,14 @@ export async function startIdentityProviders(): Promise<IdentityProviders> {
 }
 
 /** `PUT /told{path}` says what the path answers from now on; `GET /told{path}` tells who asked there. */
-function toldProvider() {
-  const answers = new Map<string, ToldAnswer>()
+function playedProvider() {
+  const answers = new Map<string, PlayedAnswer>()
   const log = new Map<string, Received[]>()
   return createServer(async (request, response) => {
     const { method = '', url = '/', headers } = request
     const told = /^\/told(\/.*)$/.exec(url)?.[1]
     if (told !== undefined && method === 'PUT') {
-      answers.set(told, JSON.parse(await textOf(request)) as ToldAnswer) // written by the support of the tests
+      answers.set(told, JSON.parse(await textOf(request)) as PlayedAnswer) // written by the support of the tests
       response.end()
     } else if (told !== undefined) {
       response.end(JSON.stringify(log.get(told) ?? []))
@@ -69,7 +69,7 @@ function toldProvider() {
   })
 }
 
-async function answer(response: ServerResponse, { status = 200, headers, body = '', afterMs, instead }: ToldAnswer) {
+async function answer(response: ServerResponse, { status = 200, headers, body = '', afterMs, instead }: PlayedAnswer) {
   if (afterMs !== undefined) await new Promise((resolve) => setTimeout(resolve, afterMs))
   if (instead === 'hang') return
   if (instead === 'reset') {

@@ -1,4 +1,4 @@
-/** What the HTTP contract says of every answer, whoever asked for whatever. Applied to each by broker.ts. */
+/** What the HTTP contract says of every answer to every caller. Applied to each by broker.ts. */
 import { CLOUDFLARE_PREFIXES } from '../../../src/contract/routes.ts'
 import { CLOUDFLARE_TURN_KEY, ERRORS, type ErrorCode, MAX_RETRY_AFTER_SECONDS } from '../../../src/errors.ts'
 import type { Answer } from './answer.ts'

@@ -1,5 +1,5 @@
 /**
- * The broker as another deployment of it would run: other variables, over the same storage. Its objects are built anew
+ * The broker as another deployment would run it: other variables, over the same storage. Its objects are built again
  * from the real classes with these variables; what was deployed before sleeps meanwhile.
  */
 import { runInDurableObject } from 'cloudflare:test'

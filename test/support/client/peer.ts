@@ -65,7 +65,7 @@ export function newPeer(given: Configuration = {}) {
     /** Every list that was set. */
     configured,
     listeners: () => listeners,
-    /** The ICE state, as a browser tells of it. */
+    /** The ICE state, as a browser reports it. */
     becomes(ice: string) {
       state.iceConnectionState = ice
       target.dispatchEvent(new Event('iceconnectionstatechange'))
@@ -80,7 +80,7 @@ export function newPeer(given: Configuration = {}) {
     selects(how: How | undefined, browser: 'transport' | 'selected' | 'nominated' = 'transport') {
       statistics = how === undefined ? [] : statisticsOf(how, browser)
     },
-    /** By this page: no event tells of it. */
+    /** By this page: no event reports it. */
     close() {
       state.signalingState = 'closed'
       state.iceConnectionState = 'closed'
@@ -95,7 +95,7 @@ export function newPeer(given: Configuration = {}) {
   return Object.assign(pc, played)
 }
 
-/** Three pairs, of which one is in use; how that is told differs between browsers. */
+/** Three pairs, of which one is in use; how browsers report which one differs. */
 function statisticsOf(how: How, browser: 'transport' | 'selected' | 'nominated') {
   const types =
     how === 'relayed here' ? ['relay', 'host'] : how === 'relayed there' ? ['srflx', 'relay'] : ['host', 'prflx']

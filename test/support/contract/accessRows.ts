@@ -99,7 +99,7 @@ export function asker(broker: Broker) {
   return { ask, wrong }
 }
 
-/** How a route refuses whoever has no valid token. */
+/** How a route refuses a caller without a valid token. */
 export const refusal = (route: Route) => (route.dialect === 'native' ? '401 invalid_token' : '401 10000')
 
 /** What a refused request must leave as it was. Refused mints are on the audit trail: those rows are left out. */

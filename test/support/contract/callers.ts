@@ -20,7 +20,7 @@ export interface Things {
   readonly banId: string
 }
 
-/** What could be, and is nobody's. */
+/** Well-formed ids that belong to no tenant. */
 export const NOBODYS: Things = {
   tenant: 'never-was',
   keyId: 'k'.repeat(32),
@@ -44,7 +44,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
 
 export const routes = Object.entries(ROUTES) as [RouteName, Route][] // Object.entries forgets the names
 
-/** What is not given is nobody's. */
+/** An id that is not given belongs to no tenant. */
 export const pathOf = (route: Pick<Route, 'path'>, things: Partial<Things>): string =>
   route.path.replace(/:([a-z_]+)/g, (_, parameter: string) => {
     if (parameter === 'version') return `${CLIENT_SCRIPT.version}.js`
@@ -105,7 +105,7 @@ export const forgedToken = async (tenant: string, id = newApiTokenId()): Promise
   (await newApiToken(tenant, id)).token
 
 /**
- * Authorization headers that name nobody. Moves the clock past the expiry of one.
+ * Authorization headers that identify no caller. Moves the clock past the expiry of one.
  * `valid` is a token of this tenant that would do, so that only what is said of each is wrong with it.
  */
 export async function badIdentities(broker: Broker, tenant: string, valid: { token: string; tokenId: string }) {

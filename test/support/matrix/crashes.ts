@@ -14,7 +14,7 @@ declare global {
   var __crashPoint: ((place: string, make: () => unknown) => unknown) | undefined
 }
 
-/** Before the awaited thing begins, or when it is settled and nobody has been told. */
+/** Before the awaited thing begins, or when it is settled and its caller does not know yet. */
 export interface Point {
   readonly place: string
   /** Which of its runs. */
@@ -37,7 +37,7 @@ const LONGEST_PAUSE_MS = 1_000
 const PAUSES_FASTER = 50
 const SILENCE_FASTER = 60
 const DRAINED_AFTER_MS = 60
-/** In events, of a loop that is told from others. */
+/** In events, of a loop that is distinguished from others. */
 const LONGEST_LOOP = 40
 
 export const nameOf = ({ place, nth, side }: Point): string => `${side} ${place}#${nth}`
@@ -197,7 +197,7 @@ async function onWrites(tell: () => void): Promise<() => void> {
     (_, { storage }) => Object.getPrototypeOf(storage.sql) as SqlStorage,
   )
   const { exec } = prototype
-  prototype.exec = function told(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
+  prototype.exec = function reporting(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
     if (!/^\s*SELECT/i.test(query)) tell()
     return exec.call(this, query, ...bindings)
   } as SqlStorage['exec']
@@ -206,7 +206,7 @@ async function onWrites(tell: () => void): Promise<() => void> {
   }
 }
 
-/** Connections that nobody takes, for everything but the test's own questions to the emulator. */
+/** Refused connections, for everything but the test's own questions to the emulator. */
 export function refuseConnections(): () => void {
   const real = globalThis.fetch
   const spy = vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {

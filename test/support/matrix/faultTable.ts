@@ -1,7 +1,7 @@
 /** Every fault that upstream and the network can play, by name: each row of the matrix. */
 
 import type { FaultOrderInput } from '../../../emulator/client.ts'
-import { Dressing, Shape } from '../../../emulator/faults.ts'
+import { Dressing, Shape } from '../../../emulator/faults/faults.ts'
 
 type Fault = FaultOrderInput['fault']
 

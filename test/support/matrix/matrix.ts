@@ -1,5 +1,5 @@
 /**
- * The fault matrix: every fault on every wish, and a crash at every await of each way that a wish can go. Ways that
+ * The fault matrix: every fault on every scenario, and a crash at every await of each way that a scenario can go. Ways that
  * are alike up to an await, in what was awaited, written and done upstream, are crashed there once.
  */
 import { runInDurableObject } from 'cloudflare:test'
@@ -12,10 +12,11 @@ import { watchLogs } from '../secrets/secretWatch.ts'
 import { tenantSql, tenantStub } from '../storage/tenantRows.ts'
 import { usernameIn } from '../tenants/issuing.ts'
 import { nameOf, type Point, pointsOf, type Run, refuseConnections, watched, waysTo } from './crashes.ts'
+import { isKnownLie, isLeftOut } from './exceptions.ts'
 import { FAULTS, type FaultRow, KINDS, NO_FAULT } from './faultTable.ts'
 import { aftermath, disagreements, recover, shownSecrets, sweepAll } from './oracle.ts'
-import { deadlineOf, newWorld, type Thing, type Wish, type World } from './wishActs.ts'
-import { WISHES, type WishName } from './wishes.ts'
+import { deadlineOf, newWorld, type Scenario, type Thing, type World } from './scenarioSteps.ts'
+import { SCENARIOS, type ScenarioName } from './scenarios.ts'
 
 interface Cell {
   readonly fault: FaultRow
@@ -46,24 +47,7 @@ export interface Played extends Findings {
   readonly played: readonly string[]
 }
 
-/** Lies that no caller can be spared: what was answered is not checked, what is left is. */
-const KNOWN: readonly { readonly wish: WishName; readonly fault: string; readonly why: string }[] = [
-  { wish: 'a creation', fault: 'shape foreign-uid', why: 'a made-up uid under our own name' },
-]
-
-/** Cells, and places of a crash, that fail for a reason that is known: each is to go when its reason has gone. */
-const LEFT_OUT: readonly {
-  readonly wish?: WishName
-  readonly fault?: string
-  readonly place?: RegExp
-  readonly why: string
-}[] = []
-const isLeftOut = (wish: WishName, { fault, point }: Cell): boolean =>
-  LEFT_OUT.some((out) =>
-    out.place ? point !== undefined && out.place.test(point.place) : out.wish === wish && out.fault === fault.name,
-  )
-
-/** Between two cells; after a 429, until no block can be left of it. */
+/** Between two cells; after a 429, until its block has ended. */
 const PAUSE_MS = 10 * SECOND_MS
 const BLOCK_MS = 310 * SECOND_MS
 /** Before this an Idempotency-Key is remembered. */
@@ -75,18 +59,18 @@ const CELLS_A_WORLD = 300
 /** What an answer that its deadline brought about may still take. */
 const LATE_TURNS = 60
 
-const cellName = (wish: WishName, { fault, point }: Cell): string =>
-  `${wish}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
+const cellName = (scenario: ScenarioName, { fault, point }: Cell): string =>
+  `${scenario}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
 
-/** Plays a wish under every fault, then with every crash: of those that are alike one, or, `everyAwait`, all. */
-export async function play(name: WishName, { everyAwait = false, only = '' } = {}): Promise<Played> {
-  const wish: Wish = WISHES[name]
-  const rows = [NO_FAULT, ...(wish.kindsOnly ? KINDS : FAULTS)]
+/** Plays a scenario under every fault, then with every crash: of those that are alike one, or, `everyAwait`, all. */
+export async function play(name: ScenarioName, { everyAwait = false, only = '' } = {}): Promise<Played> {
+  const scenario: Scenario = SCENARIOS[name]
+  const rows = [NO_FAULT, ...(scenario.kindsOnly ? KINDS : FAULTS)]
   const isAsked = (cell: Cell) => (only === '' ? !isLeftOut(name, cell) : only === cellName(name, cell))
   const isNear = (fault: FaultRow) =>
     only === '' || `${only},`.startsWith(`${cellName(name, { fault, point: undefined })},`)
   const faults = rows
-    .filter((fault) => isAnother(wish, fault) && isNear(fault))
+    .filter((fault) => isAnother(scenario, fault) && isNear(fault))
     .filter((fault) => only !== '' || !isLeftOut(name, { fault, point: undefined }))
   const whole = await playCells(
     name,
@@ -110,7 +94,7 @@ export async function play(name: WishName, { everyAwait = false, only = '' } = {
 }
 
 /** Once, twice and always are the same where upstream is asked once. */
-function isAnother({ asksAgain }: Wish, { fault, times }: FaultRow): boolean {
+function isAnother({ asksAgain }: Scenario, { fault, times }: FaultRow): boolean {
   if (typeof fault !== 'object' || fault.kind !== 'status' || times === 'always') return true
   return asksAgain === 'in the call' || (asksAgain === 'by its job' && times === 2)
 }
@@ -132,14 +116,14 @@ function crashCells(done: readonly Done[], distinct: boolean): Cell[] {
 
 /** Plays cells in a world of their own, lets it recover, and asks the oracle. */
 async function playCells(
-  name: WishName,
+  name: ScenarioName,
   id: string,
   cells: readonly Cell[],
 ): Promise<Findings & { readonly done: Done[] }> {
-  const wish: Wish = WISHES[name]
+  const scenario: Scenario = SCENARIOS[name]
   const logged = watchLogs()
   // Each with a name of its own: what an isolate remembers goes by it.
-  const world = await newWorld(`${id}-${Object.keys(WISHES).indexOf(name)}`)
+  const world = await newWorld(`${id}-${Object.keys(SCENARIOS).indexOf(name)}`)
   const answers: string[] = []
   const left: string[] = []
   const done: Done[] = []
@@ -149,26 +133,25 @@ async function playCells(
   for (const [n, cell] of cells.entries()) {
     const before = cells[n - 1]?.fault.fault
     passTime(typeof before === 'object' && before.kind === 'rate-limit' ? BLOCK_MS : PAUSE_MS)
-    const thing = await wish.prepare(world, `c${n}.`)
-    const run = await playOne(world, wish, cell, thing)
+    const thing = await scenario.prepare(world, `c${n}.`)
+    const run = await playOne(world, scenario, cell, thing)
     const it: Done = { cell, thing, run, outcome: run.value ? outcomeOf(run.value) : await stateOf(world, thing) }
     done.push(it)
-    answers.push(...about(cell, wrongAnswer(wish, run)))
-    left.push(...about(cell, await lostAlarm(world, wish, run)))
-    if (wish.route === null) left.push(...about(cell, await settle(world, wish, [it], Date.now(), run.crashed)))
+    answers.push(...about(cell, wrongAnswer(scenario, run)))
+    left.push(...about(cell, await lostAlarm(world, scenario, run)))
+    if (scenario.route === null) left.push(...about(cell, await settle(world, scenario, [it], Date.now(), run.crashed)))
     if (Date.now() - sweptAt > SWEPT_AT_LEAST_MS) {
       await sweepAll(world.broker, world.id)
       sweptAt = Date.now()
     }
   }
   const { ledger } = await aftermath(world.id)
-  if (wish.route !== null) left.push(...(await settle(world, wish, done, begunAt, false)))
+  if (scenario.route !== null) left.push(...(await settle(world, scenario, done, begunAt, false)))
   await sweepAll(world.broker, world.id)
   left.push(...(await recover(world.id)))
   const after = { ...(await aftermath(world.id)), issued: ledger }
-  const isKnown = ({ fault }: Cell) => KNOWN.some((known) => known.wish === name && known.fault === fault.name)
-  for (const { cell, thing, run, again } of done.filter((each) => !isKnown(each.cell)))
-    left.push(...about(cell, wish.check(thing, run.value, after, again)))
+  for (const { cell, thing, run, again } of done.filter((each) => !isKnownLie(name, each.cell.fault)))
+    left.push(...about(cell, scenario.check(thing, run.value, after, again)))
   const inWords = (found: string) =>
     found.replace(/\bc(\d+)\.x?/, (short, n) => {
       const cell = done[Number(n)]?.cell
@@ -182,18 +165,18 @@ async function playCells(
   return { done, answers, left }
 }
 
-async function playOne(world: World, wish: Wish, { fault, point }: Cell, thing: Thing): Promise<Done['run']> {
-  const { operation } = wish
-  // What is left over of it meets the job.
-  const stays = fault.times === 2 && wish.asksAgain === 'by its job'
+async function playOne(world: World, scenario: Scenario, { fault, point }: Cell, thing: Thing): Promise<Done['run']> {
+  const { operation } = scenario
+  // The job meets the rest.
+  const stays = fault.times === 2 && scenario.asksAgain === 'by its job'
   if (typeof fault.fault === 'object') {
     const only = stays ? { uid: thing.uid } : {}
     await emulator.fault({ operation, fault: fault.fault, times: fault.times, ...only })
   }
   const restore = fault.fault === 'refused' ? refuseConnections() : undefined
-  const options = { ...(point ? { point } : {}), silence: fault.silence, deadlineMs: deadlineOf(wish) }
+  const options = { ...(point ? { point } : {}), silence: fault.silence, deadlineMs: deadlineOf(scenario) }
   try {
-    return await watched(() => wish.act(world, thing), options)
+    return await watched(() => scenario.act(world, thing), options)
   } finally {
     restore?.()
     if (!stays) await emulator.clearFaults()
@@ -203,29 +186,29 @@ async function playOne(world: World, wish: Wish, { fault, point }: Cell, thing: 
 /** Lets the jobs work for most of a day, has the callers ask again, and lets the jobs end. */
 async function settle(
   world: World,
-  wish: Wish,
+  scenario: Scenario,
   done: readonly Done[],
   begunAt: number,
   alarmBroken: boolean,
 ): Promise<string[]> {
   const found = await recover(world.id, { alarmBroken, until: begunAt + REPEATED_MS })
   for (const [n, it] of done.entries()) {
-    it.again = n > 0 && wish.againOnce ? done[0]?.again : await wish.again?.(world, it.thing)
+    it.again = n > 0 && scenario.againOnce ? done[0]?.again : await scenario.again?.(world, it.thing)
   }
   return [...found, ...(await recover(world.id))]
 }
 
-function wrongAnswer(wish: Wish, { value, thrown, crashed, lateTurns }: Done['run']): string[] {
+function wrongAnswer(scenario: Scenario, { value, thrown, crashed, lateTurns }: Done['run']): string[] {
   const found: string[] = []
-  if (thrown !== undefined && !(wish.route === null && crashed)) found.push(`threw ${thrown}`)
+  if (thrown !== undefined && !(scenario.route === null && crashed)) found.push(`threw ${thrown}`)
   if (value?.status === 500) found.push(`answered 500: ${value.text}`)
   if (lateTurns > LATE_TURNS) found.push(`answered long after its deadline (${lateTurns} turns)`)
   return found
 }
 
 /** After a crash outside an alarm, whatever is unfinished must have an alarm that wakes the object for it. */
-async function lostAlarm({ id }: World, wish: Wish, { crashed }: Run<unknown>): Promise<string[]> {
-  if (!crashed || wish.route === null) return []
+async function lostAlarm({ id }: World, scenario: Scenario, { crashed }: Run<unknown>): Promise<string[]> {
+  if (!crashed || scenario.route === null) return []
   const isLost = await runInDurableObject(tenantStub(id), async (_, { storage }) => {
     const { n } = storage.sql.exec<{ n: number }>('SELECT count(*) AS n FROM jobs').one()
     return n > 0 && (await storage.getAlarm()) === null

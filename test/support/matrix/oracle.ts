@@ -1,6 +1,6 @@
 /**
  * What must hold after every cell of the fault matrix, once the jobs have had their time: at most one usable key for
- * a wish, no orphan, no secret lost while in use, nothing unfinished, no secret where none belongs.
+ * a scenario, no orphan, no secret lost while in use, nothing unfinished, no secret where none belongs.
  */
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'

@@ -3,7 +3,7 @@ import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import { expect } from 'vitest'
 import type { JwtAlgorithm } from '../../../src/contract/policy/issuers.ts'
 import { base64url } from '../../../src/crypto/encoding.ts'
-import type { Received, ToldAnswer } from '../../node/support/told.ts'
+import type { PlayedAnswer, Received } from '../../node/support/playedAnswer.ts'
 import { type Broker, newBroker } from '../broker/broker.ts'
 import { MINUTE_MS, passTime } from '../broker/clock.ts'
 import { shown } from '../broker/contract.ts'
@@ -16,14 +16,14 @@ const TOLD = 'https://told-idp.test.example'
 export const ISSUER = 'https://login.example/'
 export const AUDIENCE = 'calls'
 
-/** A place at the provider that answers what it is told. Nobody else's: the path is new. */
-export function toldProvider() {
+/** A place at the provider that answers as the test says. The path is new, so no other test uses it. */
+export function playedProvider() {
   const path = `/${crypto.randomUUID()}/keys`
   const control = `${TOLD}/told${path}`
   return {
     path,
     jwksUrl: TOLD + path,
-    answers: async (told: ToldAnswer) => void (await fetch(control, { method: 'PUT', body: JSON.stringify(told) })),
+    answers: async (told: PlayedAnswer) => void (await fetch(control, { method: 'PUT', body: JSON.stringify(told) })),
     serves: async (...keys: object[]) =>
       void (await fetch(control, { method: 'PUT', body: JSON.stringify({ body: JSON.stringify({ keys }) }) })),
     asked: async (): Promise<Received[]> => (await fetch(control)).json(),
@@ -57,7 +57,7 @@ export function rightClaims(): Record<string, unknown> {
   return { iss: ISSUER, aud: AUDIENCE, sub: 'alice', iat: now, exp: now + 600 }
 }
 
-/** A right token but for these claims. */
+/** A valid token except for these claims. */
 export const jwtOf = (key: Key, changes: object = {}): Promise<string> =>
   signed(key, { ...rightClaims(), ...changes }, { alg: key.alg, kid: key.kid, typ: 'JWT' })
 
@@ -76,7 +76,7 @@ export async function signature(key: CryptoKey, alg: string, text: string): Prom
 /** A tenant `acme` that trusts a key set and has been given a right token; the clock stands still from here on. */
 export async function newTrust(more: object = {}, ...others: object[]) {
   const broker = newBroker()
-  const provider = toldProvider()
+  const provider = playedProvider()
   const key = await newKey('good')
   await provider.serves(key.jwk)
   const issuers = [issuerAt(provider, more), ...others]
@@ -88,7 +88,7 @@ export async function newTrust(more: object = {}, ...others: object[]) {
 /** A form holds any text; a header would be refused for many before the token is looked at. */
 const inForm = (broker: Broker, token: string) => postForm(broker, 'acme', { access_token: token })
 
-/** What is not answered as a junk token is. Nothing of it may be minted. */
+/** The tokens that are not answered as a junk token is. None may cause a mint. */
 export async function notRefused(broker: Broker, rows: Rows): Promise<string[]> {
   const minted = await countAsked('generate-ice-servers')
   const expected = look(await inForm(broker, 'junk'))

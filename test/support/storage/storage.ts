@@ -22,7 +22,7 @@ export const rowsOf = (stub: DurableObjectStub): Promise<Record<string, unknown[
 const bytesAsHex = (_name: string, value: unknown) =>
   value instanceof ArrayBuffer || value instanceof Uint8Array ? new Uint8Array(value).toHex() : value
 
-/** Everything the objects and KV keep, but for a table, as one text; bytes as hex. */
+/** Everything the objects and KV keep, except one table, as one text; bytes as hex. */
 export async function everythingStored(without?: string): Promise<string> {
   const stored: unknown[] = []
   for (const namespace of [env.TENANTS, env.ACCOUNT] as DurableObjectNamespace[]) {

@@ -15,7 +15,7 @@ export const accountSql = (sql: string): Promise<Rows> => exec(accountStub(), sq
 
 export const keyRows = (id: string): Promise<Rows> => tenantSql(id, 'SELECT * FROM turn_keys ORDER BY seq')
 
-/** Unfinished work, but for the tenant's report to the Account, which follows every change. */
+/** Unfinished work, except the tenant's report to the Account, which follows every change. */
 export const jobRows = (id: string): Promise<Rows> =>
   tenantSql(id, "SELECT kind, key, due, attempt FROM jobs WHERE kind <> 'mirror' ORDER BY kind, key")
 

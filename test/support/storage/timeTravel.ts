@@ -9,7 +9,7 @@ type Rows = Record<string, Record<string, SqlStorageValue>[]>
 
 export const keep = async (tenant: string): Promise<Rows> => (await rowsOf(tenantStub(tenant))) as Rows // rows of SQLite
 
-/** `then`: what stands in for the moment at which the object would start anew. */
+/** `then`: what stands in for the moment at which the object would start again. */
 export const giveBookmarks = (tenant: string, kept: Rows): Promise<void> =>
   runInDurableObject(tenantStub(tenant), (_, { storage }) => {
     Object.assign(storage, {

@@ -1,4 +1,4 @@
-/** A tenant that issues: its TURN key, its client tokens, every door that hands out credentials, and what is recorded. */
+/** A tenant that issues: its TURN key, its client tokens, every door that hands out credentials, and the records. */
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect } from 'vitest'
@@ -25,7 +25,7 @@ export async function newIssuer(policy: object = {}, id = 'acme', setUp: Broker 
   return { id, token, tokenId, uid, broker: setUp, ...doorsOf(setUp, { id, token, uid }) }
 }
 
-/** The doors of a tenant as this broker serves them: another one has other bindings and has remembered nothing yet. */
+/** The doors of a tenant at this broker. Another broker has other bindings and an empty memory. */
 export function doorsOf(broker: Broker, { id, token, uid }: { id: string; token: string; uid: string }) {
   const post = (path: string, body: unknown, headers?: Record<string, string>) =>
     broker.call('POST', `/v1/tenants/${id}${path}`, token, body, headers)
@@ -36,11 +36,11 @@ export function doorsOf(broker: Broker, { id, token, uid }: { id: string; token:
     return String(answer.json.token)
   }
 
-  /** The browser door, as a native app asks: without an origin. */
+  /** The browser door, called without an origin as a native app does. */
   const ice = (clientToken: string, body?: unknown, headers?: Record<string, string>): Promise<Answer> =>
     broker.call('POST', `/v1/tenants/${id}/ice-servers`, clientToken, body, headers)
 
-  /** The server door: always its own credential. */
+  /** The server door: each call gets a credential of its own. */
   const generate = (body: unknown = {}): Promise<Answer> =>
     broker.call('POST', `/v1/turn/keys/${uid}/credentials/generate`, token, body)
 
@@ -62,14 +62,14 @@ export function doorsOf(broker: Broker, { id, token, uid }: { id: string; token:
 export const expectOutcome = (answer: Answer, outcome: string): void =>
   expect(outcomeOf(answer), shown(answer)).toBe(outcome)
 
-/** How often each outcome came. */
+/** Counts the answers by outcome. */
 export function tally(answers: readonly Answer[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const answer of answers) counts[outcomeOf(answer)] = (counts[outcomeOf(answer)] ?? 0) + 1
   return counts
 }
 
-/** The username an answer of any door hands out; `undefined` when it hands out none. */
+/** The username that the answer of any door hands out; `undefined` when there is none. */
 export function usernameIn({ json }: Answer): string | undefined {
   const servers: { username?: string }[] = [json?.iceServers ?? json ?? []].flat()
   return servers.find(({ username }) => username !== undefined)?.username
@@ -83,11 +83,11 @@ export const mintsAsked = async (): Promise<LogEntry[]> =>
 
 export const upstreamCredentials = async (): Promise<ShownState['credentials']> => (await emulator.state()).credentials
 
-/** Usernames upstream would still relay for. */
+/** The usernames for which upstream would still relay. */
 export const usable = async (): Promise<string[]> =>
   (await upstreamCredentials()).filter(({ revoked }) => !revoked).map(({ username }) => username)
 
-/** Does something while the mint is held open upstream, where it has already happened, and gives the mint's answer. */
+/** Runs `happens` while upstream, which has minted, holds back its answer; returns the broker's answer. */
 export async function whileMinting(ask: () => Promise<Answer>, happens: () => Promise<unknown>): Promise<Answer> {
   await emulator.hold('generate-ice-servers', 'mint', { when: 'after' })
   const asked = ask()
@@ -97,22 +97,22 @@ export async function whileMinting(ask: () => Promise<Answer>, happens: () => Pr
   return asked
 }
 
-/** Nothing was handed out, and what was minted is taken back once the jobs have run. Moves the clock. */
+/** Expects that nothing was handed out and that the jobs revoke the minted credential. Moves the clock. */
 export async function expectTakenBack(answer: Answer, older: readonly string[] = []): Promise<void> {
   expect(usernameIn(answer), answer.text).toBeUndefined()
-  const mine = (await credentialRows()).filter(({ username }) => !older.includes(String(username)))
-  expect(mine).toMatchObject([{ state: 'revoking', sealed: null }])
+  const added = (await credentialRows()).filter(({ username }) => !older.includes(String(username)))
+  expect(added).toMatchObject([{ state: 'revoking', sealed: null }])
   passTime(120_000)
   await runJobs('acme')
   expect(await usable()).toEqual(older)
-  const [{ username } = {}] = mine
+  const [{ username } = {}] = added
   expect(await credentialRows()).toContainEqual(expect.objectContaining({ username, state: 'revoked', sealed: null }))
 }
 
-/** An object that does not run, aborted or idle for ten seconds, escapes the reset between tests. */
+/** Starts the Account: the reset between tests misses an object that was aborted or idle for ten seconds. */
 export const wakeAccount = () => accountSql('SELECT 1')
 
-/** Ends every object where it stands. */
+/** Aborts every object at once. */
 export async function killObjects(): Promise<void> {
   await abortAllDurableObjects()
   await wakeAccount()
@@ -137,7 +137,7 @@ export function countingBindings() {
     ({
       idFromName: (name: string) => target.idFromName(name),
       get: (id: DurableObjectId) => counted(target.get(id), 'rpc'),
-    }) as unknown as T // all that the Worker uses of one
+    }) as unknown as T // all that the Worker uses of a namespace
   return {
     counts,
     bindings: {

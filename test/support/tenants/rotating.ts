@@ -1,4 +1,4 @@
-/** A tenant whose TURN key is rotated: asking for it, what it leaves, and what must be true at every moment. */
+/** A tenant whose TURN key is rotated: its calls, the rows they leave, and what must hold at every moment. */
 
 import { expect } from 'vitest'
 import type { Answer } from '../broker/answer.ts'
@@ -29,26 +29,26 @@ export async function newRotating(policy: object = {}) {
 /** The states of the tenant's keys, oldest first. */
 export const states = async (): Promise<unknown[]> => (await keyRows('acme')).map(({ state }) => state)
 
-/** Jobs that are not mere housekeeping. */
+/** The kinds of jobs that are not mere housekeeping. */
 export const unfinished = async (): Promise<unknown[]> =>
   (await jobRows('acme')).map(({ kind }) => kind).filter((kind) => kind !== 'prune' && kind !== 'cache')
 
-/** Lets the jobs do what is due, over and over, until nothing is left to do or the time is over. Moves the clock. */
+/** Runs the due jobs again and again until at most `until` are left or `forMs` have passed. Moves the clock. */
 export async function settle({ forMs = 30 * MINUTE_MS, until = 0 } = {}): Promise<void> {
   for (let passed = 0; passed < forMs && (await unfinished()).length > until; passed += MINUTE_MS) {
     passTime(MINUTE_MS)
-    // An alarm that came by itself may still run: it is given the time.
+    // An alarm that fired by itself may still run: wait for it.
     if (!(await runJobs('acme'))) await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }
 
-/** Whoever names the key, and whoever names none, is given a credential now. */
+/** Expects that a caller who names the key and a caller who names none both get a credential now. */
 export async function expectWorkingKey(acme: Issuer & Pick<Rotating, 'mint'>, uid = acme.uid): Promise<void> {
   expectStatus(await acme.mint(uid), 201)
   expectStatus(await acme.ice(await acme.clientToken(`of ${crypto.randomUUID()}`)), 201)
 }
 
-/** Upstream has exactly the keys that the tenant has, and each of the tenant's can be opened. */
+/** Expects that upstream has exactly the keys of the tenant, and that only those have a sealed secret. */
 export async function expectAgreement(): Promise<void> {
   const rows = await keyRows('acme')
   const kept = rows.filter(({ state }) => state !== 'deleted' && state !== 'failed')

@@ -16,7 +16,7 @@ export async function accountView(broker: Broker): Promise<AccountView> {
   return answer.json
 }
 
-/** Orders a sweep, runs it and then the jobs of these tenants; what the account looks like after it. */
+/** Orders a sweep, runs it and then the jobs of these tenants; returns the account view afterwards. */
 export async function sweepNow(broker: Broker, ...tenants: string[]): Promise<AccountView> {
   expectStatus(await broker.admin('POST', '/account/sweep'), 202)
   await runAccountJobs()
@@ -32,7 +32,7 @@ export function found({ sweep }: AccountView): Partial<Record<FindingClass, stri
   )
 }
 
-/** Both clocks, so that upstream's lags go by the clock of the broker. `realMs`: the real time when the test began. */
+/** Sets both clocks, so that upstream's lags follow the broker's. `realMs`: the real time when the test began. */
 export async function setBothClocks(ms: number, realMs: number): Promise<void> {
   setClock(ms)
   await emulator.settings({ clockOffsetMs: ms - realMs })

@@ -1,6 +1,6 @@
 /**
  * The state machine of a TURN key: which event, in which state, leads to which state, and what must be written with it. Pure
- * and total: it reads no rows, asks nobody and has no clock. apply.ts writes its steps; the files of the operations do what is
+ * and total: it reads no rows, makes no call and has no clock. apply.ts writes its steps; the files of the operations do what is
  * awaited and feed the outcome in as events.
  */
 import { failureOf } from '../../../cloudflare/failures.ts'

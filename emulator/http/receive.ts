@@ -1,14 +1,15 @@
 // The way of one API request through the emulator: logged, counted, hit by a fault before or after it took effect, or
 // simply answered. Decides the order of these; the rules are in the files it calls.
+
+import { credentialOperation } from '../api/credentials.ts'
+import { isKeyOperation, type Operation } from '../api/operations.ts'
+import { keyOperation } from '../api/turnKeys.ts'
+import { sampleAnswer } from '../faults/brokenAnswers.ts'
+import { playFault } from '../faults/playFault.ts'
+import type { Call, World } from '../world/world.ts'
 import { type Answer, failure, text, toResponse } from './answer.ts'
-import { sampleAnswer } from './brokenAnswers.ts'
 import { type Connection, HANDLED_HEADER } from './connection.ts'
-import { credentialOperation } from './credentials.ts'
-import { isKeyOperation, type Operation } from './operations.ts'
-import { playFault } from './playFault.ts'
 import type { LogEntry } from './requestLog.ts'
-import { keyOperation } from './turnKeys.ts'
-import type { Call, World } from './world.ts'
 
 export interface Arrival {
   operation: Operation

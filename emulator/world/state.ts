@@ -1,7 +1,7 @@
 // What upstream remembers: TURN keys and the credentials minted from them. Owns the maps and their snapshot; decides
-// nothing about status codes. Every change is told to `onChange`, so that a server may persist it.
+// nothing about status codes. `onChange` is called after every change, so that a server may persist it.
 import * as z from 'zod'
-import { randomHex } from './hex.ts'
+import { randomHex } from '../api/hex.ts'
 
 const UID_HEX_CHARACTERS = 32
 const SECRET_HEX_CHARACTERS = 64

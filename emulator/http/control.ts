@@ -2,10 +2,10 @@
 // Not part of anything Cloudflare has.
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
-import { FaultOrder } from './faults.ts'
-import { Settings } from './settings.ts'
-import type { Credential, TurnKey } from './state.ts'
-import type { World } from './world.ts'
+import { FaultOrder } from '../faults/faults.ts'
+import { Settings } from '../world/settings.ts'
+import type { Credential, TurnKey } from '../world/state.ts'
+import type { World } from '../world/world.ts'
 
 const MAX_WAIT_MS = 30_000
 

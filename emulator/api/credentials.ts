@@ -2,11 +2,11 @@
 // With a shared secret, logins are of the kind a coturn with `use-auth-secret` accepts.
 
 import * as z from 'zod'
-import { type Answer, empty, json, text } from './answer.ts'
+import { type Answer, empty, json, text } from '../http/answer.ts'
+import type { Call, World } from '../world/world.ts'
 import { randomHex } from './hex.ts'
 import { iceServersBody, type Login } from './iceServers.ts'
 import type { CredentialOperation } from './operations.ts'
-import type { Call, World } from './world.ts'
 
 const MAX_TTL_SECONDS = 172_800
 const MIN_TTL_SECONDS = 1

@@ -1,7 +1,17 @@
-/** What callers and jobs ask of upstream, one kind of wish for each way to reach an operation there. */
+/** What callers and jobs ask of upstream, one kind of scenario for each way to reach an operation there. */
 import { expectStatus } from '../broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from '../broker/clock.ts'
 import { usernameIn } from '../tenants/issuing.ts'
+import {
+  checkCreation,
+  checkImport,
+  checkName,
+  checkRemoval,
+  checkRevocation,
+  checkRotation,
+  finding,
+  isLive,
+} from './scenarioChecks.ts'
 import {
   aCredential,
   aForeignKey,
@@ -18,22 +28,12 @@ import {
   revoke,
   rotate,
   runs,
+  type Scenario,
   sharedKey,
   spoilt,
-  type Wish,
-} from './wishActs.ts'
-import {
-  checkCreation,
-  checkImport,
-  checkName,
-  checkRemoval,
-  checkRevocation,
-  checkRotation,
-  isLive,
-  told,
-} from './wishChecks.ts'
+} from './scenarioSteps.ts'
 
-export const WISHES = {
+export const SCENARIOS = {
   'a creation': {
     operation: 'create',
     route: 'turnKeyCreate',
@@ -56,7 +56,7 @@ export const WISHES = {
       return lookUp(world, uid)
     },
     againOnce: true,
-    check: (_thing, _answer, _after, again) => told(again?.status !== 200, `no longer found: ${again?.text}`),
+    check: (_thing, _answer, _after, again) => finding(again?.status !== 200, `no longer found: ${again?.text}`),
   },
   'a rename': {
     operation: 'update',
@@ -89,7 +89,7 @@ export const WISHES = {
     prepare: sharedKey,
     act: (world, { uid }) => mint(world, uid),
     check: (_thing, answer, after) =>
-      told(
+      finding(
         answer?.status === 201 && !after.issued.some(({ username }) => username === usernameIn(answer)),
         'handed out and not in the ledger',
       ),
@@ -129,7 +129,7 @@ export const WISHES = {
       return thing
     },
     act: runs,
-    check: (thing, _answer, after) => told(isLive(after, thing.uid), 'ordered to go, and there'),
+    check: (thing, _answer, after) => finding(isLive(after, thing.uid), 'ordered to go, and there'),
   },
   'a rename carried on': {
     operation: 'update',
@@ -156,7 +156,7 @@ export const WISHES = {
     },
     act: runs,
     check: ({ username }, _answer, after) =>
-      told(
+      finding(
         after.upstream.credentials.find((each) => each.username === username)?.revoked !== true,
         'ordered to be revoked, and usable',
       ),
@@ -197,6 +197,6 @@ export const WISHES = {
     again: importKey,
     check: checkImport,
   },
-} as const satisfies Record<string, Wish>
+} as const satisfies Record<string, Scenario>
 
-export type WishName = keyof typeof WISHES
+export type ScenarioName = keyof typeof SCENARIOS

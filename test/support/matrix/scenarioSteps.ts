@@ -18,7 +18,7 @@ export interface World {
   readonly id: string
   readonly token: string
   readonly broker: Broker
-  /** A key for wishes that leave one as it was. */
+  /** A key for scenarios that leave one as it was. */
   readonly shared: { uid?: string }
   /** Of the keys that are imported. */
   readonly secrets: Map<string, string>
@@ -28,20 +28,20 @@ export async function newWorld(id: string): Promise<World> {
   const broker = newBroker()
   await emulator.settings({ rateLimit: null })
   // No limit of ours may keep a cell from being played.
-  const policy = { maxTurnKeys: 1_000, maxApiCallsPer5Min: 720, maxMintsPerMinute: 100_000, maxTtl: TWO_DAYS_SECONDS }
+  const policy = { maxTurnKeys: 1_000, maxApiCallsPer5Min: 600, maxMintsPerMinute: 100_000, maxTtl: TWO_DAYS_SECONDS }
   const scopes = SCOPES.filter((scope) => scope !== 'turn_keys:reveal')
   const { token } = await newTenant(broker, id, { scopes, policy })
   return { id, token, broker, shared: {}, secrets: new Map() }
 }
 
-/** What a wish is about: the key's name, which is the cell's; its uid and a credential of it where it has them. */
+/** What a scenario is about: the key's name, which is the cell's; its uid and a credential of it where it has them. */
 export interface Thing {
   readonly name: string
   readonly uid: string
   readonly username: string
 }
 
-export interface Wish {
+export interface Scenario {
   /** The operation upstream that is spoilt. */
   readonly operation: Operation
   /** The route it comes by; `null`: a job's own. */
@@ -59,7 +59,7 @@ export interface Wish {
   readonly check: (thing: Thing, answer: Answer | undefined, after: Aftermath, again: Answer | undefined) => string[]
 }
 
-export const deadlineOf = ({ route }: Wish): number =>
+export const deadlineOf = ({ route }: Scenario): number =>
   route === null ? Number.POSITIVE_INFINITY : ROUTES[route].deadlineMs
 
 export const nothing = async (_: World, name: string): Promise<Thing> => ({ name, uid: '', username: '' })

@@ -1,6 +1,7 @@
 // The answer a browser gets: which URLs, in which of the shapes upstream uses or used. Pure; mints nothing.
+
+import type { Settings } from '../world/settings.ts'
 import type { CredentialOperation } from './operations.ts'
-import type { Settings } from './settings.ts'
 
 export interface UrlLists {
   stunUrls: string[]

@@ -11,10 +11,10 @@ import {
   NO_SUCH_ROUTE,
   success,
   TOO_MANY_KEYS,
-} from './answer.ts'
+} from '../http/answer.ts'
+import type { TurnKey } from '../world/state.ts'
+import type { Call, World } from '../world/world.ts'
 import type { KeyOperation } from './operations.ts'
-import type { TurnKey } from './state.ts'
-import type { Call, World } from './world.ts'
 
 const MAX_ACCOUNT_ID_CHARACTERS = 32
 const KeyBody = z.object({ name: z.string().optional() })

@@ -10,7 +10,7 @@ export function nodeConnection({ incoming, outgoing }: HttpBindings): Connection
     sendPart: ({ status, headers }, { bytes, promisedBytes }) =>
       new Promise((resolve) => {
         outgoing.writeHead(status, { ...headers, 'content-length': promisedBytes })
-        // A client that has left makes the write fail; there is nobody to tell.
+        // A client that has left makes the write fail; no reader is left.
         outgoing.write(bytes, () => resolve())
       }),
     untilClosed: () =>

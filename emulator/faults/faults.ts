@@ -1,7 +1,7 @@
 // What can be made to go wrong, as one schema, and the queue of faults ordered through the control routes. Says which
 // fault is due; how one is played is in playFault.ts.
 import * as z from 'zod'
-import { Operation } from './operations.ts'
+import { Operation } from '../api/operations.ts'
 
 const MAX_WAIT_MS = 60_000
 

@@ -1,7 +1,8 @@
 // Every API request that arrived and what became of it. A bearer is kept as its SHA-256 only; the length is bounded, so
 // that a load test does not fill the memory.
-import type { Fault } from './faults.ts'
-import type { Operation } from './operations.ts'
+
+import type { Operation } from '../api/operations.ts'
+import type { Fault } from '../faults/faults.ts'
 
 const MAX_ENTRIES = 200_000
 
@@ -15,7 +16,7 @@ export interface LogEntry {
   body: unknown
   atMs: number
   fault: Fault['kind'] | null
-  /** The operation ran and succeeded, whatever the caller was told. */
+  /** The operation ran and succeeded, whatever the caller was answered. */
   effect: boolean
   /** null: no whole answer was sent, or not yet. */
   status: number | null

@@ -1,6 +1,6 @@
 // Operations held open until a test releases them, and tests that wait until one is held. A hold ends by itself after
 // HOLD_LIMIT_MS, so that a forgotten one does not hang a run.
-import type { Operation } from './operations.ts'
+import type { Operation } from '../api/operations.ts'
 
 const HOLD_LIMIT_MS = 60_000
 

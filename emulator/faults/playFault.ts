@@ -1,5 +1,7 @@
 // Plays one fault on one request: alters the answer, or ends the request in a way no answer can. What only a socket can
 // do goes through the Connection; without one (an emulator inside workerd) such a fault answers 501 and says so.
+
+import type { Operation } from '../api/operations.ts'
 import {
   type Answer,
   AUTHENTICATION_ERROR,
@@ -10,12 +12,11 @@ import {
   RATE_LIMITED,
   text,
   toResponse,
-} from './answer.ts'
+} from '../http/answer.ts'
+import type { Connection } from '../http/connection.ts'
+import type { World } from '../world/world.ts'
 import { hugeStream, misshapen, withBody } from './brokenAnswers.ts'
-import type { Connection } from './connection.ts'
 import type { Fault } from './faults.ts'
-import type { Operation } from './operations.ts'
-import type { World } from './world.ts'
 
 const MS_PER_SECOND = 1_000
 const SECONDS_PER_HOUR = 3_600

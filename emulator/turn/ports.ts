@@ -7,7 +7,7 @@ const FROM = 20_000
 const BELOW = 32_768
 
 /**
- * All different, for programs that must be told where to listen and do so only seconds later. Below those that systems give
+ * All different, for programs that get their port as an argument and listen on it only seconds later. Below those that systems give
  * to outgoing connections (from 32768 on Linux, 49152 elsewhere), which would be somebody else's by then.
  */
 export async function freePorts(count: number): Promise<number[]> {

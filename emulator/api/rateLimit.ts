@@ -1,7 +1,7 @@
 // Counts calls of the key API as Cloudflare does: everything together in a fixed window, and once it is overrun every
 // call is blocked for a whole window. Owns the counter only.
-import { type Answer, failure, RATE_LIMITED } from './answer.ts'
-import type { Settings } from './settings.ts'
+import { type Answer, failure, RATE_LIMITED } from '../http/answer.ts'
+import type { Settings } from '../world/settings.ts'
 
 type Policy = NonNullable<Settings['rateLimit']>
 const MS_PER_SECOND = 1_000

@@ -1,7 +1,7 @@
 // What the emulator needs of a TURN server that really runs.
-import type { UrlLists } from './iceServers.ts'
+import type { UrlLists } from '../api/iceServers.ts'
 
-/** What the emulator tells a running TURN server that this cannot know by itself. */
+/** What a running TURN server cannot know by itself, and the emulator reports to it. */
 export interface Sessions {
   end(username: string): void
   endAt(username: string, atMs: number): void

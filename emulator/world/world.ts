@@ -1,10 +1,11 @@
 // Everything one running emulator consists of, and how it is set back. No rules of its own.
-import { FaultQueue } from './faults.ts'
-import { Sha256Memo } from './hex.ts'
-import { Holds } from './holds.ts'
-import { RateCounter } from './rateLimit.ts'
-import type { Sessions, TurnServer } from './relays.ts'
-import { RequestLog } from './requestLog.ts'
+
+import { Sha256Memo } from '../api/hex.ts'
+import { RateCounter } from '../api/rateLimit.ts'
+import { FaultQueue } from '../faults/faults.ts'
+import { Holds } from '../faults/holds.ts'
+import { RequestLog } from '../http/requestLog.ts'
+import type { Sessions, TurnServer } from '../turn/relays.ts'
 import { Settings } from './settings.ts'
 import { type Snapshot, State } from './state.ts'
 

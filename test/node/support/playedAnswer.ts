@@ -1,7 +1,7 @@
-/** The words between a test and the identity provider that answers as it is told: see identityProviders.ts. */
+/** The protocol between a test and the scripted identity provider of identityProviders.ts. */
 
-/** What a path answers. A path that was told nothing is a 404. */
-export interface ToldAnswer {
+/** What a path answers. A path without a script is a 404. */
+export interface PlayedAnswer {
   status?: number
   headers?: Record<string, string>
   body?: string

@@ -1,11 +1,12 @@
 // Answers that are wrong in a chosen way: pure functions from a right answer to a broken one, and a right one to break
 // when the operation did not run.
-import { type Answer, empty, failure, html, json, success } from './answer.ts'
+
+import { randomHex } from '../api/hex.ts'
+import { iceServersBody } from '../api/iceServers.ts'
+import type { Operation } from '../api/operations.ts'
+import { type Answer, empty, failure, html, json, success } from '../http/answer.ts'
+import { Settings } from '../world/settings.ts'
 import type { Shape } from './faults.ts'
-import { randomHex } from './hex.ts'
-import { iceServersBody } from './iceServers.ts'
-import type { Operation } from './operations.ts'
-import { Settings } from './settings.ts'
 
 const HUGE_CHARACTERS = 8 * 1_024 * 1_024
 const STREAM_PIECE_CHARACTERS = 64 * 1_024
