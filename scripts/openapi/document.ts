@@ -8,7 +8,7 @@ import { BROWSER } from './operations/browser.ts'
 import { CLOUDFLARE } from './operations/cloudflare.ts'
 import { PUBLIC } from './operations/public.ts'
 import { SERVER } from './operations/server.ts'
-import { namesInPath, PATH, type Parameter, QUERY, REQUEST_HEADERS } from './parameters.ts'
+import { namesInPath, PATH, type Parameter, QUERY, queryNames, REQUEST_HEADERS } from './parameters.ts'
 import { errorResponses, exampleComponents, headerComponents, type Json, ref, successResponses } from './responses.ts'
 import { componentSchemas, inlineSchema } from './schemas.ts'
 
@@ -98,9 +98,9 @@ export function openapi(): Json {
 }
 
 function operation(operationId: RouteName, route: Route, errors: Readonly<Record<string, Json>>): Json {
-  const { tag, summary, description, query = [], headers = [], body } = OPERATIONS[operationId]
+  const { tag, summary, description, headers = [], body } = OPERATIONS[operationId]
   const parameters = [
-    ...query.map((name) => ref('parameters', `query.${name}`)),
+    ...queryNames(route).map((name) => ref('parameters', `query.${name}`)),
     ...headers.map((name) => ref('parameters', `header.${name}`)),
   ]
   return {

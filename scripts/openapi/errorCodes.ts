@@ -19,7 +19,7 @@ export function errorsOf(name: RouteName, route: Route, operation: Operation): E
   if (route.access !== 'public') add('invalid_token', 'rate_limited', 'broker_busy', 'storage_failed')
   if (typeof route.access === 'object') add('insufficient_scope')
   if (namesInPath(route.path).length > 0) add('not_found')
-  if (operation.query) add('invalid_request')
+  if (route.query || (route.unknownQuery ?? 'refused') === 'refused') add('invalid_request')
   if (operation.body) add('invalid_request', 'too_large', 'unsupported_media_type')
   if (operation.headers?.includes('If-Match')) add('invalid_request')
   if (operation.headers?.includes('Idempotency-Key')) add('idempotency_mismatch')

@@ -163,7 +163,13 @@ export const EXAMPLES = {
   }),
 
   account: {
-    budget: { limit: 1_080, reserved: 180, spent: 12, upstreamRemaining: null, blockedUntil: null },
+    budget: {
+      tenants: { limit: 600, spent: 12 },
+      recovery: { limit: 120, spent: 0 },
+      operators: { limit: 120, spent: 1 },
+      upstreamRemaining: null,
+      blockedUntil: null,
+    },
     turnKeys: { count: 2, limit: 1_000, listedAt: NOW },
     sweep,
     rootKeys: [rootKey],

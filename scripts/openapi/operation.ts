@@ -1,9 +1,9 @@
-// What the tables in operations/ say about one route. contract/routes.ts says the rest: method, path, access, dialect, deadline.
+// What the tables in operations/ say about one route. contract/routes.ts says the rest: method, path, query, access, dialect.
 import type { RouteName } from '../../src/contract/routes.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { EXAMPLES } from './examples.ts'
 import type { ANSWER_HEADERS } from './headers.ts'
-import type { QUERY, REQUEST_HEADERS } from './parameters.ts'
+import type { REQUEST_HEADERS } from './parameters.ts'
 import type { ANSWERS, REQUESTS } from './schemas.ts'
 
 export const TAGS = {
@@ -46,7 +46,6 @@ export interface Operation {
   readonly summary: string
   /** What a caller must know beyond the summary, in whole sentences. Markdown of code spans and links only. */
   readonly description: string
-  readonly query?: readonly (keyof typeof QUERY)[]
   readonly headers?: readonly (keyof typeof REQUEST_HEADERS)[]
   readonly body?: Body
   /** By status, without the errors. */

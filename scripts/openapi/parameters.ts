@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { Subject, SubjectId, Username } from '../../src/contract/resources/credentials.ts'
 import { BanId, RevocationId } from '../../src/contract/resources/revocations.ts'
+import type { Route } from '../../src/contract/routes.ts'
 import { ApiTokenId, IdempotencyKey, TenantId, TurnKeyUid } from '../../src/contract/values.ts'
 import { IDS } from './examples.ts'
 
@@ -116,6 +117,20 @@ export const REQUEST_HEADERS = {
     example: '0',
   },
 } as const satisfies Record<string, Parameter>
+
+/** Parameters that a route knows only to refuse them. */
+const REFUSED = ['key', 'api']
+
+/** Names in `QUERY` of a route's query parameters. Throws if one is not there. */
+export function queryNames({ query = [] }: Route): string[] {
+  const isAudit = query.includes('action')
+  const names = query
+    .filter((name) => !REFUSED.includes(name))
+    .map((name) => (isAudit && name === 'subjectId' ? 'auditSubjectId' : name))
+  const missing = names.filter((name) => !(name in QUERY))
+  if (missing.length > 0) throw new Error(`scripts/openapi/parameters.ts has no words for ${missing.join(', ')}`)
+  return names
+}
 
 /** Names of the parameters in a path of the route table, in order. */
 export const namesInPath = (path: string): string[] => [...path.matchAll(/:([a-z_]+)/g)].map(([, name = '']) => name)

@@ -24,7 +24,6 @@ export const ADMIN: Operations<
     tag: 'Tenants',
     summary: 'List tenants',
     description: 'Newest first.',
-    query: ['limit', 'cursor'],
     answers: { 200: { description: 'A page of tenants.', json: ['TenantPage', 'tenantPage'] } },
   },
   tenantCreate: {
@@ -81,7 +80,6 @@ export const ADMIN: Operations<
     summary: 'Delete a tenant',
     description:
       'Everything of the tenant ends at once; its TURN keys are deleted at Cloudflare in the background. With TURN keys only as `cascade=true`.',
-    query: ['cascade'],
     answers: { 202: { description: 'The deletion is under way.', json: ['TenantDeletion', 'tenantDeletion'] } },
     errors: ['tenant_has_keys'],
   },
@@ -89,7 +87,6 @@ export const ADMIN: Operations<
     tag: 'API tokens',
     summary: "List a tenant's API tokens",
     description: 'Newest first, without the tokens themselves.',
-    query: ['limit', 'cursor'],
     answers: { 200: { description: 'A page of API tokens.', json: ['ApiTokenPage', 'apiTokenPage'] } },
   },
   apiTokenCreate: {
@@ -153,7 +150,6 @@ export const ADMIN: Operations<
     tag: 'Audit',
     summary: "Read the account's audit trail",
     description: 'Tenants created and deleted, sweeps and reseals. Newest first.',
-    query: ['limit', 'cursor', 'actor', 'action', 'target', 'outcome', 'code', 'auditSubjectId'],
     answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
   },
   resealOrder: {

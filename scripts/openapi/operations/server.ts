@@ -41,7 +41,6 @@ export const SERVER: Operations<
     summary: 'Issue a credential, in the form of the TURN REST API',
     description:
       'The form of draft-uberti-behave-turn-rest-00, which many media servers read. The API token goes into the header: `key` or `api` in the URL is refused. Every request mints a new credential and may be repeated.',
-    query: ['service', 'username'],
     answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
     errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
   },
@@ -49,7 +48,6 @@ export const SERVER: Operations<
     tag: 'Credentials',
     summary: 'List live credentials',
     description: 'Newest first, without passwords.',
-    query: ['limit', 'cursor', 'subjectId', 'keyId'],
     answers: { 200: { description: 'A page of credentials.', json: ['CredentialPage', 'credentialPage'] } },
   },
   subjectSearch: {
@@ -92,7 +90,6 @@ export const SERVER: Operations<
     tag: 'Revocations',
     summary: 'List bans',
     description: 'Newest first, with those that ended in the last 30 days.',
-    query: ['limit', 'cursor'],
     answers: { 200: { description: 'A page of bans.', json: ['BanPage', 'banPage'] } },
   },
   banCreate: {
@@ -131,7 +128,6 @@ export const SERVER: Operations<
     tag: 'Audit',
     summary: "Read the tenant's audit trail",
     description: 'Newest first. Filters compare exactly and can be combined.',
-    query: ['limit', 'cursor', 'actor', 'action', 'target', 'outcome', 'code', 'auditSubjectId'],
     answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
   },
 }

@@ -62,17 +62,19 @@ export const Sweep = answerOf<SweepView>()(
   }),
 )
 
+const Pool = z.strictObject({ limit: Count, spent: Count })
+
 export const Account = answerOf<AccountView>()(
   z.strictObject({
     budget: z
       .strictObject({
-        limit: Count,
-        reserved: Count.describe('The part of `limit` that only operators and recovery may use.'),
-        spent: Count,
+        tenants: Pool.describe('For requests of tenants.'),
+        recovery: Pool.describe('For settling what is in doubt.'),
+        operators: Pool.describe('For requests of operators.'),
         upstreamRemaining: Count.nullable().describe('What Cloudflare says is left, while that is less.'),
         blockedUntil: Timestamp.nullable().describe('Until when Cloudflare asked to wait.'),
       })
-      .describe("Calls to Cloudflare's API in 5 minutes."),
+      .describe("Calls to Cloudflare's API in 5 minutes, by who ordered them."),
     turnKeys: z
       .strictObject({ count: Count.nullable(), limit: Count, listedAt: Timestamp.nullable() })
       .describe('All TURN keys of the account, as of the last list.'),
