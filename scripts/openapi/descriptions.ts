@@ -8,7 +8,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   'ApiTokenCreate.scopes': 'What the token may do. No scope implies another, and they do not change.',
   'ApiTokenRoll.overlapSeconds': 'How long the old secret stays valid, in seconds. 0 ends it at once.',
   'BanCreate.subject': 'Bans this user of the tenant.',
-  'BanCreate.tokenId': 'Bans this API token from issuing credentials.',
+  'BanCreate.tokenId': 'Bans this API token from every route.',
   'BanCreate.until': 'When the ban ends by itself.',
   'ClientTokenCreate.credentialTtl': 'Lifetime of its credentials in seconds: the default and the maximum.',
   'ClientTokenCreate.keyId': 'The TURN key that mints. Absent: the one that the policy chooses.',

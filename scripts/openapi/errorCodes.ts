@@ -17,7 +17,7 @@ export function errorsOf(name: RouteName, route: Route, operation: Operation): E
     add('misconfigured', isRepeatable(route) ? 'upstream_timeout' : 'outcome_unknown')
   }
   if (route.access !== 'public') add('invalid_token', 'rate_limited', 'broker_busy', 'storage_failed')
-  if (typeof route.access === 'object') add('insufficient_scope')
+  if (typeof route.access === 'object') add('insufficient_scope', 'subject_banned')
   if (namesInPath(route.path).length > 0) add('not_found')
   if (route.query || (route.unknownQuery ?? 'refused') === 'refused') add('invalid_request')
   if (operation.body) add('invalid_request', 'too_large', 'unsupported_media_type')

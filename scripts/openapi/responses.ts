@@ -70,7 +70,8 @@ function peculiarity(
   if (path.endsWith('/ice-servers')) return { kind: 'page', headers: CORS }
   if (path.startsWith('/client/:')) return { kind: 'library', headers: ['Access-Control-Allow-Origin'] }
   // A creation may be refused for good after it began.
-  if (status === 403 && method === 'POST' && !repeatable) return { kind: 'once', headers: ['x-should-retry'] }
+  if ([401, 403].includes(status) && method === 'POST' && !repeatable)
+    return { kind: 'once', headers: ['x-should-retry'] }
   if (status === 404 && dialect === 'cloudflare' && namesInPath(path).includes('key_id'))
     return { kind: 'key', headers: [] }
   return { headers: [] }

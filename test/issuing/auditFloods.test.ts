@@ -33,7 +33,7 @@ const refuseInside = (tokenId: string, times: number) =>
     const asker = { kind: 'client-token', tokenId, boundOrigin: null, credentialTtlSeconds: null } as const
     for (let n = 0; n < times; n++) {
       await object.issue({
-        requestId: `r${n}`,
+        requestId: crypto.randomUUID(),
         asker,
         subject: 'alice',
         requestedTtlSeconds: 100_000,

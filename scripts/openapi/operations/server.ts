@@ -96,7 +96,7 @@ export const SERVER: Operations<
     tag: 'Revocations',
     summary: 'Ban a subject or an API token',
     description:
-      'A banned subject gets no credential, and neither does a request with a banned API token. Live credentials stay valid until they are revoked.',
+      'A banned subject gets no credential. A banned API token is refused on every route, and so are the client tokens made with it. Live credentials stay valid until they are revoked.',
     body: {
       presence: 'required',
       description: 'Exactly one of `subject`, `tokenId`, and until when.',
@@ -107,7 +107,7 @@ export const SERVER: Operations<
   banLift: {
     tag: 'Revocations',
     summary: 'Lift a ban',
-    description: 'Ends the ban at once. May be repeated.',
+    description: 'Ends the ban at once. A banned API token cannot lift its own ban. May be repeated.',
     answers: { 200: { description: 'The ban, lifted.', json: ['Ban', 'banLifted'] } },
   },
   turnKeyRotate: {
