@@ -146,8 +146,10 @@ export class Jobs<Kind extends string> {
     }
     const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(job.attempt, 20), LONGEST_BACKOFF_MS)
     this.#storage.sql.exec(
-      'UPDATE jobs SET due = ?, attempt = attempt + 1 WHERE kind = ? AND key = ?',
+      // One attempt more than this run saw, so that two runs at once count as one.
+      'UPDATE jobs SET due = ?, attempt = ? WHERE kind = ? AND key = ?',
       outcome === 'retry' ? this.#now() + backoff : outcome.againAt,
+      job.attempt + 1,
       job.kind,
       job.key,
     )
