@@ -1,12 +1,19 @@
 // Every test starts clean: storage and emulator are shared by the files that one workerd runs, one after the other.
 import { listDurableObjectIds, reset, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { beforeEach } from 'vitest'
+import { beforeEach, onTestFinished } from 'vitest'
 import { EmulatorControl } from '../emulator/client.ts'
+import { replacedGlobals, restoreGlobals } from './support/broker/globals.ts'
 
 const emulator = new EmulatorControl(env.EMULATOR_URL)
 
 beforeEach(async () => {
+  // Registered first, so it runs after every other clean-up of the test.
+  onTestFinished(() => {
+    const replaced = replacedGlobals()
+    restoreGlobals()
+    if (replaced.length > 0) throw new Error(`The test leaves a replaced global behind: ${replaced.join(', ')}`)
+  })
   await wakeObjects()
   await Promise.all([reset(), emulator.reset()])
 })

@@ -5,8 +5,9 @@ import { pause, within } from '../../src/concurrency/deadline.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
 afterEach(() => {
-  vi.useRealTimers()
+  // In this order: a spy on a fake timer restores the fake.
   vi.restoreAllMocks()
+  vi.useRealTimers()
 })
 
 const never = new Promise<never>(() => undefined)
