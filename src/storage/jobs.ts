@@ -1,7 +1,9 @@
 /**
  * Job queue of an object: one row a job, and the alarm set to the earliest one. A job is written in the transaction of
- * the decision that it finishes, so after a crash the alarm resumes the work.
+ * the decision that it finishes, so after a crash the alarm resumes the work. Jobs run independently: an alarm waits a
+ * second for what it started, and a job that takes longer goes on while later alarms start the others.
  */
+import { within } from '../concurrency/deadline.ts'
 import * as log from './log.ts'
 
 export const JOBS_TABLE = `
@@ -12,8 +14,14 @@ export const JOBS_TABLE = `
   ) WITHOUT ROWID;
   CREATE INDEX jobs_due ON jobs (due);`
 
-/** Maximum number of jobs in one alarm. */
+/** Maximum number of jobs that one alarm starts. */
 const JOBS_PER_ALARM = 20
+/** Maximum number of jobs of one kind under way, so that a slow kind leaves places for the others. */
+const OF_A_KIND_AT_ONCE = 10
+/** How long an alarm waits for the jobs that it started. */
+const ALARM_WAIT_MS = 1_000
+/** While a job has outlived its alarm, an alarm is set at most this far ahead: if the object ends, the job runs again. */
+const OUTLIVED_MS = 30_000
 const FIRST_BACKOFF_MS = 2_000
 const LONGEST_BACKOFF_MS = 3_600_000
 /** An alarm this much overdue is lost: the runtime gives up after about six failures. */
@@ -22,12 +30,15 @@ const EARLIEST_ALARM_MS = 1
 /** The longest wait before a refused alarm is set again. */
 const LONGEST_ALARM_WAIT_MS = 60_000
 
-/** Result of a handler. `retry`: again with exponential backoff. `againAt`: again at that time. */
-export type JobOutcome = 'done' | 'retry' | { readonly againAt: number }
+/**
+ * Result of a handler. `retry`: it failed, again with exponential backoff. `againAt`: again at that time (milliseconds since
+ * 1970); `failed`: this run counts as a failure for the wait of the next one.
+ */
+export type JobOutcome = 'done' | 'retry' | { readonly againAt: number; readonly failed?: true }
 
 export interface Job {
   readonly key: string
-  /** Number of earlier attempts. */
+  /** Number of failures in a row before this run. */
   readonly attempt: number
 }
 
@@ -37,6 +48,7 @@ export type JobHandlers<Kind extends string> = Readonly<Record<Kind, (job: Job) 
 interface JobRow extends Record<string, SqlStorageValue> {
   kind: string
   key: string
+  due: number
   attempt: number
   /** Increases when the job is put again, so that a run that began before does not remove the newer job. */
   stamp: number
@@ -49,6 +61,10 @@ export class Jobs<Kind extends string> {
   #armedFor: number | null = null
   /** How often in a row the runtime refused to set the alarm. */
   #refusals = 0
+  /** The jobs under way in this object, by kind and key. */
+  readonly #underWay = new Map<string, { readonly kind: string; readonly work: Promise<void> }>()
+  /** Number of alarms that still wait for their jobs. The runtime repeats an alarm whose object ends meanwhile. */
+  #waiting = 0
 
   constructor(storage: DurableObjectStorage, now: () => number) {
     this.#storage = storage
@@ -106,21 +122,59 @@ export class Jobs<Kind extends string> {
     setTimeout(() => this.arm(), waitMs)
   }
 
-  /** Runs up to 20 due jobs in parallel. A job that throws does not stop the others. */
+  /** Number of jobs under way. */
+  get underWay(): number {
+    return this.#underWay.size
+  }
+
+  /**
+   * Starts up to 20 due jobs, at most 10 of a kind at once; a job that is still under way is not started again. Resolves when
+   * those it started have ended, or after a second. A job that throws does not stop the others.
+   */
   async run(handlers: JobHandlers<Kind>): Promise<void> {
     this.#armedFor = null
+    this.#waiting++
     try {
-      const due = this.#storage.sql
-        .exec<JobRow>(
-          'SELECT kind, key, attempt, stamp FROM jobs WHERE due <= ? ORDER BY due LIMIT ?',
-          this.#now(),
-          JOBS_PER_ALARM,
-        )
-        .toArray()
-      await Promise.all(due.map((job) => this.#runOne(handlers, job)))
+      const started = this.#next(this.#now(), JOBS_PER_ALARM).map((job) => this.#start(handlers, job))
+      await within(ALARM_WAIT_MS, Promise.all(started), () => undefined)
     } finally {
+      this.#waiting--
       this.arm()
     }
+  }
+
+  #start(handlers: JobHandlers<Kind>, job: JobRow): Promise<void> {
+    const id = idOf(job)
+    const work = this.#runOne(handlers, job).finally(() => {
+      this.#underWay.delete(id)
+      if (this.#waiting === 0) this.arm()
+    })
+    this.#underWay.set(id, { kind: job.kind, work })
+    return work
+  }
+
+  /** Up to `limit` jobs that are due by `until` and may be started, the earliest first. */
+  #next(until: number, limit: number): JobRow[] {
+    const ofKind = new Map<string, number>()
+    for (const { kind } of this.#underWay.values()) ofKind.set(kind, (ofKind.get(kind) ?? 0) + 1)
+    const full = [...ofKind].filter(([, count]) => count >= OF_A_KIND_AT_ONCE).map(([kind]) => kind)
+    const rows = this.#storage.sql
+      .exec<JobRow>(
+        `SELECT kind, key, due, attempt, stamp FROM jobs
+         WHERE due <= ? AND kind NOT IN (SELECT value FROM json_each(?)) ORDER BY due LIMIT ?`,
+        until,
+        JSON.stringify(full),
+        limit + this.#underWay.size,
+      )
+      .toArray()
+    const next: JobRow[] = []
+    for (const job of rows) {
+      const count = ofKind.get(job.kind) ?? 0
+      if (this.#underWay.has(idOf(job)) || count >= OF_A_KIND_AT_ONCE || next.length >= limit) continue
+      ofKind.set(job.kind, count + 1)
+      next.push(job)
+    }
+    return next
   }
 
   async #runOne(handlers: JobHandlers<Kind>, job: JobRow): Promise<void> {
@@ -146,10 +200,9 @@ export class Jobs<Kind extends string> {
     }
     const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(job.attempt, 20), LONGEST_BACKOFF_MS)
     this.#storage.sql.exec(
-      // One attempt more than this run saw, so that two runs at once count as one.
       'UPDATE jobs SET due = ?, attempt = ? WHERE kind = ? AND key = ?',
       outcome === 'retry' ? this.#now() + backoff : outcome.againAt,
-      job.attempt + 1,
+      outcome === 'retry' || outcome.failed ? job.attempt + 1 : 0,
       job.kind,
       job.key,
     )
@@ -161,7 +214,14 @@ export class Jobs<Kind extends string> {
     return rows.toArray().length > 0
   }
 
+  /** When the next job may be started; `null`: nothing is to be done. */
   #earliest(): number | null {
-    return this.#storage.sql.exec<{ due: number | null }>('SELECT min(due) AS due FROM jobs').one().due
+    if (this.#underWay.size === 0)
+      return this.#storage.sql.exec<{ due: number | null }>('SELECT min(due) AS due FROM jobs').one().due
+    const due = this.#next(Number.MAX_SAFE_INTEGER, 1)[0]?.due ?? null
+    if (this.#waiting > 0) return due
+    return Math.min(due ?? Number.POSITIVE_INFINITY, this.#now() + OUTLIVED_MS)
   }
 }
+
+const idOf = ({ kind, key }: JobRow): string => `${kind} ${key}`

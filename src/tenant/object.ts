@@ -56,6 +56,8 @@ const REVOCATIONS_QUEUED = 256
 export abstract class TenantObject extends DurableObject<Env> {
   readonly #context: TenantContext | { readonly misconfigured: string }
   #setUp: boolean
+  /** The Account has only the tombstone left: the storage goes as soon as no job is under way. */
+  #buried = false
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
@@ -71,7 +73,6 @@ export abstract class TenantObject extends DurableObject<Env> {
     const ctx = this.#context
     if (!this.#setUp) return
     if ('misconfigured' in ctx) return postponeAlarm(this.ctx.storage)
-    let buried = false
     await ctx.jobs.run({
       [SETTLE_JOB]: (job) => settleCreation(ctx, job),
       [REMOVE_JOB]: (job) => removalJob(ctx, job),
@@ -84,15 +85,16 @@ export abstract class TenantObject extends DurableObject<Env> {
       [RESTORE_JOB]: async () => 'done',
       [DELETION_JOB]: () =>
         deletionJob(ctx, () => {
-          buried = true
+          this.#buried = true
         }),
       ...reconcileJobs(ctx),
       ...revokingJobs(ctx),
       ...refusalJobs(ctx),
       ...pruningJobs(ctx),
     })
-    if (!buried) return
+    if (!this.#buried || ctx.jobs.underWay > 0) return
     this.#setUp = false
+    this.#buried = false
     await this.ctx.storage.deleteAlarm()
     await this.ctx.storage.deleteAll()
   }

@@ -1,11 +1,11 @@
 /** A tenant's storage that was set back in time, or lost: what comes back, what stays closed, and what is reported. */
-import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { expectStatus, keysPath, newBroker, newTenant, newToken, newTurnKey } from '../support/broker/broker.ts'
 import { DAY_MS, MINUTE_MS, passTime } from '../support/broker/clock.ts'
 import { expectProblem } from '../support/broker/doors.ts'
-import { runJobs, tenantStub } from '../support/storage/storage.ts'
+import { runJobs, runJobsOf, tenantStub } from '../support/storage/storage.ts'
 import { giveBookmarks, keep } from '../support/storage/timeTravel.ts'
 
 const restore = (broker: ReturnType<typeof newBroker>, body: object, id = 'acme') =>
@@ -141,7 +141,7 @@ describe('a tenant whose storage was lost', () => {
 
     await runInDurableObject(tenantStub('acme'), (_, { storage }) => storage.sql.exec('DROP TRIGGER full').toArray())
     passTime(MINUTE_MS)
-    await runDurableObjectAlarm(account())
+    await runJobsOf(account())
     expect((await broker.admin('GET', '/tenants/acme')).json.status).toBe('suspended')
     expect(await restoringJobs()).toEqual([])
   })
@@ -156,7 +156,7 @@ async function interrupted(): Promise<void> {
     return storage.setAlarm(Date.now())
   })
   passTime(MINUTE_MS)
-  await runDurableObjectAlarm(account())
+  await runJobsOf(account())
 }
 
 const restoringJobs = (): Promise<unknown[]> =>

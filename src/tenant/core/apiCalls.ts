@@ -92,7 +92,7 @@ export class Purse {
   }
 }
 
-/** Runs a job that carries out an order. While the tenant's share is spent, the job waits: no retry is counted as a failure. */
+/** Runs a job that carries out an order. While the tenant's share is spent, the job waits, longer each time. */
 export async function withinShare(
   ctx: Pick<TenantContext, 'now'>,
   { attempt }: Job,
@@ -104,6 +104,6 @@ export async function withinShare(
     if (!(error instanceof BrokerError) || error.failure.code !== 'rate_limited') throw error
     // Many orders that wait must not all ask again when the first call is free.
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** Math.min(attempt, 20), LONGEST_WAIT_MS)
-    return { againAt: ctx.now() + Math.max(waitMs, (error.failure.retryAfterSeconds ?? 0) * 1_000) }
+    return { againAt: ctx.now() + Math.max(waitMs, (error.failure.retryAfterSeconds ?? 0) * 1_000), failed: true }
   }
 }

@@ -1,14 +1,22 @@
 /** All that is kept anywhere: which objects exist, every row of theirs, every entry in KV; and a tenant's jobs, run by hand. */
 import { listDurableObjectIds, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
+import { jobsEnded } from './jobsUnderWay.ts'
 
 export const tenantStub = (id: string) => env.TENANTS.get(env.TENANTS.idFromName(id))
 
 /** The ids of all tenants' objects that exist. */
 export const tenantObjects = async (): Promise<string[]> => (await listDurableObjectIds(env.TENANTS)).map(String).sort()
 
-/** Runs a tenant's jobs that are due by the Worker's clock. */
-export const runJobs = (tenant: string): Promise<boolean> => runDurableObjectAlarm(tenantStub(tenant))
+/** Runs a tenant's jobs that are due by the Worker's clock, and waits for all that are under way, also those of its own alarm. */
+export const runJobs = (tenant: string): Promise<boolean> => runJobsOf(tenantStub(tenant))
+
+/** The same for any object. Returns whether an alarm was set. */
+export async function runJobsOf(stub: DurableObjectStub): Promise<boolean> {
+  const ran = await runDurableObjectAlarm(stub)
+  await runInDurableObject(stub, (object: DurableObject) => jobsEnded(object))
+  return ran
+}
 
 /** Every row of every table of an object. */
 export const rowsOf = (stub: DurableObjectStub): Promise<Record<string, unknown[]>> =>

@@ -1,14 +1,13 @@
 /** The sweep as a test drives it: ordered at the admin door, run by hand, read at the admin door. */
-import { runDurableObjectAlarm } from 'cloudflare:test'
 import type { AccountView, FindingClass } from '../../../src/contract/resources/account.ts'
 import { type Broker, expectStatus } from '../broker/broker.ts'
 import { setClock } from '../broker/clock.ts'
 import { emulator } from '../broker/upstream.ts'
-import { runJobs } from '../storage/storage.ts'
+import { runJobs, runJobsOf } from '../storage/storage.ts'
 import { accountStub } from '../storage/tenantRows.ts'
 
 /** Runs the Account's jobs that are due by the Worker's clock. */
-export const runAccountJobs = (): Promise<boolean> => runDurableObjectAlarm(accountStub())
+export const runAccountJobs = (): Promise<boolean> => runJobsOf(accountStub())
 
 export async function accountView(broker: Broker): Promise<AccountView> {
   const answer = await broker.admin('GET', '/account')
