@@ -79,4 +79,23 @@ export const MIGRATIONS = [
      ON CONFLICT DO NOTHING;`,
   // Rows of deleted keys are kept for 30 days. A mint, a list and a creation must not read them.
   'CREATE INDEX turn_keys_state ON turn_keys (state);',
+  // A revocation is read by its own index and not by the expiry of everything that is live.
+  `DROP INDEX credentials_revoking;
+   CREATE INDEX credentials_revoking ON credentials (tried_at, seq) WHERE state = 'revoking';
+   CREATE INDEX credentials_revoking_key ON credentials (key_uid, expires_at) WHERE state = 'revoking';
+   ALTER TABLE revocation_targets ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
+   UPDATE revocation_targets SET expires_at = coalesce((SELECT expires_at FROM credentials WHERE seq = credential), 0);
+   CREATE INDEX revocation_targets_expiry ON revocation_targets (expires_at);
+   CREATE TABLE bulk_revocations (
+     key_uid TEXT PRIMARY KEY, until_seq INTEGER NOT NULL, marked_seq INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   ALTER TABLE revocations ADD COLUMN key_uid TEXT;
+   ALTER TABLE revocations ADD COLUMN until_seq INTEGER;
+   ALTER TABLE revocations ADD COLUMN last_expiry INTEGER;
+   CREATE INDEX revocations_bulk ON revocations (last_expiry) WHERE last_expiry IS NOT NULL;
+   CREATE TABLE ledger_counts (
+     hour INTEGER NOT NULL, key_uid TEXT NOT NULL, up_to INTEGER NOT NULL, counts TEXT NOT NULL,
+     PRIMARY KEY (hour, key_uid)
+   ) WITHOUT ROWID;
+   CREATE TABLE ledger_checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);`,
 ] as const

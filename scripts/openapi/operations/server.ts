@@ -79,6 +79,7 @@ export const SERVER: Operations<
       content: { 'application/json': ['RevocationCreate', 'revocationCreate'] },
     },
     answers: { 202: { description: 'The revocation, under way.', json: ['Revocation', 'revocation'] } },
+    errors: ['conflict'],
   },
   revocationGet: {
     tag: 'Revocations',

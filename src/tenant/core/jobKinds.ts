@@ -8,6 +8,7 @@ export type TenantJobKind =
   | 'import-turn-key'
   | 'undo-upstream-key'
   | 'revoke-credentials'
+  | 'mark-revoking'
   | 'prune'
   | 'count-refusals'
   | 'mirror'

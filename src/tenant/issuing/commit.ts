@@ -11,11 +11,12 @@ import { audit } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { noteRootKey } from '../core/rootKeyUse.ts'
 import { tenantId } from '../core/tenantRow.ts'
-import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { insertCredential } from '../ledger/credentialRows.ts'
 import { FIRST_SEALED_VERSION, sealPassword } from '../ledger/password.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
 import { revokeUnrecorded, scheduleRevoking } from '../ledger/revocation.ts'
 import { keepSubject } from '../ledger/subjects.ts'
+import { keepUrlList } from '../ledger/urlLists.ts'
 import { countUsage } from '../ledger/usage.ts'
 import { KEY_REPLACED, refusalAtCommit, unusableMint } from './commitCheck.ts'
 import type { CompletedMint } from './pendingMint.ts'
@@ -91,11 +92,11 @@ export async function commitMint(
     throw error
   }
   live.minted(begunAt)
+  live.add(flight.keyUid, expiresAt, refusal ? 'revoking' : 'live')
   // The place under the limits is kept for the successor's credential.
   if (refusal === KEY_REPLACED) return
   completed.release()
   if (refusal) throw new RefusedAtCommit(refusal)
-  live.add(expiresAt)
   return {
     source: 'minted',
     id,

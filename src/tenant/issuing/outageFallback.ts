@@ -2,7 +2,7 @@
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import { BrokerError, type ErrorCode } from '../../errors.ts'
 import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
-import { newestUrlList } from '../ledger/credentialRows.ts'
+import { newestUrlList } from '../ledger/urlLists.ts'
 import { recheckEligibility } from './eligibility.ts'
 import { findOutageCredential, type ReuseContext, reuse } from './reuse.ts'
 

@@ -6,9 +6,10 @@ import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
 import { audit } from '../../storage/audit.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
-import { type CredentialRow, credentialById, urlList } from '../ledger/credentialRows.ts'
+import { type CredentialRow, liveCredentialById } from '../ledger/credentialRows.ts'
 import { openPassword } from '../ledger/password.ts'
 import { newestOfSubject, newestReusable } from '../ledger/reusable.ts'
+import { urlList } from '../ledger/urlLists.ts'
 import { countUsage } from '../ledger/usage.ts'
 import { type Eligibility, type Grant, recheckEligibility } from './eligibility.ts'
 
@@ -96,7 +97,4 @@ async function passwordOf(ctx: ReuseContext, id: string): Promise<string | undef
   return openPassword(ctx, { id, version: row.sealed_version }, row.sealed)
 }
 
-function liveRow(ctx: ReadContext, id: string): CredentialRow | undefined {
-  const row = credentialById(ctx.sql, id)
-  return row?.state === 'live' && row.expires_at > ctx.now() ? row : undefined
-}
+const liveRow = (ctx: ReadContext, id: string): CredentialRow | undefined => liveCredentialById(ctx.sql, id, ctx.now())

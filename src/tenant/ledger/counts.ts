@@ -1,30 +1,133 @@
-/** What the limits count, read from the ledger when an object starts or after a transaction was rolled back. */
-import type { LedgerCounts } from '../memory/liveCounts.ts'
+/**
+ * Stored counts of the ledger, so that an object that starts does not read the whole ledger. `ledger_counts` holds one row for
+ * each TURN key and hour of expiry, `ledger_checkpoint` up to which row of the ledger they count: an object that starts reads
+ * both and the rows after it. Whatever changes a counted row stores the counts of its hour in the same transaction; new rows
+ * are stored with the pruning. Only this file names the two tables.
+ */
+import type { TenantContext } from '../core/context.ts'
+import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/liveCounts.ts'
+import { type BulkRevocation, bulkRevocations, isTakenBack } from './bulkRevocations.ts'
 
 const MINUTE_MS = 60_000
 /** Rows are in the order of their commits, and a mint may have begun this long before its own. */
 const LONGEST_MINT_MS = 10_000
+/** With this many rows after the checkpoint the next one is due. */
+export const ROWS_A_CHECKPOINT = 2_000
 
-export const countLedger = (sql: SqlStorage, now: number): LedgerCounts => ({
-  liveByExpiry: liveByExpiry(sql, now),
-  mintedInLastMinute: mintedInLastMinute(sql, now),
-})
+interface StoredHour extends Record<string, SqlStorageValue> {
+  key_uid: string
+  hour: number
+  up_to: number
+  counts: string
+}
 
-const liveByExpiry = (sql: SqlStorage, now: number) =>
-  sql
-    .exec<{ expires_at: number; n: number }>(
-      "SELECT expires_at, count(*) AS n FROM credentials WHERE state = 'live' AND expires_at > ? GROUP BY expires_at",
-      now,
+interface LedgerRow extends Record<string, SqlStorageValue> {
+  seq: number
+  key_uid: string
+  state: string
+  issued_at: number
+  expires_at: number
+}
+
+/** What the limits count, when an object starts or after a transaction was rolled back. */
+export function countLedger(sql: SqlStorage, now: number): LedgerCounts {
+  const hours = sql
+    .exec<StoredHour>(
+      'SELECT key_uid, hour, up_to, counts FROM ledger_counts WHERE hour >= ?',
+      hourOf(Math.floor(now / 1_000)),
     )
     .toArray()
-    .map(({ expires_at, n }) => ({ expiresAt: expires_at, count: n }))
-
-/** The newest rows first, until one is too old: bounded by the mint rate, not by the ledger. */
-function mintedInLastMinute(sql: SqlStorage, now: number): number[] {
-  const recent: number[] = []
-  for (const { issued_at } of sql.exec<{ issued_at: number }>('SELECT issued_at FROM credentials ORDER BY seq DESC')) {
-    if (issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
-    if (issued_at > now - MINUTE_MS) recent.push(issued_at)
+  const stored = new Map(hours.map((row) => [idOf(row.key_uid, row.hour), row.up_to]))
+  const counts = hours.flatMap(unpack)
+  const { mintedInLastMinute, rowsSinceStored, rows } = newestRows(sql, checkpoint(sql), now)
+  const bulk = bulkRevocations(sql)
+  for (const row of rows) {
+    const expirySecond = secondOf(row.expires_at)
+    if (row.seq <= (stored.get(idOf(row.key_uid, hourOf(expirySecond))) ?? 0)) continue
+    counts.push({ keyUid: row.key_uid, expirySecond, isStored: false, ...one(row, bulk) })
   }
-  return recent.sort((a, b) => a - b)
+  return { counts, mintedInLastMinute, rowsSinceStored }
 }
+
+const one = (row: LedgerRow, bulk: readonly BulkRevocation[]): SecondCount => {
+  if (row.state === 'revoked') return { live: 0, revoking: 0 }
+  return row.state === 'live' && !isTakenBack(bulk, row) ? { live: 1, revoking: 0 } : { live: 0, revoking: 1 }
+}
+
+/** Newest first: every row after the checkpoint, and further until one is too old for the mints of the last minute. */
+function newestRows(sql: SqlStorage, after: number, now: number) {
+  const rows: LedgerRow[] = []
+  const minted: number[] = []
+  for (const row of sql.exec<LedgerRow>(
+    'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials ORDER BY seq DESC',
+  )) {
+    if (row.seq <= after && row.issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
+    if (row.issued_at > now - MINUTE_MS) minted.push(row.issued_at)
+    if (row.seq > after) rows.push(row)
+  }
+  return { rows, rowsSinceStored: rows.length, mintedInLastMinute: minted.sort((a, b) => a - b) }
+}
+
+/** Inside the transaction that changed a counted credential: stores the counts of its key and hour. */
+export function storeHour(
+  ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>,
+  changed: { readonly keyUid: string; readonly expiresAt: number },
+): void {
+  store(ctx, changed)
+}
+
+/** Inside a transaction: stores everything that changed, and moves the checkpoint to the newest row. */
+export function storeCounts(ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>): void {
+  const { sql } = ctx
+  const upTo = store(ctx)
+  if (upTo !== checkpoint(sql)) {
+    sql.exec(
+      'INSERT INTO ledger_checkpoint (one, seq) VALUES (1, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq',
+      upTo,
+    )
+  }
+}
+
+/** Stored hours that are over. */
+export function forgetCounts(sql: SqlStorage, now: number): void {
+  sql.exec('DELETE FROM ledger_counts WHERE hour < ?', hourOf(Math.floor(now / 1_000)))
+}
+
+function store(
+  { sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>,
+  oneHour?: { readonly keyUid: string; readonly expiresAt: number },
+): number {
+  const upTo = lastSeq(sql)
+  for (const { keyUid, hour, seconds } of live().takeChanged(now(), oneHour)) {
+    const counts = JSON.stringify(seconds.map(([second, { live: n, revoking }]) => [second, n, revoking]))
+    sql.exec(
+      `INSERT INTO ledger_counts (hour, key_uid, up_to, counts) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET up_to = excluded.up_to, counts = excluded.counts`,
+      hour,
+      keyUid,
+      upTo,
+      counts,
+    )
+  }
+  return upTo
+}
+
+function unpack({ key_uid, counts }: StoredHour): LoadedCount[] {
+  const seconds = JSON.parse(counts) as [number, number, number][] // written by store only
+  return seconds.map(([expirySecond, live, revoking]) => ({
+    keyUid: key_uid,
+    expirySecond,
+    isStored: true,
+    live,
+    revoking,
+  }))
+}
+
+const checkpoint = (sql: SqlStorage): number =>
+  sql.exec<{ seq: number }>('SELECT seq FROM ledger_checkpoint').toArray()[0]?.seq ?? 0
+
+/** Pruned rows keep their numbers: a number is never given twice. */
+const lastSeq = (sql: SqlStorage): number =>
+  sql.exec<{ seq: number | null }>('SELECT max(seq) AS seq FROM credentials').one().seq ?? 0
+
+const idOf = (keyUid: string, hour: number): string => `${hour} ${keyUid}`

@@ -4,6 +4,7 @@
  */
 import type { CredentialView } from '../../contract/resources/credentials.ts'
 import { instant } from '../../contract/values.ts'
+import { NOT_TAKEN_BACK } from './bulkRevocations.ts'
 
 /** `revoking`: revoked here, not yet confirmed by Cloudflare. */
 export type CredentialState = 'live' | 'revoking' | 'revoked'
@@ -59,26 +60,50 @@ export function insertCredential(sql: SqlStorage, it: NewCredential): void {
 export const credentialById = (sql: SqlStorage, id: string): CredentialRow | undefined =>
   sql.exec<CredentialRow>('SELECT * FROM credentials WHERE id = ?', id).toArray()[0]
 
+/** The row, if it may be handed out: live, unexpired, and taken back by nothing. */
+export const liveCredentialById = (sql: SqlStorage, id: string, now: number): CredentialRow | undefined =>
+  sql
+    .exec<CredentialRow>(
+      `SELECT * FROM credentials WHERE id = ? AND expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK}`,
+      id,
+      now,
+    )
+    .toArray()[0]
+
 export const credentialByUsername = (sql: SqlStorage, username: string): CredentialRow | undefined =>
   sql.exec<CredentialRow>('SELECT * FROM credentials WHERE username = ?', username).toArray()[0]
 
 export const countLiveOfSubject = (sql: SqlStorage, subjectId: string, now: number): number =>
   sql
     .exec<{ n: number }>(
-      "SELECT count(*) AS n FROM credentials WHERE subject_id = ? AND expires_at > ? AND state = 'live'",
+      `SELECT count(*) AS n FROM credentials
+       WHERE subject_id = ? AND expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK}`,
       subjectId,
       now,
     )
     .one().n
 
-/** The live credentials that meet a condition are being revoked; their sealed passwords are erased. */
-export function markRevoking(
+const REVOKING = "UPDATE credentials SET state = 'revoking', sealed = NULL, tried_at = ?"
+
+/** These rows are being revoked; their sealed passwords are erased. `triedAt`: their place in the job's order. */
+export function markRevoking(sql: SqlStorage, rows: readonly { readonly seq: number }[], triedAt: number): void {
+  for (const { seq } of rows) sql.exec(`${REVOKING} WHERE seq = ?`, triedAt, seq)
+}
+
+/** The same for the live, unexpired rows between two places of the ledger, of a TURN key or (empty) of all. */
+export function markRangeRevoking(
   sql: SqlStorage,
-  met: { readonly where: string; readonly bindings: readonly SqlStorageValue[] },
+  range: { readonly after: number; readonly until: number; readonly keyUid: string; readonly now: number },
+  triedAt: number,
 ): void {
+  const { after, until, keyUid, now } = range
   sql.exec(
-    `UPDATE credentials SET state = 'revoking', sealed = NULL WHERE state = 'live' AND ${met.where}`,
-    ...met.bindings,
+    `${REVOKING} WHERE seq > ? AND seq <= ? AND state = 'live' AND expires_at > ? AND ? IN ('', key_uid)`,
+    triedAt,
+    after,
+    until,
+    now,
+    keyUid,
   )
 }
 
@@ -145,45 +170,14 @@ export const sealedCredentialsAfter = (
 ): SealedCredentialRow[] =>
   sql
     .exec<SealedCredentialRow>(
-      `SELECT seq, id, sealed_version AS version, sealed, expires_at > ? AND state = 'live' AS live FROM credentials
+      `SELECT seq, id, sealed_version AS version, sealed,
+         expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK} AS live FROM credentials
        WHERE seq > ? ORDER BY seq LIMIT ?`,
       now,
       after,
       limit,
     )
     .toArray()
-
-/** When the last of a key's credentials expires that Cloudflare may still accept; `null`: there is none. */
-export function lastExpiryOf(sql: SqlStorage, keyUid: string, now: number): number | null {
-  // From the far end of the ledger: the first row met is the answer.
-  const [row] = sql
-    .exec<{ expires_at: number }>(
-      `SELECT expires_at FROM credentials WHERE expires_at > ? AND key_uid = ? AND state <> 'revoked'
-       ORDER BY expires_at DESC LIMIT 1`,
-      now,
-      keyUid,
-    )
-    .toArray()
-  return row?.expires_at ?? null
-}
-
-/** The id of a list of URLs; the same list is stored once. Inside a transaction. */
-export function keepUrlList(sql: SqlStorage, urls: readonly string[]): number {
-  const text = JSON.stringify(urls)
-  const [known] = sql.exec<{ id: number }>('SELECT id FROM url_lists WHERE urls = ?', text).toArray()
-  return known?.id ?? sql.exec<{ id: number }>('INSERT INTO url_lists (urls) VALUES (?) RETURNING id', text).one().id
-}
-
-export const urlList = (sql: SqlStorage, id: number): string[] => {
-  const { urls } = sql.exec<{ urls: string }>('SELECT urls FROM url_lists WHERE id = ?', id).one()
-  return JSON.parse(urls) as string[] // written by keepUrlList only
-}
-
-/** The list that Cloudflare gave last; `undefined`: it never gave one. */
-export function newestUrlList(sql: SqlStorage): string[] | undefined {
-  const [row] = sql.exec<{ id: number }>('SELECT max(id) AS id FROM url_lists HAVING id IS NOT NULL').toArray()
-  return row && urlList(sql, row.id)
-}
 
 export const credentialView = (row: CredentialRow): CredentialView => ({
   id: row.id,

@@ -4,6 +4,7 @@ import type { Call, Page } from '../../rpc/calls.ts'
 import { paged } from '../../storage/paging.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
+import { NOT_TAKEN_BACK } from './bulkRevocations.ts'
 import { type CredentialRow, credentialView } from './credentialRows.ts'
 
 export function listCredentials(
@@ -15,6 +16,7 @@ export function listCredentials(
     .exec<CredentialRow>(
       `SELECT * FROM credentials
        WHERE state = 'live' AND expires_at > ? AND seq < ? AND (? IS NULL OR subject_id = ?) AND (? IS NULL OR key_uid = ?)
+         AND ${NOT_TAKEN_BACK}
        ORDER BY seq DESC LIMIT ?`,
       ctx.now(),
       call.before ?? Number.MAX_SAFE_INTEGER,

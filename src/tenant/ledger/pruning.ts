@@ -8,8 +8,10 @@ import type { JobOutcome } from '../../storage/jobs.ts'
 import { forgetBans } from '../core/banRows.ts'
 import type { TenantContext } from '../core/context.ts'
 import { tenantRecord } from '../core/tenantRow.ts'
-import { type CredentialState, deleteCredential } from './credentialRows.ts'
-import { forgetRevocations, settleTargets } from './revocationRows.ts'
+import { forgetCounts, ROWS_A_CHECKPOINT, storeCounts } from './counts.ts'
+import { deleteCredential } from './credentialRows.ts'
+import { countBulk, forgetRevocations, settleTargets } from './revocationRows.ts'
+import type { StateRow } from './revokingRows.ts'
 import { forgetSubjects } from './subjects.ts'
 import { countUsage, forgetUsage } from './usage.ts'
 
@@ -22,8 +24,9 @@ const KEPT_MS = 60_000
 const DAY_MS = 86_400_000
 const USAGE_KEPT_DAYS = 90
 
-/** Inside the transaction of a mint: makes sure that the job exists. */
+/** Inside the transaction of a mint: makes sure that the job exists. It also stores the counts, so many new rows call it earlier. */
 export function schedulePruning(ctx: Pick<TenantContext, 'memory' | 'jobs' | 'now'>, expiresAt: number): void {
+  if (ctx.memory.live.rowsSinceStored === ROWS_A_CHECKPOINT) ctx.jobs.put(PRUNE_JOB, '', ctx.now())
   if (ctx.memory.pruningScheduled) return
   ctx.memory.pruningScheduled = true
   ctx.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, ctx.now() + AT_LEAST_EVERY_MS))
@@ -38,6 +41,8 @@ function prune(ctx: TenantContext): JobOutcome {
     const audited = pruneAudit(ctx, now)
     pruneResources(ctx, now)
     ctx.idempotency.forgetExpired()
+    storeCounts(ctx)
+    forgetCounts(ctx.sql, now)
     return expired || audited
   })
   if (more) return { againAt: now + 1_000 }
@@ -47,8 +52,8 @@ function prune(ctx: TenantContext): JobOutcome {
 
 function pruneCredentials(ctx: TenantContext, now: number): boolean {
   const rows = ctx.sql
-    .exec<{ seq: number; state: CredentialState; expires_at: number }>(
-      'SELECT seq, state, expires_at FROM credentials WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
+    .exec<StateRow>(
+      'SELECT seq, key_uid, state, expires_at FROM credentials WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
       now - KEPT_MS,
       ROWS_A_RUN,
     )
@@ -58,6 +63,12 @@ function pruneCredentials(ctx: TenantContext, now: number): boolean {
     if (state === 'revoking') settleTargets(ctx.sql, seq, 'expired')
     deleteCredential(ctx.sql, seq)
   }
+  // A row that a bulk revocation covers is counted on it, whether it was marked or not.
+  countBulk(
+    ctx.sql,
+    rows.filter(({ state }) => state !== 'revoked'),
+    'expired',
+  )
   return rows.length === ROWS_A_RUN
 }
 

@@ -1,5 +1,6 @@
 /** Finding a live credential of a subject whose password can still be opened. Times in milliseconds since 1970. */
 import { OF_LINEAGE } from '../turnKeys/lineage.ts'
+import { NOT_TAKEN_BACK } from './bulkRevocations.ts'
 
 interface Search {
   readonly subjectId: string
@@ -24,7 +25,7 @@ export function newestReusable(
     .exec<{ id: string }>(
       `SELECT id FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND key_uid = ? AND origin IS ?
-         AND sealed IS NOT NULL AND (expires_at - ?) * 2 >= expires_at - issued_at
+         AND sealed IS NOT NULL AND (expires_at - ?) * 2 >= expires_at - issued_at AND ${NOT_TAKEN_BACK}
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
       expiresFrom,
@@ -46,7 +47,7 @@ export function newestOfSubject(
     .exec<{ id: string }>(
       `SELECT id FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND origin IS ? AND sealed IS NOT NULL
-         AND (? IS NULL OR ${OF_LINEAGE})
+         AND (? IS NULL OR ${OF_LINEAGE}) AND ${NOT_TAKEN_BACK}
        ORDER BY expires_at DESC LIMIT 1`,
       subjectId,
       expiresFrom,

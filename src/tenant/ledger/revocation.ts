@@ -1,123 +1,115 @@
 /**
  * Revoking credentials. First they stop being live here, durably; then a job asks Cloudflare until it answers 204 or the
- * credential has expired. Cloudflare has neither a list nor a bulk revocation: the ledger is the only record.
+ * credential has expired (revokingJob.ts). Cloudflare has neither a list nor a bulk revocation: the ledger is the only record.
  */
 import { failureOf } from '../../cloudflare/failures.ts'
 import { pause } from '../../concurrency/deadline.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import { audit } from '../../storage/audit.ts'
-import type { Job, JobOutcome } from '../../storage/jobs.ts'
-import type { ReadContext, TenantContext } from '../core/context.ts'
+import type { TenantContext } from '../core/context.ts'
 import { raiseEpoch } from '../core/tenantRow.ts'
+import type { SecondCount } from '../memory/liveCounts.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { type OpenedKey, openKey } from '../turnKeys/secret.ts'
-import { type CredentialRow, credentialById, markRevoked, markRevoking, noteRevokeAttempt } from './credentialRows.ts'
-import { insertTargets, settleTargets } from './revocationRows.ts'
+import { bulkRevocations, insertBulkRevocation, isTakenBack } from './bulkRevocations.ts'
+import { storeCounts, storeHour } from './counts.ts'
+import { type CredentialRow, credentialById, markRevoked, markRevoking } from './credentialRows.ts'
+import { countBulk, insertTargets, setBulk, settleTargets } from './revocationRows.ts'
+import { ledgerSpan, type Scope, unexpiredRows } from './revokingRows.ts'
 import { countUsage } from './usage.ts'
 
-const REVOKE_JOB = 'revoke-credentials'
+export const REVOKE_JOB = 'revoke-credentials'
+export const MARK_JOB = 'mark-revoking'
 const REVOKE_DEADLINE_MS = 4_000
 /** How long a call waits for its turn at the semaphore. */
 const TURN_MS = 8_000
-const PER_RUN = 50
-const RUN_MS = 15_000
-const LONGEST_PAUSE_MS = 30_000
 const UNRECORDED_ATTEMPTS = 5
-/** How often it is checked whether mints in flight have ended. */
-const LANDING_LOOK_MS = 25
+/** A ledger of at most this many rows is marked in the transaction of the order. A larger one is marked by a job. */
+const ROWS_MARKED_AT_ONCE = 500
 
 export const scheduleRevoking = (ctx: Pick<TenantContext, 'jobs' | 'now'>): void =>
   ctx.jobs.put(REVOKE_JOB, '', ctx.now())
 
-/** Selects credentials: an SQL condition on the ledger's columns, and the same condition for mints that have no row yet. */
+/** Selects credentials: rows of the ledger, and in the same way mints that have no row yet. */
 export interface Selection {
-  readonly where: string
-  readonly bindings: readonly SqlStorageValue[]
+  readonly scope: Scope
   readonly inFlight: (mint: MintInFlight) => boolean
 }
 
 export const ofSubject = (subjectId: string): Selection => ({
-  where: 'subject_id = ?',
-  bindings: [subjectId],
+  scope: { subjectId },
   inFlight: (mint) => mint.subjectId === subjectId,
 })
-export const ofKey = (uid: string): Selection => ({
-  where: 'key_uid = ?',
-  bindings: [uid],
-  inFlight: (mint) => mint.keyUid === uid,
-})
-export const ofCredential = (id: string): Selection => ({ where: 'id = ?', bindings: [id], inFlight: () => false })
-export const everything: Selection = { where: 'TRUE', bindings: [], inFlight: () => true }
+export const ofKey = (uid: string): Selection => ({ scope: { keyUid: uid }, inFlight: (mint) => mint.keyUid === uid })
+export const ofCredential = (id: string): Selection => ({ scope: { credentialId: id }, inFlight: () => false })
+export const everything: Selection = { scope: { keyUid: null }, inFlight: () => true }
 
 /**
- * Inside a transaction: the selected credentials become `revoking`, and mints in flight that match are marked, so that
- * none is handed out. Answers how many credentials are being revoked; `revocation` waits for them.
+ * Inside a transaction: the selected credentials are being revoked from now on, and mints in flight that match are marked, so
+ * that none is handed out. Answers how many credentials are being revoked; `revocation` waits for them.
  */
 export function beginRevoking(ctx: TenantContext, selection: Selection, revocation: number | null): number {
-  const now = ctx.now()
-  const { where, bindings } = selection
   for (const mint of ctx.memory.mintsInFlight) if (selection.inFlight(mint)) mint.revoked = true
-  const met = `expires_at > ? AND (${where})`
-  const live = ctx.live()
-  for (const row of ctx.sql.exec<{ expires_at: number }>(
-    `SELECT expires_at FROM credentials WHERE state = 'live' AND ${met}`,
-    now,
-    ...bindings,
-  )) {
-    live.remove(row.expires_at)
-  }
-  // The sealed password is erased in the same statement: it is handed out to no caller again.
-  markRevoking(ctx.sql, { where: met, bindings: [now, ...bindings] })
+  const { scope } = selection
+  const matched =
+    'keyUid' in scope && ledgerSpan(ctx.sql).rows > ROWS_MARKED_AT_ONCE
+      ? takeBackByOrder(ctx, scope.keyUid, revocation)
+      : takeBackRows(ctx, scope, revocation)
   raiseEpoch(ctx)
-  scheduleRevoking(ctx)
-  const { matched } = ctx.sql
-    .exec<{ matched: number }>(
-      `SELECT count(*) AS matched FROM credentials WHERE state = 'revoking' AND ${met}`,
-      now,
-      ...bindings,
-    )
-    .one()
-  if (revocation !== null && matched > 0) {
-    insertTargets(ctx.sql, revocation, { where: met, bindings: [now, ...bindings] })
+  if (matched > 0) scheduleRevoking(ctx)
+  return matched
+}
+
+/** Marks each row now. The sealed password is erased in the same statement: it is handed out to no caller again. */
+function takeBackRows(ctx: TenantContext, scope: Scope, revocation: number | null): number {
+  const { sql } = ctx
+  // Loaded before the rows change.
+  const live = ctx.live()
+  const now = ctx.now()
+  if ('keyUid' in scope && isNothing(scope.keyUid === null ? live.all(now) : live.ofKey(scope.keyUid, now))) return 0
+  const rows = unexpiredRows(sql, scope, now)
+  const fresh = rows.filter(({ state }) => state === 'live')
+  const bulk = bulkRevocations(sql)
+  for (const row of fresh) if (!isTakenBack(bulk, row)) live.takeBack(row.key_uid, row.expires_at)
+  // The ledger's order is kept; what was never asked for goes before what a large order marked.
+  markRevoking(sql, fresh, 0)
+  for (const row of fresh) storeHour(ctx, { keyUid: row.key_uid, expiresAt: row.expires_at })
+  if (revocation !== null) insertTargets(sql, revocation, rows)
+  return rows.length
+}
+
+const isNothing = ({ live, revoking }: SecondCount): boolean => live + revoking === 0
+
+/** Touches no row of the ledger: the order itself takes back everything up to the newest row. A job marks the rows. */
+function takeBackByOrder(ctx: TenantContext, keyUid: string | null, revocation: number | null): number {
+  const live = ctx.live()
+  const now = ctx.now()
+  const before = keyUid === null ? live.all(now) : live.ofKey(keyUid, now)
+  const matched = before.live + before.revoking
+  if (matched === 0) return 0
+  const { first, last } = ledgerSpan(ctx.sql)
+  if (before.live > 0) {
+    insertBulkRevocation(ctx.sql, { keyUid, firstSeq: first, untilSeq: last })
+    ctx.jobs.put(MARK_JOB, '', now)
+    live.takeBackAll(keyUid)
+    storeCounts(ctx)
   }
+  if (revocation !== null)
+    setBulk(ctx.sql, revocation, {
+      keyUid: keyUid ?? '',
+      untilSeq: last,
+      lastExpiry: live.lastExpiry(keyUid, now) ?? now,
+    })
   return matched
 }
 
 /** How many revocations of a key's credentials Cloudflare has not confirmed yet. A mint in flight counts: it may become one. */
-export const pendingOfKey = (ctx: ReadContext & Pick<TenantContext, 'memory'>, uid: string): number =>
-  inFlightOfKey(ctx, uid) +
-  ctx.sql
-    .exec<{ n: number }>(
-      "SELECT count(*) AS n FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ?",
-      uid,
-      ctx.now(),
-    )
-    .one().n
+export const pendingOfKey = (ctx: Pick<TenantContext, 'memory' | 'live' | 'now'>, uid: string): number =>
+  inFlightOfKey(ctx, uid) + ctx.live().ofKey(uid, ctx.now()).revoking
 
-const inFlightOfKey = (ctx: Pick<TenantContext, 'memory'>, uid: string): number =>
+export const inFlightOfKey = (ctx: Pick<TenantContext, 'memory'>, uid: string): number =>
   [...ctx.memory.mintsInFlight].filter(({ keyUid }) => keyUid === uid).length
-
-/** Asks Cloudflare to revoke a key's pending credentials until `until` or the first failure, which is the answer. */
-export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {
-  while (inFlightOfKey(ctx, uid) > 0 && ctx.now() < until) {
-    await pause(LANDING_LOOK_MS)
-  }
-  const rows = ctx.sql
-    .exec<CredentialRow>(
-      "SELECT * FROM credentials WHERE state = 'revoking' AND key_uid = ? AND expires_at > ? LIMIT ?",
-      uid,
-      ctx.now(),
-      PER_RUN,
-    )
-    .toArray()
-  for (const row of rows) {
-    if (ctx.now() >= until) return
-    const failed = await revoke(ctx, row)
-    if (failed) return failed
-  }
-  return
-}
 
 /** `why`: Cloudflare refused, the key's secret does not open, or it may work the next time. */
 export interface NotRevoked {
@@ -126,10 +118,7 @@ export interface NotRevoked {
 }
 
 /** Asks Cloudflare to revoke one credential now. `undefined`: Cloudflare confirmed. */
-export const revokeNow = async (ctx: TenantContext, row: CredentialRow): Promise<Failure | undefined> =>
-  (await revoke(ctx, row))?.failure
-
-async function revoke(ctx: TenantContext, row: CredentialRow): Promise<NotRevoked | undefined> {
+export async function revokeNow(ctx: TenantContext, row: CredentialRow): Promise<NotRevoked | undefined> {
   const key = keyByUid(ctx.sql, row.key_uid)
   if (!key) return { why: 'unreadable', failure: { code: 'upstream_failed' } }
   const opened = await openKey(ctx, key).catch(() => undefined)
@@ -138,57 +127,6 @@ async function revoke(ctx: TenantContext, row: CredentialRow): Promise<NotRevoke
   if (!failed) ctx.transact(() => confirm(ctx, row))
   return failed
 }
-
-/** The job: a bounded share of the pending ones, longest untried first, so that a failing one does not block the others. */
-async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOutcome> {
-  const until = ctx.now() + RUN_MS
-  const rows = ctx.sql
-    .exec<CredentialRow>(
-      `SELECT * FROM credentials WHERE state = 'revoking' AND expires_at > ?
-         AND key_uid NOT IN (SELECT uid FROM turn_keys WHERE state = 'deleted' AND uid IS NOT NULL)
-       ORDER BY tried_at, seq LIMIT ?`,
-      ctx.now(),
-      PER_RUN,
-    )
-    .toArray()
-  let failed = 0
-  for (const row of rows) {
-    if (ctx.now() >= until) break
-    if (!(await revokeNow(ctx, row))) continue
-    failed++
-    ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, ctx.now()))
-  }
-  const now = ctx.now()
-  settleExpired(ctx, now)
-  const { left, last } = ctx.sql
-    .exec<{ left: number; last: number }>(
-      "SELECT count(*) AS left, max(expires_at) AS last FROM credentials WHERE state = 'revoking' AND expires_at > ?",
-      now,
-    )
-    .one()
-  if (left === 0) return 'done'
-  // The rest was minted with keys that are deleted, together with their secrets: those credentials end by expiry.
-  if (rows.length === 0) return { againAt: last }
-  const pauseMs = failed === 0 ? 0 : Math.min(500 * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS)
-  return { againAt: now + pauseMs }
-}
-
-/** Credentials that expired before Cloudflare confirmed count as expired; their rows go when the ledger is pruned. */
-function settleExpired(ctx: TenantContext, now: number): void {
-  const rows = ctx.sql
-    .exec<{ seq: number }>(
-      `SELECT seq FROM credentials WHERE state = 'revoking' AND expires_at <= ?
-         AND EXISTS (SELECT 1 FROM revocation_targets WHERE credential = credentials.seq)`,
-      now,
-    )
-    .toArray()
-  if (rows.length > 0)
-    ctx.transact(() => {
-      for (const { seq } of rows) settleTargets(ctx.sql, seq, 'expired')
-    })
-}
-
-export const revokingJobs = (ctx: TenantContext) => ({ [REVOKE_JOB]: (job: Job) => revokingJob(ctx, job) })
 
 /** A credential whose row could not be stored. No caller was given it; Cloudflare is asked to revoke it, up to five times. */
 export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, username: string): Promise<void> {
@@ -199,11 +137,17 @@ export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, usern
 }
 
 /** Inside a transaction: Cloudflare answered 204. */
-function confirm(ctx: TenantContext, row: CredentialRow): void {
-  if (credentialById(ctx.sql, row.id)?.state !== 'revoking') return
+function confirm(ctx: TenantContext, { id, seq }: CredentialRow): void {
+  // Loaded before the row changes.
+  const live = ctx.live()
+  const row = credentialById(ctx.sql, id)
+  if (row?.state !== 'revoking') return
   const now = ctx.now()
-  markRevoked(ctx.sql, row.seq)
-  settleTargets(ctx.sql, row.seq, 'revoked')
+  markRevoked(ctx.sql, seq)
+  live.revoked(row.key_uid, row.expires_at)
+  storeHour(ctx, { keyUid: row.key_uid, expiresAt: row.expires_at })
+  settleTargets(ctx.sql, seq, 'revoked')
+  countBulk(ctx.sql, [row], 'revoked')
   countUsage(ctx.sql, now, 'revoked')
   audit(ctx.sql, now, {
     actor: 'broker',

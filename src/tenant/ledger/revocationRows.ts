@@ -12,6 +12,8 @@ export interface RevocationRow extends Record<string, SqlStorageValue> {
   revoked: number
   expired: number
   created_at: number
+  /** Of a bulk revocation: when the last of its credentials expires; else `null`. */
+  last_expiry: number | null
 }
 
 export const revocationById = (sql: SqlStorage, id: string): RevocationRow | undefined =>
@@ -32,26 +34,81 @@ export function setMatched(sql: SqlStorage, seq: number, matched: number): void 
   sql.exec('UPDATE revocations SET matched = ? WHERE seq = ?', matched, seq)
 }
 
-/** The revocation waits for every credential that is being revoked and meets the condition. */
+/** The revocation waits for these credentials. */
 export function insertTargets(
   sql: SqlStorage,
   revocation: number,
-  met: { readonly where: string; readonly bindings: readonly SqlStorageValue[] },
+  rows: readonly { readonly seq: number; readonly expires_at: number }[],
 ): void {
-  sql.exec(
-    `INSERT INTO revocation_targets (credential, revocation) SELECT seq, ? FROM credentials WHERE state = 'revoking' AND ${met.where}`,
-    revocation,
-    ...met.bindings,
-  )
+  for (const { seq, expires_at } of rows)
+    sql.exec(
+      'INSERT INTO revocation_targets (credential, revocation, expires_at) VALUES (?, ?, ?)',
+      seq,
+      revocation,
+      expires_at,
+    )
 }
 
 /** Counts a credential's end on every revocation that waits for it. */
 export function settleTargets(sql: SqlStorage, credential: number, as: 'revoked' | 'expired'): void {
-  sql.exec(
-    `UPDATE revocations SET ${as} = ${as} + 1 WHERE seq IN (SELECT revocation FROM revocation_targets WHERE credential = ?)`,
+  const waiting = sql.exec<{ revocation: number }>(
+    'DELETE FROM revocation_targets WHERE credential = ? RETURNING revocation',
     credential,
   )
-  sql.exec('DELETE FROM revocation_targets WHERE credential = ?', credential)
+  for (const { revocation } of waiting.toArray())
+    sql.exec(`UPDATE revocations SET ${as} = ${as} + 1 WHERE seq = ?`, revocation)
+}
+
+/** Credentials with a waiting revocation that have expired by then, the earliest first. */
+export const expiredTargets = (sql: SqlStorage, now: number, limit: number): number[] =>
+  sql
+    .exec<{ credential: number }>(
+      'SELECT credential FROM revocation_targets WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
+      now,
+      limit,
+    )
+    .toArray()
+    .map(({ credential }) => credential)
+
+/** What a bulk revocation waits for: every row of the ledger up to one, of one TURN key or (empty) of all. */
+export interface Bulk {
+  readonly keyUid: string
+  readonly untilSeq: number
+  /** When the last of them expires, in milliseconds. */
+  readonly lastExpiry: number
+}
+
+export function setBulk(sql: SqlStorage, seq: number, { keyUid, untilSeq, lastExpiry }: Bulk): void {
+  sql.exec(
+    'UPDATE revocations SET key_uid = ?, until_seq = ?, last_expiry = ? WHERE seq = ?',
+    keyUid,
+    untilSeq,
+    lastExpiry,
+    seq,
+  )
+}
+
+/** Bulk revocations that wait for something. */
+export const countOpenBulk = (sql: SqlStorage, now: number): number =>
+  sql.exec<{ n: number }>('SELECT count(*) AS n FROM revocations WHERE last_expiry > ?', now).one().n
+
+/** Counts the ends of credentials on the bulk revocations that wait for them: one row written for each revocation. */
+export function countBulk(
+  sql: SqlStorage,
+  ended: readonly { readonly seq: number; readonly key_uid: string; readonly expires_at: number }[],
+  as: 'revoked' | 'expired',
+): void {
+  const [first] = ended
+  if (!first) return
+  const earliest = ended.reduce((least, { expires_at }) => Math.min(least, expires_at), first.expires_at)
+  const open = sql.exec<{ seq: number; key_uid: string; until_seq: number }>(
+    'SELECT seq, key_uid, until_seq FROM revocations WHERE last_expiry >= ?',
+    earliest,
+  )
+  for (const { seq, key_uid, until_seq } of open.toArray()) {
+    const count = ended.filter((row) => row.seq <= until_seq && (key_uid === '' || key_uid === row.key_uid)).length
+    if (count > 0) sql.exec(`UPDATE revocations SET ${as} = ${as} + ? WHERE seq = ?`, count, seq)
+  }
 }
 
 /** Revocations that were ordered before then and wait for nothing. */

@@ -1,37 +1,76 @@
 /**
- * How many credentials are live, and how many were minted in the last minute: exact, without reading the ledger at a mint.
- * Loaded once in the life of an object; each change of the ledger's live rows must be reported here. Reservations of mints
- * in flight count as live, so that parallel requests cannot pass a limit together. Writes nothing.
+ * How many credentials are live or being revoked, by TURN key and second of expiry, and how many were minted in the last minute:
+ * exact, without reading the ledger at a mint. Loaded once in the life of an object (ledger/counts.ts); each change of the
+ * ledger must be reported here. Reservations of mints in flight count as live, so that parallel requests cannot pass a limit
+ * together. Writes nothing.
  */
 const MINUTE_MS = 60_000
+const SECONDS_AN_HOUR = 3_600
 
-/** What the ledger says: how many live credentials end when, and when the mints of the last minute began. */
-export interface LedgerCounts {
-  readonly liveByExpiry: Iterable<{ readonly expiresAt: number; readonly count: number }>
-  /** In the order of their time. */
-  readonly mintedInLastMinute: readonly number[]
+export type CountedState = 'live' | 'revoking'
+
+/** Credentials of one TURN key that expire in one second. */
+export interface SecondCount {
+  live: number
+  revoking: number
 }
 
+/** The counts of one TURN key for one hour of expiry: what is stored in one row. `hour`: hours since 1970. */
+export interface HourOfCounts {
+  readonly keyUid: string
+  readonly hour: number
+  readonly seconds: readonly (readonly [second: number, count: SecondCount])[]
+}
+
+/** Counts as they are loaded. `expirySecond`: seconds since 1970, rounded up. `isStored`: they stand in a stored hour. */
+export type LoadedCount = SecondCount & {
+  readonly keyUid: string
+  readonly expirySecond: number
+  readonly isStored: boolean
+}
+
+/** What the ledger says. Mints in the order of their time, in milliseconds. */
+export interface LedgerCounts {
+  readonly counts: Iterable<LoadedCount>
+  readonly mintedInLastMinute: readonly number[]
+  /** Ledger rows after the stored counts. */
+  readonly rowsSinceStored: number
+}
+
+export const secondOf = (expiresAt: number): number => Math.ceil(expiresAt / 1_000)
+export const hourOf = (second: number): number => Math.floor(second / SECONDS_AN_HOUR)
+
 export class LiveCounts {
-  /** Expiry (whole seconds) → live credentials that end then. */
-  readonly #ending = new Map<number, number>()
+  /** TURN key → second of expiry → count. */
+  readonly #byKey = new Map<string, Map<number, SecondCount>>()
   readonly #minted: number[] = []
-  #live = 0
+  readonly #total: SecondCount = { live: 0, revoking: 0 }
   #reserved = 0
   readonly #reservedBySubject = new Map<string, number>()
   #sweptUntil = 0
   #loaded = false
+  /** Hours whose stored counts are out of date, as `hour key`. */
+  readonly #changed = new Map<string, { readonly keyUid: string; readonly hour: number }>()
+  #rowsSinceStored = 0
 
   /** Counts what the ledger holds, unless that is known already. `read` is called then only. */
   load(read: () => LedgerCounts, now: number): void {
     if (this.#loaded) return
-    this.#ending.clear()
+    this.#byKey.clear()
+    this.#changed.clear()
     this.#minted.length = 0
-    this.#live = 0
+    this.#total.live = 0
+    this.#total.revoking = 0
     this.#sweptUntil = Math.floor(now / 1_000)
-    const { liveByExpiry, mintedInLastMinute } = read()
-    for (const { expiresAt, count } of liveByExpiry) this.add(expiresAt, count)
+    const { counts, mintedInLastMinute, rowsSinceStored } = read()
+    for (const { keyUid, expirySecond, isStored, live, revoking } of counts) {
+      this.#change(keyUid, expirySecond, 'live', live)
+      this.#change(keyUid, expirySecond, 'revoking', revoking)
+      if (isStored) continue
+      this.#markChanged(keyUid, expirySecond)
+    }
     for (const mintedAt of mintedInLastMinute) this.minted(mintedAt)
+    this.#rowsSinceStored = rowsSinceStored
     this.#loaded = true
   }
 
@@ -40,22 +79,32 @@ export class LiveCounts {
     this.#loaded = false
   }
 
-  /** A live row is in the ledger now. `expiresAt` in milliseconds. */
-  add(expiresAt: number, count = 1): void {
-    const second = Math.ceil(expiresAt / 1_000)
-    if (second <= this.#sweptUntil) return
-    this.#ending.set(second, (this.#ending.get(second) ?? 0) + count)
-    this.#live += count
+  /** A row is in the ledger now. `expiresAt` in milliseconds. */
+  add(keyUid: string, expiresAt: number, state: CountedState = 'live'): void {
+    this.#change(keyUid, secondOf(expiresAt), state, 1)
+    this.#rowsSinceStored++
   }
 
-  /** A live row was revoked, or is being revoked. */
-  remove(expiresAt: number): void {
-    const second = Math.ceil(expiresAt / 1_000)
-    const count = this.#ending.get(second) ?? 0
-    if (count === 0) return
-    if (count === 1) this.#ending.delete(second)
-    else this.#ending.set(second, count - 1)
-    this.#live--
+  /** A live credential is being revoked. */
+  takeBack(keyUid: string, expiresAt: number): void {
+    if (!this.#change(keyUid, secondOf(expiresAt), 'live', -1)) return
+    this.#change(keyUid, secondOf(expiresAt), 'revoking', 1)
+  }
+
+  /** All live credentials of a TURN key, or of every key, are being revoked. */
+  takeBackAll(keyUid: string | null): void {
+    for (const [uid, seconds] of this.#byKey) {
+      if (keyUid !== null && uid !== keyUid) continue
+      for (const [second, { live }] of seconds) {
+        this.#change(uid, second, 'live', -live)
+        this.#change(uid, second, 'revoking', live)
+      }
+    }
+  }
+
+  /** Cloudflare confirmed a revocation. */
+  revoked(keyUid: string, expiresAt: number): void {
+    this.#change(keyUid, secondOf(expiresAt), 'revoking', -1)
   }
 
   /** A mint was committed. `begunAt` in milliseconds. */
@@ -63,10 +112,44 @@ export class LiveCounts {
     this.#minted.push(begunAt)
   }
 
-  /** Live rows and reservations. */
+  /** Live credentials and reservations. */
   liveCredentials(now: number): number {
-    this.#sweep(Math.floor(now / 1_000))
-    return this.#live + this.#reserved
+    this.#sweep(now)
+    return this.#total.live + this.#reserved
+  }
+
+  /** The unexpired credentials of every TURN key. */
+  all(now: number): SecondCount {
+    this.#sweep(now)
+    return { ...this.#total }
+  }
+
+  /** Credentials that Cloudflare is still to be asked to revoke. */
+  revoking(now: number): number {
+    this.#sweep(now)
+    return this.#total.revoking
+  }
+
+  /** The unexpired credentials of one TURN key. Reads each second of expiry. */
+  ofKey(keyUid: string, now: number): SecondCount {
+    this.#sweep(now)
+    const sum = { live: 0, revoking: 0 }
+    for (const { live, revoking } of this.#byKey.get(keyUid)?.values() ?? []) {
+      sum.live += live
+      sum.revoking += revoking
+    }
+    return sum
+  }
+
+  /** When the last unexpired credential of a key (`null`: of every key) expires, in milliseconds, rounded up to the second. */
+  lastExpiry(keyUid: string | null, now: number): number | null {
+    this.#sweep(now)
+    let last = 0
+    for (const [uid, seconds] of this.#byKey) {
+      if (keyUid !== null && uid !== keyUid) continue
+      for (const second of seconds.keys()) if (second > last) last = second
+    }
+    return last === 0 ? null : last * 1_000
   }
 
   /** Mints of the last 60 s, and reservations. */
@@ -94,19 +177,74 @@ export class LiveCounts {
     }
   }
 
-  #sweep(second: number): void {
-    if (second <= this.#sweptUntil) return
-    // Walk the seconds that passed or the entries, whichever are fewer.
-    if (second - this.#sweptUntil < this.#ending.size) {
-      for (let s = this.#sweptUntil + 1; s <= second; s++) this.#end(s)
-    } else {
-      for (const s of [...this.#ending.keys()]) if (s <= second) this.#end(s)
-    }
-    this.#sweptUntil = second
+  /** Ledger rows that were added after the stored counts: a start of the object reads them. */
+  get rowsSinceStored(): number {
+    return this.#rowsSinceStored
   }
 
-  #end(second: number): void {
-    this.#live -= this.#ending.get(second) ?? 0
-    this.#ending.delete(second)
+  /** The hours that changed since they were stored; `oneHour`: of that key and expiry only. The caller stores them. */
+  takeChanged(now: number, oneHour?: { readonly keyUid: string; readonly expiresAt: number }): HourOfCounts[] {
+    this.#sweep(now)
+    const only = oneHour && idOf(oneHour.keyUid, hourOf(secondOf(oneHour.expiresAt)))
+    const taken = [...this.#changed].filter(([id]) => only === undefined || id === only)
+    for (const [id] of taken) this.#changed.delete(id)
+    if (only === undefined) this.#rowsSinceStored = 0
+    return taken.map(([, { keyUid, hour }]) => ({ keyUid, hour, seconds: this.#secondsOf(keyUid, hour) }))
+  }
+
+  #secondsOf(keyUid: string, hour: number): HourOfCounts['seconds'] {
+    const seconds = this.#byKey.get(keyUid)
+    const found: [number, SecondCount][] = []
+    for (let second = hour * SECONDS_AN_HOUR; second < (hour + 1) * SECONDS_AN_HOUR; second++) {
+      const count = seconds?.get(second)
+      if (count) found.push([second, count])
+    }
+    return found
+  }
+
+  /** Returns whether there was something to change. */
+  #change(keyUid: string, second: number, state: CountedState, by: number): boolean {
+    if (by === 0 || second <= this.#sweptUntil) return false
+    const seconds = this.#byKey.get(keyUid) ?? new Map<number, SecondCount>()
+    this.#byKey.set(keyUid, seconds)
+    const count = seconds.get(second) ?? { live: 0, revoking: 0 }
+    if (count[state] + by < 0) return false
+    count[state] += by
+    this.#total[state] += by
+    if (count.live + count.revoking > 0) seconds.set(second, count)
+    else seconds.delete(second)
+    if (this.#loaded) this.#markChanged(keyUid, second)
+    return true
+  }
+
+  #markChanged(keyUid: string, second: number): void {
+    const hour = hourOf(second)
+    this.#changed.set(idOf(keyUid, hour), { keyUid, hour })
+  }
+
+  /** Forgets the seconds that have passed. */
+  #sweep(now: number): void {
+    const until = Math.floor(now / 1_000)
+    if (until <= this.#sweptUntil) return
+    for (const [keyUid, seconds] of this.#byKey) {
+      // Walk the seconds that passed or the entries, whichever are fewer.
+      if (until - this.#sweptUntil < seconds.size) {
+        for (let second = this.#sweptUntil + 1; second <= until; second++) this.#end(seconds, second)
+      } else {
+        for (const second of [...seconds.keys()]) if (second <= until) this.#end(seconds, second)
+      }
+      if (seconds.size === 0) this.#byKey.delete(keyUid)
+    }
+    this.#sweptUntil = until
+  }
+
+  #end(seconds: Map<number, SecondCount>, second: number): void {
+    const count = seconds.get(second)
+    if (!count) return
+    this.#total.live -= count.live
+    this.#total.revoking -= count.revoking
+    seconds.delete(second)
   }
 }
+
+const idOf = (keyUid: string, hour: number): string => `${hour} ${keyUid}`

@@ -7,9 +7,10 @@ import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { pause } from '../../concurrency/deadline.ts'
 import { newId } from '../../crypto/ids.ts'
 import type { TenantContext } from '../core/context.ts'
-import { insertCredential, keepUrlList } from '../ledger/credentialRows.ts'
+import { insertCredential } from '../ledger/credentialRows.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
 import { scheduleRevoking } from '../ledger/revocation.ts'
+import { keepUrlList } from '../ledger/urlLists.ts'
 import { countUsage } from '../ledger/usage.ts'
 import type { OpenedKey } from '../turnKeys/secret.ts'
 
@@ -44,6 +45,10 @@ export async function askForProof(
 /** Inside the transaction that uses the proof: puts its credential on the ledger as `revoking`, with the job that revokes it. */
 export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }: Proof): void {
   const expiresAt = begunAt + PROOF_TTL_SECONDS * 1_000
+  // Loaded before the row is there, and counted as a restart of the object would count it.
+  const live = ctx.live()
+  live.minted(begunAt)
+  live.add(uid, expiresAt, 'revoking')
   insertCredential(ctx.sql, {
     id: newId('cr'),
     username: minted.username,
@@ -56,8 +61,6 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
     issuedAt: begunAt,
     expiresAt,
   })
-  // Its row is counted when the object restarts, so it is counted now too.
-  ctx.live().minted(begunAt)
   countUsage(ctx.sql, ctx.now(), 'issued')
   scheduleRevoking(ctx)
   schedulePruning(ctx, expiresAt)

@@ -1,7 +1,6 @@
 /** Retiring a TURN key that was rotated: it is removed like any key, once the last credential it minted has expired. */
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
-import { lastExpiryOf } from '../ledger/credentialRows.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
 import { transition } from './apply.ts'
@@ -10,7 +9,7 @@ export async function retiringJob(ctx: TenantContext, { key: uid }: Job): Promis
   const row = keyByUid(ctx.sql, uid)
   if (!row) return 'done'
   // A mint in flight becomes a credential that is to be revoked, and the removal waits for that.
-  const { to } = transition(ctx, row, { kind: 'retired', lastExpiry: lastExpiryOf(ctx.sql, uid, ctx.now()) })
+  const { to } = transition(ctx, row, { kind: 'retired', lastExpiry: ctx.live().lastExpiry(uid, ctx.now()) })
   if (to) await publishKey(ctx, uid)
   return 'done'
 }

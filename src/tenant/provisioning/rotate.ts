@@ -12,7 +12,6 @@ import type { EarlierRequest } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { requireActive, requireNotDeleting, type TenantRecord } from '../core/tenantRow.ts'
-import { lastExpiryOf } from '../ledger/credentialRows.ts'
 import { countRotationPlaces, isBeingRotated, keyByIntent, keyBySeq, keyByUid, visibleKey } from '../turnKeys/rows.ts'
 import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
 import { forgetOldKeys, insertRotationIntent } from '../turnKeys/writes.ts'
@@ -123,5 +122,5 @@ function replacedBy(ctx: TenantContext, intent: string): RotatedTurnKey['replace
   if (!old || old.uid === null) throw new BrokerError('internal')
   const { uid, state } = old
   if (state === 'deleting' || state === 'deleted' || state === 'missing') return { uid, state, retiresAt: null }
-  return { uid, state: 'retiring', retiresAt: instant(lastExpiryOf(ctx.sql, uid, ctx.now()) ?? old.state_at) }
+  return { uid, state: 'retiring', retiresAt: instant(ctx.live().lastExpiry(uid, ctx.now()) ?? old.state_at) }
 }

@@ -6,7 +6,6 @@ import type { Call } from '../../rpc/calls.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
 import { setPolicy, tenantRecord } from '../core/tenantRow.ts'
-import { lastExpiryOf } from '../ledger/credentialRows.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { keyByIntent, keyBySeq, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from '../turnKeys/rows.ts'
 import { openKey } from '../turnKeys/secret.ts'
@@ -96,7 +95,7 @@ function switchOver(
   transitionInTransaction(
     ctx,
     old,
-    { kind: 'replaced', revoke, lastExpiry: lastExpiryOf(ctx.sql, old.uid, ctx.now()) },
+    { kind: 'replaced', revoke, lastExpiry: ctx.live().lastExpiry(old.uid, ctx.now()) },
     by,
   )
   return

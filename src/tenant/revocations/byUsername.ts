@@ -39,7 +39,10 @@ export async function revokeByUsername(
       })
     })
   }
-  const failure = await revokeNow(ctx, row)
-  if (failure)
-    throw errorOf({ ...failure, detail: 'It is handed out no more; its revocation at Cloudflare is being carried on.' })
+  const failed = await revokeNow(ctx, row)
+  if (failed)
+    throw errorOf({
+      ...failed.failure,
+      detail: 'It is handed out no more; its revocation at Cloudflare is being carried on.',
+    })
 }

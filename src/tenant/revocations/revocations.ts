@@ -8,12 +8,14 @@ import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
 import { beginRevoking, everything, ofCredential, ofKey, ofSubject, type Selection } from '../ledger/revocation.ts'
-import { insertRevocation, type RevocationRow, revocationById, setMatched } from '../ledger/revocationRows.ts'
+import { countOpenBulk, insertRevocation, revocationById, setMatched } from '../ledger/revocationRows.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { auditDone } from './auditDone.ts'
 import { insertBan } from './bans.ts'
 
 const ROUTE = 'revocations'
+/** Each confirmation counts on every bulk revocation that waits for it, so their number is bounded. */
+const MAX_OPEN_BULK = 20
 
 export function createRevocation(
   ctx: TenantContext,
@@ -23,7 +25,8 @@ export function createRevocation(
   return ctx.transact(() => {
     authorize(ctx, call.caller, 'credentials:revoke')
     const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
-    if (earlier) return revocationView(existing(ctx, earlier.target))
+    if (earlier) return view(ctx, earlier.target)
+    requireFewBulk(ctx, input)
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
       insertBan(ctx, { subject: input.subject, until: input.banUntil }, 'banUntil')
@@ -37,13 +40,20 @@ export function createRevocation(
       target: id,
       subjectId: 'subjectId' in shown ? shown.subjectId : null,
     })
-    return revocationView(existing(ctx, id))
+    return view(ctx, id)
   })
 }
 
 export function getRevocation(ctx: TenantContext, call: Call & { readonly id: string }): RevocationView {
   authorize(ctx, call.caller, 'credentials:revoke')
-  return revocationView(existing(ctx, call.id))
+  return view(ctx, call.id)
+}
+
+function requireFewBulk(ctx: TenantContext, { keyId, credentialId, subject }: RevocationCreate): void {
+  const isBulk = keyId !== undefined || (credentialId === undefined && subject === undefined)
+  if (!isBulk || countOpenBulk(ctx.sql, ctx.now()) < MAX_OPEN_BULK) return
+  const detail = `At most ${MAX_OPEN_BULK} revocations of a whole TURN key or tenant are carried out at once.`
+  throw new BrokerError('conflict', { detail })
 }
 
 function select(
@@ -63,21 +73,20 @@ function select(
   }
 }
 
-function existing(ctx: TenantContext, id: string): RevocationRow {
+function view(ctx: TenantContext, id: string): RevocationView {
   const row = revocationById(ctx.sql, id)
   if (!row) throw new BrokerError('not_found', { detail: 'No such revocation.' })
-  return row
-}
-
-function revocationView(row: RevocationRow): RevocationView {
-  const pending = row.matched - row.revoked - row.expired
+  // The expired ones of a bulk revocation are counted when their rows are pruned: at its end the rest has expired.
+  const isOver = row.last_expiry !== null && row.last_expiry <= ctx.now()
+  const expired = isOver ? row.matched - row.revoked : row.expired
+  const pending = row.matched - row.revoked - expired
   return {
     id: row.id,
     selector: JSON.parse(row.selector) as RevocationView['selector'], // written by createRevocation only
     matched: row.matched,
     revoked: row.revoked,
     pending,
-    expired: row.expired,
+    expired,
     state: pending > 0 ? 'running' : 'done',
     createdAt: instant(row.created_at),
   }

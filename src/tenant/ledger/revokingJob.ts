@@ -1,0 +1,117 @@
+/**
+ * The jobs that carry revocations out: one asks Cloudflare, credential by credential; one marks the rows of a bulk revocation
+ * in bounded steps. Both come back until nothing is left.
+ */
+import { pause } from '../../concurrency/deadline.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
+import type { TenantContext } from '../core/context.ts'
+import { keyByUid } from '../turnKeys/rows.ts'
+import { bulkRevocations, isTakenBack, moveMark } from './bulkRevocations.ts'
+import { type CredentialRow, markRangeRevoking, noteRevokeAttempt } from './credentialRows.ts'
+import { inFlightOfKey, MARK_JOB, type NotRevoked, REVOKE_JOB, revokeNow } from './revocation.ts'
+import { expiredTargets, settleTargets } from './revocationRows.ts'
+import { nextRevoking, revokingOfKey, rowsBetween } from './revokingRows.ts'
+
+const PER_RUN = 50
+const RUN_MS = 15_000
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 30_000
+/** How often it is checked whether mints in flight have ended. */
+const LANDING_LOOK_MS = 25
+/** `tried_at` of a row that a bulk revocation marked: after those of single revocations (0), before those tried once. */
+const MARKED_IN_BULK = 1
+/** `tried_at` of a row that is not asked for again: it expired, or its key is deleted with its secret. */
+const NEVER = Number.MAX_SAFE_INTEGER
+const ROWS_READ_A_STEP = 2_000
+const ROWS_MARKED_A_STEP = 500
+const SETTLED_A_RUN = 500
+
+export const revokingJobs = (ctx: TenantContext) => ({
+  [REVOKE_JOB]: (job: Job) => revokingJob(ctx, job),
+  [MARK_JOB]: async () => markingJob(ctx),
+})
+
+/**
+ * A bounded share: what was never asked for first, then what a bulk revocation marked and what was tried longest ago, so that
+ * neither a failing credential nor a bulk revocation holds up the others. The wait grows only while every call fails.
+ */
+async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOutcome> {
+  const begun = ctx.now()
+  settleExpired(ctx, begun)
+  let tried = 0
+  let confirmed = 0
+  let failed = 0
+  while (tried < PER_RUN && ctx.now() < begun + RUN_MS) {
+    const row = nextRevoking(ctx.sql, begun)
+    if (!row) break
+    tried++
+    if (isOver(ctx, row)) {
+      ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, NEVER))
+    } else if (await revokeNow(ctx, row)) {
+      failed++
+      ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, ctx.now()))
+    } else confirmed++
+  }
+  const now = ctx.now()
+  const live = ctx.live()
+  if (live.revoking(now) === 0) return 'done'
+  // The rest was minted with keys that are deleted, together with their secrets: those credentials end by expiry.
+  if (tried === 0 && bulkRevocations(ctx.sql).length === 0) return { againAt: live.lastExpiry(null, now) ?? now }
+  if (failed === 0) return { againAt: now }
+  if (confirmed > 0) return { againAt: now + FIRST_PAUSE_MS }
+  return { againAt: now + Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS), failed: true }
+}
+
+const isOver = (ctx: TenantContext, row: CredentialRow): boolean =>
+  row.expires_at <= ctx.now() || keyByUid(ctx.sql, row.key_uid)?.state === 'deleted'
+
+/** Credentials that expired before Cloudflare confirmed count as expired; their rows go when the ledger is pruned. */
+function settleExpired(ctx: TenantContext, now: number): void {
+  const expired = expiredTargets(ctx.sql, now, SETTLED_A_RUN)
+  if (expired.length === 0) return
+  ctx.transact(() => {
+    for (const seq of expired) settleTargets(ctx.sql, seq, 'expired')
+  })
+}
+
+/** Marks up to 500 rows as `revoking` and erases their passwords; reads at most 2,000. */
+function markingJob(ctx: TenantContext): JobOutcome {
+  const more = ctx.transact(() => {
+    const now = ctx.now()
+    const [bulk] = bulkRevocations(ctx.sql)
+    if (!bulk) return false
+    const { key_uid: keyUid, marked_seq: after } = bulk
+    let marked = 0
+    let read = 0
+    let markedSeq = after
+    for (const row of rowsBetween(ctx.sql, {
+      after: bulk.marked_seq,
+      until: bulk.until_seq,
+      limit: ROWS_READ_A_STEP,
+    })) {
+      read++
+      markedSeq = row.seq
+      if (row.state !== 'live' || row.expires_at <= now || !isTakenBack([bulk], row)) continue
+      if (++marked === ROWS_MARKED_A_STEP) break
+    }
+    if (marked > 0) markRangeRevoking(ctx.sql, { after, until: markedSeq, keyUid, now }, MARKED_IN_BULK)
+    const isFinished = read < ROWS_READ_A_STEP && marked < ROWS_MARKED_A_STEP
+    moveMark(ctx.sql, keyUid, isFinished ? null : markedSeq)
+    ctx.jobs.ensure(REVOKE_JOB, '', now)
+    return !isFinished || bulkRevocations(ctx.sql).length > 0
+  })
+  return more ? { againAt: ctx.now() } : 'done'
+}
+
+/** Asks Cloudflare to revoke a key's pending credentials until `until` or the first failure, which is the answer. */
+export async function revokeOfKey(ctx: TenantContext, uid: string, until: number): Promise<NotRevoked | undefined> {
+  while (inFlightOfKey(ctx, uid) > 0 && ctx.now() < until) {
+    await pause(LANDING_LOOK_MS)
+  }
+  for (const row of revokingOfKey(ctx.sql, uid, { now: ctx.now(), limit: PER_RUN })) {
+    if (ctx.now() >= until) return
+    const failed = await revokeNow(ctx, row)
+    if (failed) return failed
+  }
+  return
+}
