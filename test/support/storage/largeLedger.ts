@@ -24,7 +24,7 @@ export async function fillLedger(
           keys.length,
           count,
           uid,
-          expiresAt - 7_200_000,
+          expiresAt - 172_800_000,
           expiresAt,
         )
       })
