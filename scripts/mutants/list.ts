@@ -235,9 +235,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     promise: 'G8',
     breaks: 'An object that starts counts what a bulk revocation has taken back as live.',
-    file: 'src/tenant/ledger/counts.ts',
-    find: "row.state === 'live' && !isTakenBack(bulk, row)",
-    replace: "row.state === 'live'",
+    file: 'src/tenant/ledger/revocation.ts',
+    find: 'live.takeBackAll(keyUid)\n    storeCounts(ctx)',
+    replace: 'live.takeBackAll(keyUid)',
     test: 'test/ledger/storedCounts.test.ts',
   },
   {

@@ -6,7 +6,6 @@
  */
 import type { TenantContext } from '../core/context.ts'
 import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/liveCounts.ts'
-import { type BulkRevocation, bulkRevocations, isTakenBack } from './bulkRevocations.ts'
 
 const MINUTE_MS = 60_000
 /** Rows are in the order of their commits, and a mint may have begun this long before its own. */
@@ -40,19 +39,19 @@ export function countLedger(sql: SqlStorage, now: number): LedgerCounts {
   const stored = new Map(hours.map((row) => [idOf(row.key_uid, row.hour), row.up_to]))
   const counts = hours.flatMap(unpack)
   const { mintedInLastMinute, rowsSinceStored, rows } = newestRows(sql, checkpoint(sql), now)
-  const bulk = bulkRevocations(sql)
   for (const row of rows) {
     const expirySecond = secondOf(row.expires_at)
     if (row.seq <= (stored.get(idOf(row.key_uid, hourOf(expirySecond))) ?? 0)) continue
-    counts.push({ keyUid: row.key_uid, expirySecond, isStored: false, ...one(row, bulk) })
+    counts.push({ keyUid: row.key_uid, expirySecond, isStored: false, ...one(row) })
   }
   return { counts, mintedInLastMinute, rowsSinceStored }
 }
 
-const one = (row: LedgerRow, bulk: readonly BulkRevocation[]): SecondCount => {
-  if (row.state === 'revoked') return { live: 0, revoking: 0 }
-  return row.state === 'live' && !isTakenBack(bulk, row) ? { live: 1, revoking: 0 } : { live: 0, revoking: 1 }
-}
+/** Whatever a bulk revocation has taken back is before the checkpoint, which moves with the order. */
+const one = ({ state }: LedgerRow): SecondCount => ({
+  live: state === 'live' ? 1 : 0,
+  revoking: state === 'revoking' ? 1 : 0,
+})
 
 /** Newest first: every row after the checkpoint, and further until one is too old for the mints of the last minute. */
 function newestRows(sql: SqlStorage, after: number, now: number) {
