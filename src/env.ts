@@ -3,7 +3,7 @@
  * A missing or malformed variable is reported by its name. Must not repeat its value. The placeholders of wrangler.toml
  * count as malformed unless Cloudflare's API is an emulator on loopback.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { isLoopbackHost } from './contract/hosts.ts'
 import { parseRootKeys, type RootKeys } from './crypto/rootKeys.ts'
 
@@ -29,13 +29,10 @@ export type ParsedConfig =
 
 const MIN_ADMIN_TOKEN_CHARACTERS = 32
 
-const Bearer = z.string().regex(/^[\x21-\x7e]{16,512}$/)
+const Bearer = z.string().check(z.regex(/^[\x21-\x7e]{16,512}$/))
 
 const upstreamUrl = (fallback: string) =>
-  z
-    .string()
-    .default(fallback)
-    .refine((text) => isUpstreamUrl(text))
+  z._default(z.string(), fallback).check(z.refine((text) => isUpstreamUrl(text)))
 
 /** A binding is recognized by one of its methods. A binding of another kind under its name counts as missing. */
 const binding = <T extends object>(method: keyof T & string) =>
@@ -46,28 +43,32 @@ const binding = <T extends object>(method: keyof T & string) =>
 const Environment = z.object({
   CALLS_API_TOKEN: Bearer,
   // A token that no `Authorization: Bearer` header can carry (RFC 6750 §2.1) would never match.
-  ADMIN_TOKEN: Bearer.regex(/^[A-Za-z0-9\-._~+/]+=*$/)
-    .refine((token) => token.length >= MIN_ADMIN_TOKEN_CHARACTERS)
-    .optional(),
-  ADMIN_HOST: z
-    .string()
-    .regex(/^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$/)
-    .optional(),
-  ROOT_KEYS: z.string().transform((text, ctx) => {
-    const keys = parseRootKeys(text)
-    if (keys) return keys
-    ctx.addIssue({ code: 'custom', message: 'malformed' })
-    return z.NEVER
-  }),
-  DEPLOYMENT: z.string().regex(/^[a-z0-9]{4,16}$/),
-  CLOUDFLARE_ACCOUNT_ID: z.string().regex(/^[A-Za-z0-9]{1,32}$/),
+  ADMIN_TOKEN: z.optional(
+    Bearer.check(
+      z.regex(/^[A-Za-z0-9\-._~+/]+=*$/),
+      z.refine((token) => token.length >= MIN_ADMIN_TOKEN_CHARACTERS),
+    ),
+  ),
+  ADMIN_HOST: z.optional(z.string().check(z.regex(/^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$/))),
+  ROOT_KEYS: z.pipe(
+    z.string(),
+    z.transform((text, { issues }) => {
+      const keys = parseRootKeys(text)
+      if (keys) return keys
+      issues.push({ code: 'custom', input: text, message: 'malformed' })
+      return z.NEVER
+    }),
+  ),
+  DEPLOYMENT: z.string().check(z.regex(/^[a-z0-9]{4,16}$/)),
+  CLOUDFLARE_ACCOUNT_ID: z.string().check(z.regex(/^[A-Za-z0-9]{1,32}$/)),
   CLOUDFLARE_API_URL: upstreamUrl('https://api.cloudflare.com/client/v4'),
   CLOUDFLARE_RTC_URL: upstreamUrl('https://rtc.live.cloudflare.com/v1'),
   STUN_URLS: z
-    .string()
-    .default('stun:stun.cloudflare.com:3478')
-    .transform((text) => text.split(',').map((url) => url.trim()))
-    .refine((urls) => urls.every((url) => /^stun:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url))),
+    .pipe(
+      z._default(z.string(), 'stun:stun.cloudflare.com:3478'),
+      z.transform((text) => text.split(',').map((url) => url.trim())),
+    )
+    .check(z.refine((urls) => urls.every((url) => /^stun:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url)))),
   CACHE: binding<KVNamespace>('get'),
   TENANTS: binding<DurableObjectNamespace>('idFromName'),
   ACCOUNT: binding<DurableObjectNamespace>('idFromName'),
@@ -79,15 +80,17 @@ const Environment = z.object({
 /** As in wrangler.toml. Two installations that both keep `local` would sweep each other's TURN keys. */
 const PLACEHOLDERS = { DEPLOYMENT: /^local$/, CLOUDFLARE_ACCOUNT_ID: /^0+$/ }
 
-const Configured = Environment.superRefine((values, ctx) => {
-  const api = URL.parse(values.CLOUDFLARE_API_URL)
-  if (!api || isLoopbackHost(api.hostname)) return
-  for (const [name, placeholder] of Object.entries(PLACEHOLDERS)) {
-    if (placeholder.test(values[name as keyof typeof PLACEHOLDERS])) {
-      ctx.addIssue({ code: 'custom', path: [name], message: 'placeholder' })
+const Configured = Environment.check(
+  z.superRefine((values, ctx) => {
+    const api = URL.parse(values.CLOUDFLARE_API_URL)
+    if (!api || isLoopbackHost(api.hostname)) return
+    for (const [name, placeholder] of Object.entries(PLACEHOLDERS)) {
+      if (placeholder.test(values[name as keyof typeof PLACEHOLDERS])) {
+        ctx.addIssue({ code: 'custom', path: [name], message: 'placeholder' })
+      }
     }
-  }
-})
+  }),
+)
 
 /** The environment is parsed once per environment object: in a deployed Worker, once per isolate. */
 const parsed = new WeakMap<object, ParsedConfig>()

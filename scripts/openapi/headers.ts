@@ -5,7 +5,7 @@ import { MAX_RETRY_AFTER_SECONDS } from '../../src/errors.ts'
 
 export interface AnswerHeader {
   readonly description: string
-  readonly schema: z.ZodType
+  readonly schema: z.core.$ZodType
   readonly example: string | number
   /** Every answer that lists the header carries it. */
   readonly required?: true

@@ -10,7 +10,7 @@ export interface Parameter {
   /** If it differs from the name in the table. */
   readonly name?: string
   readonly description: string
-  readonly schema: z.ZodType
+  readonly schema: z.core.$ZodType
   readonly example: string | number
   readonly required?: true
 }

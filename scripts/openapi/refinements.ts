@@ -24,7 +24,7 @@ const CONTROL = '\\u0000-\\u001F\\u007F-\\u009F'
 const NAME_PATTERN = `^[^${CONTROL}\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF]*$`
 const ORIGIN_PATTERN = '^(https?|capacitor|ionic)://[^/]+$'
 
-const Issuer = TenantIssuers.element
+const Issuer = TenantIssuers.def.element
 const CLAIMS: Rule = {
   type: 'object',
   maxProperties: 100,
@@ -33,7 +33,7 @@ const CLAIMS: Rule = {
 }
 
 /** A key may be sent with other fields, which are dropped. */
-const KEY: Rule = (({ properties, required }) => ({ properties, required }))(z.toJSONSchema(Jwk.out))
+const KEY: Rule = (({ properties, required }) => ({ properties, required }))(z.toJSONSchema(Jwk.def.out))
 
 const RULES = new Map<z.core.$ZodType, Rule>([
   [Name, { maxLength: MAX_NAME_CHARACTERS, pattern: NAME_PATTERN }],
@@ -43,7 +43,7 @@ const RULES = new Map<z.core.$ZodType, Rule>([
   [Policy.shape.allowedOrigins, unique],
   [Policy.shape.urls.shape.transports, unique],
   [Issuer.shape.algorithms, { ...unique, maxItems: JWT_ALGORITHMS.length }],
-  [Issuer.shape.requiredClaims.unwrap(), CLAIMS],
+  [Issuer.shape.requiredClaims.def.innerType, CLAIMS],
   [Jwk, KEY],
   [Issuer, exactlyOneOf('jwksUrl', 'jwks')],
   [ApiTokenCreate.shape.scopes, { ...unique, maxItems: SCOPES.length }],

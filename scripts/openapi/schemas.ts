@@ -51,7 +51,7 @@ const IceServersForm = z.strictObject({
     .regex(/^[A-Za-z0-9._~+/-]+=*$/)
     .meta({ maxLength: 8_192 })
     .exactOptional(),
-  ttl: TtlSeconds.exactOptional(),
+  ttl: z.exactOptional(TtlSeconds),
 })
 
 export const REQUESTS = {
@@ -71,7 +71,7 @@ export const REQUESTS = {
   TurnKeyImport,
   TurnKeyRotate,
   TurnKeyWrite,
-} as const satisfies Record<string, z.ZodType>
+} as const satisfies Record<string, z.core.$ZodType>
 
 export const ANSWERS = {
   Account,
@@ -112,7 +112,7 @@ export const ANSWERS = {
   TurnKeyWithSecret,
   TurnKeyWithSecretEnvelope,
   TurnRestCredential,
-} as const satisfies Record<string, z.ZodType>
+} as const satisfies Record<string, z.core.$ZodType>
 
 /** All components, by name, in the order of the alphabet. */
 export function componentSchemas(): Record<string, JsonSchema> {
@@ -121,12 +121,12 @@ export function componentSchemas(): Record<string, JsonSchema> {
 }
 
 /** The JSON Schema of a parameter or header, without a component of its own. */
-export function inlineSchema(schema: z.ZodType): JsonSchema {
+export function inlineSchema(schema: z.core.$ZodType): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', override: refine })
   return rest
 }
 
-function converted(schemas: Record<string, z.ZodType>, io: 'input' | 'output'): Record<string, JsonSchema> {
+function converted(schemas: Record<string, z.core.$ZodType>, io: 'input' | 'output'): Record<string, JsonSchema> {
   const registry = z.registry<{ id: string }>()
   for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id })
   const uri = (id: string) => `#/components/schemas/${id}`

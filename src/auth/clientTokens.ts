@@ -4,7 +4,7 @@
  * the exact set of header fields and claims, and the lifetime.
  */
 import { jwtVerify, SignJWT } from 'jose'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { WebOrigin } from '../contract/policy/policy.ts'
 import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/resources/clientTokens.ts'
 import { Subject } from '../contract/resources/credentials.ts'
@@ -21,21 +21,25 @@ const CLOCK_SKEW_SECONDS = 5
 const JTI_BYTES = 12
 
 /** Exactly the header fields that `signClientToken` writes. Others (`jku`, `x5u`, `jwk`, `crit`, `b64`) are refused. */
-const Header = z.strictObject({ alg: z.literal(ALGORITHM), typ: z.literal(TYPE), kid: z.string().min(1).max(16) })
+const Header = z.strictObject({
+  alg: z.literal(ALGORITHM),
+  typ: z.literal(TYPE),
+  kid: z.string().check(z.minLength(1), z.maxLength(16)),
+})
 
 const Claims = z.strictObject({
   iss: z.string(),
   aud: z.string(),
   /** Id of the API token that made this client token. Deleting the API token ends the client token too. */
-  ati: ApiTokenId.or(z.literal('operator')),
+  ati: z.union([ApiTokenId, z.literal('operator')]),
   sub: Subject,
-  iat: z.int().min(0),
-  exp: z.int().min(0).max(253_402_300_799),
-  jti: z.string().min(1).max(64),
-  origin: WebOrigin.optional(),
+  iat: z.int().check(z.minimum(0)),
+  exp: z.int().check(z.minimum(0), z.maximum(253_402_300_799)),
+  jti: z.string().check(z.minLength(1), z.maxLength(64)),
+  origin: z.optional(WebOrigin),
   /** Lifetime of the credentials in seconds: the default and the maximum. */
-  cttl: TtlSeconds.optional(),
-  keyId: TurnKeyUid.optional(),
+  cttl: z.optional(TtlSeconds),
+  keyId: z.optional(TurnKeyUid),
 })
 
 export interface ClientToken {

@@ -5,7 +5,7 @@
  * request that began it and may never settle once that request is cancelled. So it goes to `waitUntil` too, and each
  * follower waits with a timer of its own, then goes by the keys remembered: no SingleFlight here.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { exchange, type Upstream } from '../cloudflare/exchange.ts'
 import { within } from '../concurrency/deadline.ts'
 import { Jwk } from '../contract/policy/issuers.ts'
@@ -21,7 +21,7 @@ const STALE_MS = 3_600_000
 const MAX_PROVIDERS = 1_000
 
 /** Keys of unknown kinds are skipped: providers may publish them too. */
-const KeySet = z.object({ keys: z.array(z.unknown()).max(MAX_KEYS) })
+const KeySet = z.object({ keys: z.array(z.unknown()).check(z.maxLength(MAX_KEYS)) })
 
 /** The request for keys. */
 export interface KeysRequest {

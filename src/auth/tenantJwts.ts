@@ -4,7 +4,7 @@
  * lifetime, required claims and subject. The Tenant object checks again that its policy still has the issuer.
  */
 import { importJWK, jwtVerify } from 'jose'
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { type IssuerPair, type Jwk, JwtAlgorithm, pairOf, type TenantIssuer } from '../contract/policy/issuers.ts'
 import { Subject } from '../contract/resources/credentials.ts'
 import { decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
@@ -20,17 +20,17 @@ const LATEST_TIME = 253_402_300_799
 /** `jku`, `x5u`, `x5c`, `jwk` are refused: keys come from the policy. `crit`, `b64` are refused: not supported. */
 const Header = z.strictObject({
   alg: JwtAlgorithm,
-  typ: z.enum(['JWT', 'jwt', 'at+jwt', 'application/at+jwt']).optional(),
-  kid: z.string().min(1).max(256).optional(),
-  x5t: z.string().max(256).optional(),
-  'x5t#S256': z.string().max(256).optional(),
-  nonce: z.string().max(256).optional(),
+  typ: z.optional(z.enum(['JWT', 'jwt', 'at+jwt', 'application/at+jwt'])),
+  kid: z.optional(z.string().check(z.minLength(1), z.maxLength(256))),
+  x5t: z.optional(z.string().check(z.maxLength(256))),
+  'x5t#S256': z.optional(z.string().check(z.maxLength(256))),
+  nonce: z.optional(z.string().check(z.maxLength(256))),
 })
 
 const Times = z.object({
-  exp: z.int().min(0).max(LATEST_TIME),
-  iat: z.int().min(0).max(LATEST_TIME).optional(),
-  nbf: z.int().min(0).max(LATEST_TIME).optional(),
+  exp: z.int().check(z.minimum(0), z.maximum(LATEST_TIME)),
+  iat: z.optional(z.int().check(z.minimum(0), z.maximum(LATEST_TIME))),
+  nbf: z.optional(z.int().check(z.minimum(0), z.maximum(LATEST_TIME))),
 })
 
 export interface TenantJwt {

@@ -2,7 +2,7 @@
  * The entries in KV, and when they may be used. KV is a cache, never an authority. An entry is used for 60 s after the
  * Tenant confirmed it, and only if its format and tenant match. Anything else is a cache miss.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { TenantIssuers } from '../contract/policy/issuers.ts'
 import { Scope } from '../contract/scopes.ts'
 
@@ -23,15 +23,15 @@ export const snapshotKey = (tenant: string): string => `tenant:${tenant}`
 export const TurnKeyEntry = z.object({
   ...head,
   uid: z.string(),
-  key: z
-    .object({
+  key: z.nullable(
+    z.object({
       uid: z.string(),
       name: z.string(),
       created: z.string(),
       modified: z.string(),
       state: z.enum(['active', 'retiring', 'missing']),
-    })
-    .nullable(),
+    }),
+  ),
 })
 export type TurnKeyEntry = z.infer<typeof TurnKeyEntry>
 
@@ -42,7 +42,7 @@ export const TenantSnapshot = z.object({
   tokens: z.array(
     z.object({
       id: z.string(),
-      digests: z.array(z.object({ digest: z.string(), until: z.int().nullable() })),
+      digests: z.array(z.object({ digest: z.string(), until: z.nullable(z.int()) })),
       scopes: z.array(Scope),
     }),
   ),
@@ -55,7 +55,7 @@ export type TenantSnapshot = z.infer<typeof TenantSnapshot>
 /** The entry, of any age. `undefined` if absent, malformed, of another format or tenant, or if KV fails. */
 export async function readEntry<T extends { tenant: string; confirmedAt: number }>(
   kv: KVNamespace,
-  schema: z.ZodType<T>,
+  schema: z.ZodMiniType<T>,
   entryOf: { readonly key: string; readonly tenant: string },
 ): Promise<T | undefined> {
   try {

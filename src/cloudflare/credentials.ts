@@ -3,7 +3,7 @@
  * Each call is sent once, without a retry. The API is in no OpenAPI document and answers in several shapes, so every
  * answer is validated.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { type Exchange, exchange, type Upstream } from './exchange.ts'
 import { failedReply, type Reply } from './reply.ts'
 
@@ -17,13 +17,25 @@ export interface Minted {
   readonly urls: readonly string[]
 }
 
-const Opaque = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
+const Opaque = z.string().check(z.regex(/^[\x21-\x7e]{1,1024}$/))
 /** A password under 16 characters makes the whole answer malformed. */
-const Password = z.string().regex(/^[\x21-\x7e]{16,1024}$/)
-const Urls = z.union([z.string().transform((url) => [url]), z.array(z.string()).min(1).max(64)])
-const IceServer = z.object({ urls: Urls, username: Opaque.optional(), credential: Password.optional() })
+const Password = z.string().check(z.regex(/^[\x21-\x7e]{16,1024}$/))
+const Urls = z.union([
+  z.pipe(
+    z.string(),
+    z.transform((url) => [url]),
+  ),
+  z.array(z.string()).check(z.minLength(1), z.maxLength(64)),
+])
+const IceServer = z.object({ urls: Urls, username: z.optional(Opaque), credential: z.optional(Password) })
 const Answer = z.object({
-  iceServers: z.union([IceServer.transform((server) => [server]), z.array(IceServer).min(1).max(16)]),
+  iceServers: z.union([
+    z.pipe(
+      IceServer,
+      z.transform((server) => [server]),
+    ),
+    z.array(IceServer).check(z.minLength(1), z.maxLength(16)),
+  ]),
 })
 
 export interface CredentialsApi {

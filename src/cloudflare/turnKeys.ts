@@ -3,7 +3,7 @@
  * Cloudflare's pages: "Create a new TURN key", "Retrieve TURN key details" and the others under
  * `/accounts/{account_id}/calls/turn_keys`. Must not know tenants, keep secrets or retry.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
 import { type Exchange, type ExchangeRequest, exchange, type Upstream } from './exchange.ts'
 import type { Observed } from './rateHeaders.ts'
@@ -14,26 +14,29 @@ const MAX_LIST_BYTES = 4 * 1_048_576
 const MAX_KEY_BYTES = 65_536
 
 const Metadata = z.object({
-  uid: z.string().regex(/^[A-Za-z0-9_-]{32}$/),
-  name: z.string().default(''),
+  uid: z.string().check(z.regex(/^[A-Za-z0-9_-]{32}$/)),
+  name: z._default(z.string(), ''),
   created: z.iso.datetime({ offset: true }),
   modified: z.iso.datetime({ offset: true }),
 })
 export type UpstreamKey = z.infer<typeof Metadata>
 
-const Created = Metadata.extend({ key: z.string().regex(/^[\x21-\x7e]{64}$/) })
+const Created = z.extend(Metadata, { key: z.string().check(z.regex(/^[\x21-\x7e]{64}$/)) })
 export type CreatedKey = z.infer<typeof Created>
 
 /** Only the needed fields of a list entry, so that one odd entry does not make the whole list malformed. */
-const Listed = z.object({ uid: Metadata.shape.uid, name: z.string().nullish() })
+const Listed = z.object({ uid: Metadata.shape.uid, name: z.nullish(z.string()) })
 export type ListedKey = { readonly uid: string; readonly name: string }
-const List = z.array(Listed).transform((keys): ListedKey[] => keys.map(({ uid, name }) => ({ uid, name: name ?? '' })))
+const List = z.pipe(
+  z.array(Listed),
+  z.transform((keys): ListedKey[] => keys.map(({ uid, name }) => ({ uid, name: name ?? '' }))),
+)
 
 /** The fields of Cloudflare's envelope that decide between success and failure. */
 const Envelope = z.object({
-  success: z.boolean().optional(),
-  errors: z.array(z.object({ code: z.number().optional() })).nullish(),
-  result: z.unknown().optional(),
+  success: z.optional(z.boolean()),
+  errors: z.nullish(z.array(z.object({ code: z.optional(z.number()) }))),
+  result: z.optional(z.unknown()),
 })
 
 export interface TurnKeysApi {
@@ -56,7 +59,7 @@ export function turnKeysApi(
   const key = (uid: string) => `${keys}/${encodeURIComponent(uid)}`
 
   const call = async <T>(
-    schema: z.ZodType<T>,
+    schema: z.ZodMiniType<T>,
     request: Omit<ExchangeRequest, 'bearer' | 'maxBytes'> & { maxBytes?: number },
   ): Promise<Reply<T>> => {
     const exchanged = await exchange(upstream, { maxBytes: MAX_KEY_BYTES, ...request, bearer: config.callsApiToken })
@@ -90,7 +93,7 @@ async function reportRate(observe: RateObserver, exchanged: Exchange): Promise<v
 }
 
 /** Turns an exchange into a reply. Anything that is neither a documented success nor a clear refusal is `doubtful`. */
-function readReply<T>(schema: z.ZodType<T>, exchanged: Exchange): Reply<T> {
+function readReply<T>(schema: z.ZodMiniType<T>, exchanged: Exchange): Reply<T> {
   const json = exchanged.kind === 'answered' && 'json' in exchanged.body ? exchanged.body.json : undefined
   const envelope = Envelope.safeParse(json)
   if (

@@ -1,5 +1,5 @@
 /** The scopes of API tokens. No scope implies another. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 export const SCOPES = [
   'tenant:read',

@@ -1,17 +1,17 @@
 /** Small values that all resources share: ids, names, times. Each is validated by its schema here. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 /** A tenant's id, chosen at creation. It is never reused after deletion. */
-export const TenantId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must match ^[a-z0-9][a-z0-9-]{0,31}$')
+export const TenantId = z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must match ^[a-z0-9][a-z0-9-]{0,31}$'))
 export type TenantId = z.infer<typeof TenantId>
 
 /** Cloudflare's id of a TURN key. */
-export const TurnKeyUid = z.string().regex(/^[A-Za-z0-9_-]{32}$/)
+export const TurnKeyUid = z.string().check(z.regex(/^[A-Za-z0-9_-]{32}$/))
 export type TurnKeyUid = z.infer<typeof TurnKeyUid>
 
 /** The id of an API token. It is part of the token. */
 export const API_TOKEN_ID_CHARACTERS = 12
-export const ApiTokenId = z.string().regex(new RegExp(`^[0-9A-Za-z]{${API_TOKEN_ID_CHARACTERS}}$`))
+export const ApiTokenId = z.string().check(z.regex(new RegExp(`^[0-9A-Za-z]{${API_TOKEN_ID_CHARACTERS}}$`)))
 export type ApiTokenId = z.infer<typeof ApiTokenId>
 
 export const MAX_NAME_CHARACTERS = 100
@@ -24,20 +24,24 @@ const codePointsAtMost = (limit: number) => (text: string) => text.length <= 2 *
 /** A name, stored unchanged: 0-100 code points, without control or bidirectional characters. */
 export const Name = z
   .string()
-  .refine(codePointsAtMost(MAX_NAME_CHARACTERS), `must have at most ${MAX_NAME_CHARACTERS} characters`)
-  .refine(wellFormed, 'must not contain control or bidirectional characters')
+  .check(
+    z.refine(codePointsAtMost(MAX_NAME_CHARACTERS), `must have at most ${MAX_NAME_CHARACTERS} characters`),
+    z.refine(wellFormed, 'must not contain control or bidirectional characters'),
+  )
 
 /** Like `Name`, but not empty or blank. */
-export const NonEmptyName = Name.refine((text) => text.trim().length > 0, 'must not be empty')
+export const NonEmptyName = Name.check(z.refine((text) => text.trim().length > 0, 'must not be empty'))
 
 /** 9999-12-31T23:59:59.999Z: a year in RFC 3339 has four digits. */
 const LATEST_INSTANT_MS = 253_402_300_799_999
 
 /** Parses RFC 3339 with a zone to milliseconds since 1970. */
-export const Instant = z.iso
-  .datetime({ offset: true })
-  .transform((text) => Date.parse(text))
-  .refine((ms) => ms <= LATEST_INSTANT_MS, 'must not be after the year 9999')
+export const Instant = z
+  .pipe(
+    z.iso.datetime({ offset: true }),
+    z.transform((text) => Date.parse(text)),
+  )
+  .check(z.refine((ms) => ms <= LATEST_INSTANT_MS, 'must not be after the year 9999'))
 
 /** Formats milliseconds since 1970 as RFC 3339. */
 export const instant = (ms: number): string => new Date(ms).toISOString()
@@ -49,7 +53,7 @@ export const secondsLeft = (expiresAt: number, now: number): number =>
 /** Cloudflare's own ceiling for a credential, 48 h. */
 export const MAX_TTL_SECONDS = 172_800
 /** The life of a credential in whole seconds, within Cloudflare's own bounds; a policy may allow less. Never coerced. */
-export const TtlSeconds = z.int().min(1).max(MAX_TTL_SECONDS)
+export const TtlSeconds = z.int().check(z.minimum(1), z.maximum(MAX_TTL_SECONDS))
 
 /** `Idempotency-Key`: 1-255 visible ASCII characters. */
-export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/)
+export const IdempotencyKey = z.string().check(z.regex(/^[\x21-\x7e]{1,255}$/))

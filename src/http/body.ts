@@ -1,5 +1,5 @@
 /** Reads a request's body, bounded in bytes and time. JSON must be UTF-8, have no repeated names and fit its schema. */
-import type * as z from 'zod'
+import type * as z from 'zod/mini'
 import { within } from '../concurrency/deadline.ts'
 import { parseStrictJson } from '../contract/strictJson.ts'
 import { keyedDigest } from '../crypto/mac.ts'
@@ -17,14 +17,14 @@ export interface Body<T> {
   readonly hash: string
 }
 
-export async function readJson<T>(c: Ctx, schema: z.ZodType<T>): Promise<Body<T>> {
+export async function readJson<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<Body<T>> {
   const type = c.req.header('Content-Type') ?? ''
   if (!JSON_TYPE.test(type) || c.req.header('Content-Encoding') !== undefined)
     throw new BrokerError('unsupported_media_type')
   const bytes = await readBytes(c.req.raw)
   if (bytes.byteLength === 0) throw malformed('body: must be JSON, and is empty')
   const json = parse(bytes)
-  const result = schema.safeParse(json)
+  const result = schema.safeParse(json, { error: wordsForFormat })
   if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
   return { value: result.data, hash: await bodyHash(c, bytes) }
 }
@@ -72,7 +72,7 @@ function parse(bytes: Uint8Array<ArrayBuffer>): unknown {
 }
 
 /** Describes the first violation by its path and rule. Must not repeat what the caller sent. */
-export function explain(error: z.ZodError): string {
+function explain(error: z.core.$ZodError): string {
   const [issue] = error.issues
   if (!issue) return 'malformed'
   const place = issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : ''
@@ -93,11 +93,17 @@ function wordsFor(issue: z.core.$ZodIssue): string {
       return `must be one of: ${issue.values.map(String).join(', ')}`
     case 'custom':
     case 'invalid_format':
-      // Messages of the contract's refinements. zod's messages for formats contain no values.
       return issue.message
     default:
       return 'is malformed'
   }
+}
+
+/** Words for a text of the wrong form where the contract's schema has none of its own. zod/mini brings no words. */
+const wordsForFormat: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code !== 'invalid_format') return
+  if (issue.format === 'regex') return `Invalid string: must match pattern ${issue.pattern}`
+  return issue.format === 'datetime' ? 'Invalid ISO datetime' : undefined
 }
 
 export const malformed = (detail: string) => new BrokerError('invalid_request', { detail })

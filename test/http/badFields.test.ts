@@ -46,6 +46,8 @@ const WRONG_POLICY = {
   auditRetentionRows: [...NO_COUNT, 999, 5_000_001],
 } satisfies Record<keyof Policy, unknown[]>
 
+const ISSUER = { issuer: 'https://idp.test', audience: 'a', jwksUrl: 'https://idp.test/jwks', algorithms: ['RS256'] }
+
 const NAMES = ['x'.repeat(100), '😀'.repeat(100), 'Zoë & Søn <b>"1"</b>', "'; DROP TABLE tenant; --", '名前', '\\u0000']
 
 /** What may not be left out, where anything may not. */
@@ -76,6 +78,36 @@ describe('a bad field', () => {
     }
     expect(wrong).toEqual([])
     expect(await emulator.log()).toEqual([])
+  })
+
+  it.each([
+    [{ name: 1 }, 'name: must be present and of type string'],
+    [{ name: '' }, 'name: must not be empty'],
+    [{ id: 'No' }, 'id: must match ^[a-z0-9][a-z0-9-]{0,31}$'],
+    [{ region: 'mars' }, 'region: must be one of: wnam, enam, sam, weur, eeur, apac, oc, afr, me'],
+    [{ extra: 1 }, 'has an unknown field'],
+    [{ policy: { maxTtl: 0 } }, 'policy.maxTtl: must be at least 1'],
+    [{ policy: { allowedOrigins: [1] } }, 'policy.allowedOrigins.0: must be present and of type string'],
+    [
+      { policy: { defaultKeyId: 'x' } },
+      'policy.defaultKeyId: Invalid string: must match pattern /^[A-Za-z0-9_-]{32}$/',
+    ],
+    [{ policy: { issuers: [{ ...ISSUER, requiredClaims: 1 }] } }, 'policy.issuers.0.requiredClaims: Invalid input'],
+    [
+      { policy: { issuers: [{ ...ISSUER, requiredClaims: { 'a b': 1 } }] } },
+      'policy.issuers.0.requiredClaims.a b: is malformed',
+    ],
+  ])('A bad field is explained by its rule: %j', async (field, detail) => {
+    const right = { id: 'acme', name: 'Acme', region: 'weur' }
+    const answer = await newBroker().admin('POST', '/tenants', { ...right, ...field })
+    expect([answer.status, answer.json?.detail], shown(answer)).toEqual([400, detail])
+  })
+
+  it('A bad field that holds a time is explained by the format', async () => {
+    const broker = newBroker()
+    await newTenant(broker, 'acme')
+    const answer = await broker.admin('POST', '/tenants/acme/restore', { at: 'yesterday' })
+    expect([answer.status, answer.json?.detail], shown(answer)).toEqual([400, 'at: Invalid ISO datetime'])
   })
 
   it('A bad field that is missing is a 400 too', async () => {

@@ -1,5 +1,5 @@
 /** Schemas of answers about the Cloudflare account, reseals and health. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { type AccountView, FINDING_CLASSES, type SweepView } from '../resources/account.ts'
 import type { ResealView, RootKeyUse as RootKeyUseType } from '../resources/reseal.ts'
 import { TenantId, TurnKeyUid } from '../values.ts'
@@ -9,25 +9,27 @@ const MAX_ROOT_KEYS_SHOWN = 100
 
 const RootKeyUse = answerOf<RootKeyUseType>()(
   z.strictObject({
-    id: RootKeyId.describe('The id in `ROOT_KEYS`.'),
-    current: z.boolean().describe('Whether it is the first of `ROOT_KEYS`, which seals and signs.'),
-    configured: z.boolean().describe('Whether `ROOT_KEYS` has it.'),
-    tenants: Count.describe('Tenants with secrets that need this key.'),
-    clientTokensUntil: Timestamp.nullable().describe('Until when client tokens signed with this key may be valid.'),
+    id: RootKeyId.check(z.describe('The id in `ROOT_KEYS`.')),
+    current: z.boolean().check(z.describe('Whether it is the first of `ROOT_KEYS`, which seals and signs.')),
+    configured: z.boolean().check(z.describe('Whether `ROOT_KEYS` has it.')),
+    tenants: Count.check(z.describe('Tenants with secrets that need this key.')),
+    clientTokensUntil: z
+      .nullable(Timestamp)
+      .check(z.describe('Until when client tokens signed with this key may be valid.')),
   }),
 )
-const RootKeys = z.array(RootKeyUse).max(MAX_ROOT_KEYS_SHOWN)
+const RootKeys = z.array(RootKeyUse).check(z.maxLength(MAX_ROOT_KEYS_SHOWN))
 
 export const Reseal = answerOf<ResealView>()(
   z.strictObject({
-    state: z.enum(['none', 'running', 'done']).describe('`none`: no reseal was ever ordered.'),
-    to: RootKeyId.nullable().describe('The root key that the secrets move to.'),
-    orderedAt: Timestamp.nullable(),
-    tenants: Count.describe('Tenants in the reseal.'),
-    done: Count.describe('Tenants that are done.'),
-    moved: Count.describe('Secrets that were moved.'),
-    unreadable: Count.describe('Secrets that no configured root key opens. They stay as they are.'),
-    left: Count.describe('At most so many rows are left, of the tenants that have begun.'),
+    state: z.enum(['none', 'running', 'done']).check(z.describe('`none`: no reseal was ever ordered.')),
+    to: z.nullable(RootKeyId).check(z.describe('The root key that the secrets move to.')),
+    orderedAt: z.nullable(Timestamp),
+    tenants: Count.check(z.describe('Tenants in the reseal.')),
+    done: Count.check(z.describe('Tenants that are done.')),
+    moved: Count.check(z.describe('Secrets that were moved.')),
+    unreadable: Count.check(z.describe('Secrets that no configured root key opens. They stay as they are.')),
+    left: Count.check(z.describe('At most so many rows are left, of the tenants that have begun.')),
     rootKeys: RootKeys,
   }),
 )
@@ -35,30 +37,30 @@ export const Reseal = answerOf<ResealView>()(
 const Finding = z.strictObject({
   uid: TurnKeyUid,
   class: z.enum(FINDING_CLASSES),
-  tenant: TenantId.nullable(),
+  tenant: z.nullable(TenantId),
   since: Timestamp,
 })
 
 export const Sweep = answerOf<SweepView>()(
   z.strictObject({
     state: z.enum(['never', 'ordered', 'running', 'done', 'failed']),
-    begunAt: Timestamp.nullable(),
-    endedAt: Timestamp.nullable(),
-    nextAt: Timestamp.nullable().describe('When the next sweep is due. `null`: there is nothing to sweep.'),
+    begunAt: z.nullable(Timestamp),
+    endedAt: z.nullable(Timestamp),
+    nextAt: z.nullable(Timestamp).check(z.describe('When the next sweep is due. `null`: there is nothing to sweep.')),
     tenants: z
       .strictObject({ asked: Count, failed: Count })
-      .describe('Tenants that were asked, and those that did not answer. The findings of the latter stay.'),
+      .check(z.describe('Tenants that were asked, and those that did not answer. The findings of the latter stay.')),
     counts: z
       .strictObject({
-        foreign: Count.describe('Listed at Cloudflare, and made by no broker.'),
-        'other-deployment': Count.describe('Made by another installation on this account.'),
-        unclaimed: Count.describe('Marked as made by this installation, but no tenant knows it.'),
-        lost: Count.describe("A tenant's key whose secret is lost."),
-        orphan: Count.describe('Left over from a failed creation or a deletion. Its tenant is deleting it.'),
-        missing: Count.describe("A tenant's key that Cloudflare does not list."),
+        foreign: Count.check(z.describe('Listed at Cloudflare, and made by no broker.')),
+        'other-deployment': Count.check(z.describe('Made by another installation on this account.')),
+        unclaimed: Count.check(z.describe('Marked as made by this installation, but no tenant knows it.')),
+        lost: Count.check(z.describe("A tenant's key whose secret is lost.")),
+        orphan: Count.check(z.describe('Left over from a failed creation or a deletion. Its tenant is deleting it.')),
+        missing: Count.check(z.describe("A tenant's key that Cloudflare does not list.")),
       })
-      .describe('How many TURN keys of each class were found.'),
-    findings: z.array(Finding).max(100).describe('At most 100 findings, ordered by uid.'),
+      .check(z.describe('How many TURN keys of each class were found.')),
+    findings: z.array(Finding).check(z.maxLength(100), z.describe('At most 100 findings, ordered by uid.')),
   }),
 )
 
@@ -68,22 +70,22 @@ export const Account = answerOf<AccountView>()(
   z.strictObject({
     budget: z
       .strictObject({
-        tenants: Pool.describe('For requests of tenants.'),
-        recovery: Pool.describe('For settling what is in doubt.'),
-        operators: Pool.describe('For requests of operators.'),
-        upstreamRemaining: Count.nullable().describe('What Cloudflare says is left, while that is less.'),
-        blockedUntil: Timestamp.nullable().describe('Until when Cloudflare asked to wait.'),
+        tenants: Pool.check(z.describe('For requests of tenants.')),
+        recovery: Pool.check(z.describe('For settling what is in doubt.')),
+        operators: Pool.check(z.describe('For requests of operators.')),
+        upstreamRemaining: z.nullable(Count).check(z.describe('What Cloudflare says is left, while that is less.')),
+        blockedUntil: z.nullable(Timestamp).check(z.describe('Until when Cloudflare asked to wait.')),
       })
-      .describe("Calls to Cloudflare's API in 5 minutes, by who ordered them."),
+      .check(z.describe("Calls to Cloudflare's API in 5 minutes, by who ordered them.")),
     turnKeys: z
-      .strictObject({ count: Count.nullable(), limit: Count, listedAt: Timestamp.nullable() })
-      .describe('All TURN keys of the account, as of the last list.'),
+      .strictObject({ count: z.nullable(Count), limit: Count, listedAt: z.nullable(Timestamp) })
+      .check(z.describe('All TURN keys of the account, as of the last list.')),
     sweep: Sweep,
-    rootKeys: RootKeys.describe('Every root key that is configured, or that a tenant needs.'),
+    rootKeys: RootKeys.check(z.describe('Every root key that is configured, or that a tenant needs.')),
   }),
 )
 
 export const Health = z.strictObject({ ok: z.literal(true) })
 export const Readiness = z.strictObject({
-  ready: z.boolean().describe('Whether the broker can serve requests. The reason is not shown.'),
+  ready: z.boolean().check(z.describe('Whether the broker can serve requests. The reason is not shown.')),
 })

@@ -1,5 +1,5 @@
 /** Schemas of the audit trail. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { AuditAction, AuditEventView } from '../resources/auditEvents.ts'
 import { SubjectId } from '../resources/credentials.ts'
 import { answerOf, pageOf, RequestId, Timestamp } from './shapes.ts'
@@ -38,32 +38,34 @@ const ACTIONS = Object.keys({
   'subject.erase': true,
 } satisfies Record<AuditAction, true>)
 
-const text = (maxLength: number) => z.string().meta({ maxLength })
+const text = (maxLength: number) => z.string().check(z.meta({ maxLength }))
 
 export const AuditEvent = answerOf<AuditEventView>()(
   z.strictObject({
-    seq: z.int().min(1).describe('Increases by one with every event.'),
+    seq: z.int().check(z.minimum(1), z.describe('Increases by one with every event.')),
     at: Timestamp,
-    actor: text(512).describe(
-      'Who asked: `admin:{name}`, `api-token:{id}`, the bearer of a client token or JWT, or `broker`.',
+    actor: text(512).check(
+      z.describe('Who asked: `admin:{name}`, `api-token:{id}`, the bearer of a client token or JWT, or `broker`.'),
     ),
-    action: z.string().meta({ enum: ACTIONS }),
-    target: text(1_024).nullable().describe('The id of what was acted on.'),
-    subjectId: SubjectId.nullable(),
+    action: z.string().check(z.meta({ enum: ACTIONS })),
+    target: z.nullable(text(1_024)).check(z.describe('The id of what was acted on.')),
+    subjectId: z.nullable(SubjectId),
     outcome: z
       .string()
-      .meta({ enum: ['begun', 'done', 'refused', 'failed', 'unknown'] })
-      .describe('What came of it.'),
-    code: text(64).nullable().describe('The error code of a refusal or failure, or a word that explains the outcome.'),
-    count: z.int().min(1).describe('How many events this row stands for: equal refusals are one row a minute.'),
-    requestId: RequestId.nullable().describe('`null`: no request caused it.'),
-    origin: text(255).nullable().describe('The web origin of the page that asked.'),
+      .check(z.meta({ enum: ['begun', 'done', 'refused', 'failed', 'unknown'] }), z.describe('What came of it.')),
+    code: z
+      .nullable(text(64))
+      .check(z.describe('The error code of a refusal or failure, or a word that explains the outcome.')),
+    count: z
+      .int()
+      .check(z.minimum(1), z.describe('How many events this row stands for: equal refusals are one row a minute.')),
+    requestId: z.nullable(RequestId).check(z.describe('`null`: no request caused it.')),
+    origin: z.nullable(text(255)).check(z.describe('The web origin of the page that asked.')),
     digest: z
-      .string()
-      .regex(/^[A-Za-z0-9-]{1,16}\.[A-Za-z0-9_-]{43}$/)
-      .meta({ minLength: 45, maxLength: 60 })
-      .nullable()
-      .describe('HMAC of the issued username, with the id of the root key that made it.'),
+      .nullable(
+        z.string().check(z.regex(/^[A-Za-z0-9-]{1,16}\.[A-Za-z0-9_-]{43}$/), z.meta({ minLength: 45, maxLength: 60 })),
+      )
+      .check(z.describe('HMAC of the issued username, with the id of the root key that made it.')),
   }),
 )
 export const AuditEventPage = pageOf(AuditEvent)

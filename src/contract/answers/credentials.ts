@@ -1,5 +1,5 @@
 /** Schemas of answers that issue credentials, list them, or hand out client tokens. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import type { ClientTokenAnswer } from '../resources/clientTokens.ts'
 import {
   CredentialId,
@@ -16,42 +16,42 @@ import { answerOf, pageOf, Timestamp } from './shapes.ts'
 const MAX_URLS = 64
 
 const Urls = z
-  .array(z.string().meta({ maxLength: 1_024, pattern: '^(stun|turn)s?:' }))
-  .min(1)
-  .max(MAX_URLS)
+  .array(z.string().check(z.meta({ maxLength: 1_024, pattern: '^(stun|turn)s?:' })))
+  .check(z.minLength(1), z.maxLength(MAX_URLS))
 const turn = {
   urls: Urls,
-  username: Username.describe('The username of the credential.'),
-  credential: z
-    .string()
-    .regex(/^[\x21-\x7e]{16,1024}$/)
-    .describe('The password of the credential.'),
+  username: Username.check(z.describe('The username of the credential.')),
+  credential: z.string().check(z.regex(/^[\x21-\x7e]{16,1024}$/), z.describe('The password of the credential.')),
 }
 
 export const IceServer = answerOf<IceServerType>()(
   z.union([
-    z.strictObject({ urls: Urls }).describe('STUN: no credential.'),
-    z.strictObject(turn).describe('TURN, with its credential.'),
+    z.strictObject({ urls: Urls }).check(z.describe('STUN: no credential.')),
+    z.strictObject(turn).check(z.describe('TURN, with its credential.')),
   ]),
 )
-const Ttl = z.int().min(0).max(MAX_TTL_SECONDS)
+const Ttl = z.int().check(z.minimum(0), z.maximum(MAX_TTL_SECONDS))
 
 export const IceServers = answerOf<IceServersAnswer>()(
   z.strictObject({
-    iceServers: z.array(IceServer).max(2).describe('As `RTCConfiguration.iceServers` takes it.'),
-    ttl: Ttl.describe('Seconds until the credential expires.'),
-    expiresAt: Timestamp.describe('When the credential expires. Slightly earlier than at Cloudflare.'),
-    refreshAfter: Ttl.describe('Seconds after which the page should ask again.'),
+    iceServers: z.array(IceServer).check(z.maxLength(2), z.describe('As `RTCConfiguration.iceServers` takes it.')),
+    ttl: Ttl.check(z.describe('Seconds until the credential expires.')),
+    expiresAt: Timestamp.check(z.describe('When the credential expires. Slightly earlier than at Cloudflare.')),
+    refreshAfter: Ttl.check(z.describe('Seconds after which the page should ask again.')),
     source: z
       .enum(['minted', 'reused', 'stun-only'])
-      .describe(
-        '`minted`: a new credential. `reused`: a live credential of the same user. `stun-only`: Cloudflare is out of reach, and the policy says to answer STUN alone.',
+      .check(
+        z.describe(
+          '`minted`: a new credential. `reused`: a live credential of the same user. `stun-only`: Cloudflare is out of reach, and the policy says to answer STUN alone.',
+        ),
       ),
   }),
 )
 
 /** Cloudflare's answer to `generate-ice-servers`: an array. */
-export const GeneratedIceServers = z.strictObject({ iceServers: z.array(IceServer).min(1).max(2) })
+export const GeneratedIceServers = z.strictObject({
+  iceServers: z.array(IceServer).check(z.minLength(1), z.maxLength(2)),
+})
 /** Cloudflare's answer to `generate`: one object. */
 export const GeneratedCredential = z.strictObject({ iceServers: z.strictObject(turn) })
 
@@ -59,24 +59,24 @@ export const TurnRestCredential = answerOf<TurnRestAnswer>()(
   z.strictObject({
     username: turn.username,
     password: turn.credential,
-    ttl: Ttl.describe('Seconds until the credential expires.'),
+    ttl: Ttl.check(z.describe('Seconds until the credential expires.')),
     uris: Urls,
   }),
 )
 
 export const Credential = answerOf<CredentialView>()(
   z.strictObject({
-    id: CredentialId.describe("The broker's id of the credential."),
-    subjectId: SubjectId.nullable().describe('The subject that it was issued for. `null`: no subject was named.'),
-    keyId: TurnKeyUid.describe('The TURN key that minted it.'),
-    username: Username.describe('The username at Cloudflare. The password is not shown.'),
+    id: CredentialId.check(z.describe("The broker's id of the credential.")),
+    subjectId: z
+      .nullable(SubjectId)
+      .check(z.describe('The subject that it was issued for. `null`: no subject was named.')),
+    keyId: TurnKeyUid.check(z.describe('The TURN key that minted it.')),
+    username: Username.check(z.describe('The username at Cloudflare. The password is not shown.')),
     issuedAt: Timestamp,
     expiresAt: Timestamp,
     origin: z
-      .string()
-      .meta({ maxLength: 255 })
-      .nullable()
-      .describe('The web origin of the page that asked. `null`: none was sent, or a server asked.'),
+      .nullable(z.string().check(z.meta({ maxLength: 255 })))
+      .check(z.describe('The web origin of the page that asked. `null`: none was sent, or a server asked.')),
   }),
 )
 export const CredentialPage = pageOf(Credential)
@@ -85,9 +85,11 @@ export const ClientToken = answerOf<ClientTokenAnswer>()(
   z.strictObject({
     token: z
       .string()
-      .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/)
-      .meta({ maxLength: 8_192 })
-      .describe('The client token, a JWT. Only the browser door accepts it.'),
-    expiresAt: Timestamp.describe('When the token itself expires.'),
+      .check(
+        z.regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/),
+        z.meta({ maxLength: 8_192 }),
+        z.describe('The client token, a JWT. Only the browser door accepts it.'),
+      ),
+    expiresAt: Timestamp.check(z.describe('When the token itself expires.')),
   }),
 )

@@ -1,5 +1,5 @@
 /** Schemas of answers with revocations, bans and subjects. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { CredentialId, SubjectId } from '../resources/credentials.ts'
 import { BanId, type BanView, RevocationId, type RevocationView, type SubjectView } from '../resources/revocations.ts'
 import { ApiTokenId, TurnKeyUid } from '../values.ts'
@@ -10,17 +10,19 @@ export const Revocation = answerOf<RevocationView>()(
     id: RevocationId,
     selector: z
       .union([
-        z.strictObject({ subjectId: SubjectId.nullable() }),
+        z.strictObject({ subjectId: z.nullable(SubjectId) }),
         z.strictObject({ keyId: TurnKeyUid }),
         z.strictObject({ credentialId: CredentialId }),
         z.strictObject({ all: z.literal(true) }),
       ])
-      .describe('What was asked to be revoked. A subject is shown by its id; `null`: no such subject is known.'),
-    matched: Count.describe('Live credentials that the selector matched: revoked + pending + expired.'),
-    revoked: Count.describe('Credentials that Cloudflare has confirmed as revoked.'),
-    pending: Count.describe('Credentials that are still being revoked at Cloudflare.'),
-    expired: Count.describe('Credentials that expired before Cloudflare confirmed.'),
-    state: z.enum(['running', 'done']).describe('`done`: nothing is pending.'),
+      .check(
+        z.describe('What was asked to be revoked. A subject is shown by its id; `null`: no such subject is known.'),
+      ),
+    matched: Count.check(z.describe('Live credentials that the selector matched: revoked + pending + expired.')),
+    revoked: Count.check(z.describe('Credentials that Cloudflare has confirmed as revoked.')),
+    pending: Count.check(z.describe('Credentials that are still being revoked at Cloudflare.')),
+    expired: Count.check(z.describe('Credentials that expired before Cloudflare confirmed.')),
+    state: z.enum(['running', 'done']).check(z.describe('`done`: nothing is pending.')),
     createdAt: Timestamp,
   }),
 )
@@ -28,15 +30,15 @@ export const Revocation = answerOf<RevocationView>()(
 export const Ban = answerOf<BanView>()(
   z.strictObject({
     id: BanId,
-    subjectId: SubjectId.nullable().describe('The banned subject. `null`: an API token is banned.'),
-    tokenId: ApiTokenId.nullable().describe('The banned API token. `null`: a subject is banned.'),
-    until: Timestamp.describe('When the ban ends by itself.'),
+    subjectId: z.nullable(SubjectId).check(z.describe('The banned subject. `null`: an API token is banned.')),
+    tokenId: z.nullable(ApiTokenId).check(z.describe('The banned API token. `null`: a subject is banned.')),
+    until: Timestamp.check(z.describe('When the ban ends by itself.')),
     createdAt: Timestamp,
-    liftedAt: Timestamp.nullable().describe('When the ban was lifted. `null`: it was not.'),
+    liftedAt: z.nullable(Timestamp).check(z.describe('When the ban was lifted. `null`: it was not.')),
   }),
 )
 export const BanPage = pageOf(Ban)
 
 export const SubjectFound = answerOf<SubjectView>()(
-  z.strictObject({ subjectId: SubjectId.describe("The broker's random id of the subject.") }),
+  z.strictObject({ subjectId: SubjectId.check(z.describe("The broker's random id of the subject.")) }),
 )

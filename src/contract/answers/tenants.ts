@@ -1,5 +1,5 @@
 /** Schemas of answers with tenants. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { Policy } from '../policy/policy.ts'
 import {
   Region,
@@ -13,25 +13,27 @@ import { answerOf, Count, pageOf, Timestamp } from './shapes.ts'
 const STATUS = ['active', 'suspended', 'deleting'] as const
 
 const UsageDay = z.strictObject({
-  day: z.iso.date().meta({ minLength: 10, maxLength: 10 }).describe('A day in UTC.'),
-  issued: Count.describe('Credentials that were minted and handed out.'),
-  reused: Count.describe('Live credentials that were answered again.'),
-  revoked: Count.describe('Credentials that were revoked.'),
-  expired: Count.describe('Credentials that expired.'),
+  day: z.iso.date().check(z.meta({ minLength: 10, maxLength: 10 }), z.describe('A day in UTC.')),
+  issued: Count.check(z.describe('Credentials that were minted and handed out.')),
+  reused: Count.check(z.describe('Live credentials that were answered again.')),
+  revoked: Count.check(z.describe('Credentials that were revoked.')),
+  expired: Count.check(z.describe('Credentials that expired.')),
 })
 
 export const Tenant = answerOf<TenantView>()(
   z.strictObject({
     id: TenantId,
     name: NonEmptyName,
-    region: Region.describe("Where the tenant's storage was created."),
+    region: Region.check(z.describe("Where the tenant's storage was created.")),
     status: z.enum(STATUS),
-    version: z.int().min(1).describe('Increases with every change. The value of `ETag` and `If-Match`.'),
-    policy: Policy.describe('Every setting, with the defaults filled in.'),
+    version: z
+      .int()
+      .check(z.minimum(1), z.describe('Increases with every change. The value of `ETag` and `If-Match`.')),
+    policy: Policy.check(z.describe('Every setting, with the defaults filled in.')),
     counts: z
       .strictObject({ turnKeys: Count, apiTokens: Count, liveCredentials: Count })
-      .describe('How many the tenant has now.'),
-    usage: z.array(UsageDay).max(7).describe('The last seven days with activity, newest first.'),
+      .check(z.describe('How many the tenant has now.')),
+    usage: z.array(UsageDay).check(z.maxLength(7), z.describe('The last seven days with activity, newest first.')),
     createdAt: Timestamp,
     modifiedAt: Timestamp,
   }),
@@ -42,7 +44,7 @@ export const TenantSummary = answerOf<TenantSummaryType>()(
     id: TenantId,
     name: NonEmptyName,
     region: Region,
-    status: z.enum([...STATUS, 'creating']).describe('`creating`: the tenant is not set up yet.'),
+    status: z.enum([...STATUS, 'creating']).check(z.describe('`creating`: the tenant is not set up yet.')),
     createdAt: Timestamp,
   }),
 )
@@ -52,10 +54,8 @@ export const TenantRestored = answerOf<RestoredTenant>()(
   z.strictObject({
     tenant: Tenant,
     undo: z
-      .string()
-      .meta({ maxLength: 256 })
-      .nullable()
-      .describe("The bookmark of the state before, for Cloudflare's support. `null`: there was no state."),
+      .nullable(z.string().check(z.meta({ maxLength: 256 })))
+      .check(z.describe("The bookmark of the state before, for Cloudflare's support. `null`: there was no state.")),
   }),
 )
 

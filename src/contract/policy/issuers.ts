@@ -1,5 +1,5 @@
 /** Schema of a tenant's identity providers: whose JWTs are accepted at the browser door, and which claims they need. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 const MAX_ISSUERS = 10
 const MAX_KEYS = 50
@@ -20,36 +20,35 @@ export const JWT_ALGORITHMS = [
 export const JwtAlgorithm = z.enum(JWT_ALGORITHMS)
 export type JwtAlgorithm = z.infer<typeof JwtAlgorithm>
 
-const PublicKey = z
-  .object({
-    kty: z.enum(['RSA', 'EC', 'OKP']),
-    kid: z.string().min(1).max(256).exactOptional(),
-    use: z.string().max(16).exactOptional(),
-    alg: z.string().max(16).exactOptional(),
-    n: z.string().max(2_048).exactOptional(),
-    e: z.string().max(16).exactOptional(),
-    crv: z.string().max(16).exactOptional(),
-    x: z.string().max(256).exactOptional(),
-    y: z.string().max(256).exactOptional(),
-  })
-  .strip()
+const PublicKey = z.object({
+  kty: z.enum(['RSA', 'EC', 'OKP']),
+  kid: z.exactOptional(z.string().check(z.minLength(1), z.maxLength(256))),
+  use: z.exactOptional(z.string().check(z.maxLength(16))),
+  alg: z.exactOptional(z.string().check(z.maxLength(16))),
+  n: z.exactOptional(z.string().check(z.maxLength(2_048))),
+  e: z.exactOptional(z.string().check(z.maxLength(16))),
+  crv: z.exactOptional(z.string().check(z.maxLength(16))),
+  x: z.exactOptional(z.string().check(z.maxLength(256))),
+  y: z.exactOptional(z.string().check(z.maxLength(256))),
+})
 
 /** A public key (RFC 7517). Fields not needed for verification are dropped. Private and symmetric keys are refused. */
-export const Jwk = z
-  .looseObject({})
-  .refine((key) => !('d' in key) && !('k' in key), 'must be a public key')
-  .pipe(PublicKey)
+export const Jwk = z.pipe(
+  z.looseObject({}).check(z.refine((key) => !('d' in key) && !('k' in key), 'must be a public key')),
+  PublicKey,
+)
 export type Jwk = z.infer<typeof Jwk>
 
-const Jwks = z.object({ keys: z.array(Jwk).min(1).max(MAX_KEYS) })
+const Jwks = z.object({ keys: z.array(Jwk).check(z.minLength(1), z.maxLength(MAX_KEYS)) })
 
-const ClaimName = z.string().regex(/^[A-Za-z0-9_:./-]{1,128}$/)
-const Text = z.string().min(1).max(255)
+const ClaimName = z.string().check(z.regex(/^[A-Za-z0-9_:./-]{1,128}$/))
+const Text = z.string().check(z.minLength(1), z.maxLength(255))
 
 /** `z.record` skips `__proto__`, which would silently drop a required claim. So it is refused. */
-const RequiredClaims = z
-  .custom<object>((claims) => typeof claims === 'object' && claims !== null && !Object.hasOwn(claims, '__proto__'))
-  .pipe(z.record(ClaimName, z.union([z.string().max(255), z.number(), z.boolean()])))
+const RequiredClaims = z.pipe(
+  z.custom<object>((claims) => typeof claims === 'object' && claims !== null && !Object.hasOwn(claims, '__proto__')),
+  z.record(ClaimName, z.union([z.string().check(z.maxLength(255)), z.number(), z.boolean()])),
+)
 
 const TenantIssuer = z
   .strictObject({
@@ -57,34 +56,39 @@ const TenantIssuer = z
     issuer: Text,
     /** Must equal the `aud` claim, or one of its items. */
     audience: Text,
-    jwksUrl: z
-      .string()
-      .max(512)
-      .refine(
-        isJwksUrl,
-        'must be an https URL of a DNS name, port 443, without credentials, written as it is requested',
-      )
-      .exactOptional(),
-    jwks: Jwks.exactOptional(),
-    algorithms: z
-      .array(JwtAlgorithm)
-      .min(1)
-      .refine((list) => new Set(list).size === list.length, 'must not repeat an algorithm'),
+    jwksUrl: z.exactOptional(
+      z
+        .string()
+        .check(
+          z.maxLength(512),
+          z.refine(
+            isJwksUrl,
+            'must be an https URL of a DNS name, port 443, without credentials, written as it is requested',
+          ),
+        ),
+    ),
+    jwks: z.exactOptional(Jwks),
+    algorithms: z.array(JwtAlgorithm).check(
+      z.minLength(1),
+      z.refine((list) => new Set(list).size === list.length, 'must not repeat an algorithm'),
+    ),
     /** Name of the claim that holds the subject. */
-    subjectClaim: ClaimName.default('sub'),
+    subjectClaim: z._default(ClaimName, 'sub'),
     /** Claims that must equal this value, or be an array that contains it. */
-    requiredClaims: RequiredClaims.default({}),
+    requiredClaims: z._default(RequiredClaims, {}),
   })
-  .refine(
-    ({ jwksUrl, jwks }) => (jwksUrl === undefined) !== (jwks === undefined),
-    'must have exactly one of jwksUrl, jwks',
+  .check(
+    z.refine(
+      ({ jwksUrl, jwks }) => (jwksUrl === undefined) !== (jwks === undefined),
+      'must have exactly one of jwksUrl, jwks',
+    ),
   )
 export type TenantIssuer = z.infer<typeof TenantIssuer>
 
-export const TenantIssuers = z
-  .array(TenantIssuer)
-  .max(MAX_ISSUERS)
-  .refine((list) => new Set(list.map(issuerName)).size === list.length, 'must not repeat an issuer and audience')
+export const TenantIssuers = z.array(TenantIssuer).check(
+  z.maxLength(MAX_ISSUERS),
+  z.refine((list) => new Set(list.map(issuerName)).size === list.length, 'must not repeat an issuer and audience'),
+)
 
 /** Issuer and audience. A pair belongs to at most one tenant. */
 export interface IssuerPair {

@@ -2,36 +2,35 @@
  * A tenant's policy: every setting with its bounds and its default. Only the settings that a tenant chose are stored,
  * so a changed default applies to every tenant that did not choose.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { BrokerError } from '../../errors.ts'
 import { isLoopbackHost } from '../hosts.ts'
 import { TtlSeconds, TurnKeyUid } from '../values.ts'
 import { TenantIssuers } from './issuers.ts'
 
-const count = (min: number, max: number) => z.int().min(min).max(max)
+const count = (min: number, max: number) => z.int().check(z.minimum(min), z.maximum(max))
 
 /** A web origin exactly as a browser sends it: https, http on loopback, or the `capacitor:` or `ionic:` scheme. */
 export const WebOrigin = z
   .string()
-  .max(255)
-  .refine(isWebOrigin, 'must be an origin as browsers send it, without a path')
+  .check(z.maxLength(255), z.refine(isWebOrigin, 'must be an origin as browsers send it, without a path'))
 
 export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 
 const urls = z.strictObject({
-  transports: z
-    .array(z.enum(TRANSPORTS))
-    .min(1)
-    .max(TRANSPORTS.length)
-    .refine((list) => new Set(list).size === list.length, 'must not repeat a transport'),
-  maxUrls: count(1, 16).nullable(),
+  transports: z.array(z.enum(TRANSPORTS)).check(
+    z.minLength(1),
+    z.maxLength(TRANSPORTS.length),
+    z.refine((list) => new Set(list).size === list.length, 'must not repeat a transport'),
+  ),
+  maxUrls: z.nullable(count(1, 16)),
 })
 
 const fields = {
-  allowedOrigins: z
-    .array(WebOrigin)
-    .max(100)
-    .refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
+  allowedOrigins: z.array(WebOrigin).check(
+    z.maxLength(100),
+    z.refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
+  ),
   requireOrigin: z.boolean(),
   defaultTtl: TtlSeconds,
   maxTtl: TtlSeconds,
@@ -41,7 +40,7 @@ const fields = {
   maxTurnKeys: count(0, 1_000),
   maxApiCallsPer5Min: count(1, 600),
   reuse: z.boolean(),
-  defaultKeyId: TurnKeyUid.nullable(),
+  defaultKeyId: z.nullable(TurnKeyUid),
   urls,
   fallback: z.enum(['error', 'stun']),
   issuers: TenantIssuers,
@@ -49,9 +48,12 @@ const fields = {
   auditRetentionRows: count(1_000, 5_000_000),
 }
 
-export const Policy = z
-  .strictObject(fields)
-  .refine((policy) => policy.defaultTtl <= policy.maxTtl, { path: ['defaultTtl'], message: 'must not be above maxTtl' })
+export const Policy = z.strictObject(fields).check(
+  z.refine((policy) => policy.defaultTtl <= policy.maxTtl, {
+    path: ['defaultTtl'],
+    message: 'must not be above maxTtl',
+  }),
+)
 export type Policy = z.infer<typeof Policy>
 
 export const DEFAULT_POLICY: Policy = {
@@ -104,7 +106,7 @@ const withoutNulls = (values: object) =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null))
 
 function nullishFields() {
-  const nullish = <T extends z.ZodType>(schema: T) => schema.nullable().exactOptional()
+  const nullish = <T extends z.ZodMiniType>(schema: T) => z.exactOptional(z.nullable(schema))
   return {
     allowedOrigins: nullish(fields.allowedOrigins),
     requireOrigin: nullish(fields.requireOrigin),

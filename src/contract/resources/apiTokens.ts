@@ -1,5 +1,5 @@
 /** Schema of API tokens, the bearer tokens of a tenant's servers. A token is shown once, at creation or roll. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { Scope } from '../scopes.ts'
 import { Instant, NonEmptyName } from '../values.ts'
 
@@ -10,17 +10,17 @@ export const MAX_OVERLAP_SECONDS = 604_800
 
 export const ApiTokenCreate = z.strictObject({
   name: NonEmptyName,
-  scopes: z
-    .array(Scope)
-    .min(1)
-    .refine((list) => new Set(list).size === list.length, 'must not repeat a scope'),
-  expiresAt: Instant.nullable().exactOptional(),
+  scopes: z.array(Scope).check(
+    z.minLength(1),
+    z.refine((list) => new Set(list).size === list.length, 'must not repeat a scope'),
+  ),
+  expiresAt: z.exactOptional(z.nullable(Instant)),
 })
 export type ApiTokenCreate = z.infer<typeof ApiTokenCreate>
 
 export const ApiTokenRoll = z.strictObject({
   /** 0 ends the old secret at once. */
-  overlapSeconds: z.int().min(0).max(MAX_OVERLAP_SECONDS).default(DEFAULT_OVERLAP_SECONDS),
+  overlapSeconds: z._default(z.int().check(z.minimum(0), z.maximum(MAX_OVERLAP_SECONDS)), DEFAULT_OVERLAP_SECONDS),
 })
 export type ApiTokenRoll = z.infer<typeof ApiTokenRoll>
 

@@ -1,5 +1,5 @@
 /** Schema of client tokens, the short-lived JWTs that a tenant's back end gives to its pages. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { WebOrigin } from '../policy/policy.ts'
 import { TtlSeconds, TurnKeyUid } from '../values.ts'
 import { Subject } from './credentials.ts'
@@ -10,12 +10,12 @@ export const MAX_CLIENT_TOKEN_SECONDS = 3_600
 export const ClientTokenCreate = z.strictObject({
   subject: Subject,
   /** Lifetime of the token itself, in seconds. */
-  ttl: z.int().min(1).max(MAX_CLIENT_TOKEN_SECONDS).default(DEFAULT_CLIENT_TOKEN_SECONDS),
+  ttl: z._default(z.int().check(z.minimum(1), z.maximum(MAX_CLIENT_TOKEN_SECONDS)), DEFAULT_CLIENT_TOKEN_SECONDS),
   /** Lifetime of its credentials in seconds: the default and the maximum. */
-  credentialTtl: TtlSeconds.exactOptional(),
+  credentialTtl: z.exactOptional(TtlSeconds),
   /** Binds the token to one web origin of the policy. */
-  origin: WebOrigin.exactOptional(),
-  keyId: TurnKeyUid.exactOptional(),
+  origin: z.exactOptional(WebOrigin),
+  keyId: z.exactOptional(TurnKeyUid),
 })
 export type ClientTokenCreate = z.infer<typeof ClientTokenCreate>
 

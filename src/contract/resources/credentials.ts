@@ -1,33 +1,33 @@
 /** Requests and answers of every route that issues credentials. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { TtlSeconds } from '../values.ts'
 
 const MAX_SUBJECT_CHARACTERS = 128
 
 /** The end user of a credential, as the tenant names it: 1-128 code points, no control characters. Compared exactly. */
-export const Subject = z
-  .string()
-  .min(1)
-  .refine(
+export const Subject = z.string().check(
+  z.minLength(1),
+  z.refine(
     (text) => text.length <= 2 * MAX_SUBJECT_CHARACTERS && [...text].length <= MAX_SUBJECT_CHARACTERS,
     'must have at most 128 characters',
-  )
-  .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not contain control characters')
+  ),
+  z.refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'must not contain control characters'),
+)
 export type Subject = z.infer<typeof Subject>
 
 /** Our id of a credential. */
-export const CredentialId = z.string().regex(/^cr_[0-9A-Za-z]{22}$/)
-export const SubjectId = z.string().regex(/^su_[0-9A-Za-z]{22}$/)
+export const CredentialId = z.string().check(z.regex(/^cr_[0-9A-Za-z]{22}$/))
+export const SubjectId = z.string().check(z.regex(/^su_[0-9A-Za-z]{22}$/))
 
 /** The browser door's JSON body. The body is optional. */
-export const IceServersRequest = z.strictObject({ ttl: TtlSeconds.exactOptional() })
+export const IceServersRequest = z.strictObject({ ttl: z.exactOptional(TtlSeconds) })
 export type IceServersRequest = z.infer<typeof IceServersRequest>
 
 /** The body of Cloudflare's credential calls. Unknown fields are ignored, as Cloudflare does. */
-export const GenerateRequest = z.object({ ttl: TtlSeconds.optional(), customIdentifier: Subject.optional() })
+export const GenerateRequest = z.object({ ttl: z.optional(TtlSeconds), customIdentifier: z.optional(Subject) })
 
 /** `username` in the path of a revocation. */
-export const Username = z.string().regex(/^[\x21-\x7e]{1,1024}$/)
+export const Username = z.string().check(z.regex(/^[\x21-\x7e]{1,1024}$/))
 
 export type IceServer = { urls: string[] } | { urls: string[]; username: string; credential: string }
 

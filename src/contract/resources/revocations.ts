@@ -1,5 +1,5 @@
 /** Schema of revocations, bans and subjects. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { ApiTokenId, Instant, TurnKeyUid } from '../values.ts'
 import { CredentialId, Subject } from './credentials.ts'
 
@@ -7,26 +7,26 @@ import { CredentialId, Subject } from './credentials.ts'
 export const REVOCATION_KEPT_DAYS = 30
 
 const selector = {
-  subject: Subject.exactOptional(),
-  keyId: TurnKeyUid.exactOptional(),
-  credentialId: CredentialId.exactOptional(),
-  all: z.literal(true).exactOptional(),
+  subject: z.exactOptional(Subject),
+  keyId: z.exactOptional(TurnKeyUid),
+  credentialId: z.exactOptional(CredentialId),
+  all: z.exactOptional(z.literal(true)),
 }
 const exactlyOne = (given: object, names: readonly string[]) => names.filter((name) => name in given).length === 1
 
-export const RevocationCreate = z
-  .strictObject({ ...selector, banUntil: Instant.exactOptional() })
-  .refine(
+export const RevocationCreate = z.strictObject({ ...selector, banUntil: z.exactOptional(Instant) }).check(
+  z.refine(
     (given) => exactlyOne(given, Object.keys(selector)),
     'must have exactly one of subject, keyId, credentialId, all',
-  )
-  .refine(({ banUntil, subject }) => banUntil === undefined || subject !== undefined, {
+  ),
+  z.refine(({ banUntil, subject }) => banUntil === undefined || subject !== undefined, {
     path: ['banUntil'],
     message: 'must be sent together with subject',
-  })
+  }),
+)
 export type RevocationCreate = z.infer<typeof RevocationCreate>
 
-export const RevocationId = z.string().regex(/^rv_[0-9A-Za-z]{22}$/)
+export const RevocationId = z.string().check(z.regex(/^rv_[0-9A-Za-z]{22}$/))
 
 export type RevocationView = {
   id: string
@@ -42,11 +42,11 @@ export type RevocationView = {
 }
 
 export const BanCreate = z
-  .strictObject({ subject: Subject.exactOptional(), tokenId: ApiTokenId.exactOptional(), until: Instant })
-  .refine((given) => exactlyOne(given, ['subject', 'tokenId']), 'must have exactly one of subject, tokenId')
+  .strictObject({ subject: z.exactOptional(Subject), tokenId: z.exactOptional(ApiTokenId), until: Instant })
+  .check(z.refine((given) => exactlyOne(given, ['subject', 'tokenId']), 'must have exactly one of subject, tokenId'))
 export type BanCreate = z.infer<typeof BanCreate>
 
-export const BanId = z.string().regex(/^bn_[0-9A-Za-z]{22}$/)
+export const BanId = z.string().check(z.regex(/^bn_[0-9A-Za-z]{22}$/))
 
 export type BanView = {
   id: string

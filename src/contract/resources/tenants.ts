@@ -1,5 +1,5 @@
 /** Schema of tenants, as operators and the tenant itself see them. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { type Policy, PolicyPatch } from '../policy/policy.ts'
 import { Instant, NonEmptyName, TenantId } from '../values.ts'
 
@@ -12,20 +12,20 @@ export const TenantCreate = z.strictObject({
   id: TenantId,
   name: NonEmptyName,
   region: Region,
-  policy: PolicyPatch.exactOptional(),
+  policy: z.exactOptional(PolicyPatch),
 })
 export type TenantCreate = z.infer<typeof TenantCreate>
 
 /** RFC 7396 merge patch: arrays are replaced; `null` in the policy resets a setting to its default. */
 export const TenantPatch = z.strictObject({
-  name: NonEmptyName.exactOptional(),
-  status: z.enum(['active', 'suspended']).exactOptional(),
-  policy: PolicyPatch.nullable().exactOptional(),
+  name: z.exactOptional(NonEmptyName),
+  status: z.exactOptional(z.enum(['active', 'suspended'])),
+  policy: z.exactOptional(z.nullable(PolicyPatch)),
 })
 export type TenantPatch = z.infer<typeof TenantPatch>
 
 /** Restores the tenant to a point in time. Without `at`: sets it up again after its storage was lost. */
-export const TenantRestore = z.strictObject({ at: Instant.exactOptional() })
+export const TenantRestore = z.strictObject({ at: z.exactOptional(Instant) })
 export type TenantRestore = z.infer<typeof TenantRestore>
 
 export type TenantStatus = 'active' | 'suspended' | 'deleting'

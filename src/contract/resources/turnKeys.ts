@@ -1,9 +1,9 @@
 /** Schema of TURN keys, in the shape of Cloudflare's API (`/accounts/{account_id}/calls/turn_keys`). */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { Name, TurnKeyUid } from '../values.ts'
 
 /** Unknown fields are ignored, as Cloudflare does. */
-export const TurnKeyWrite = z.object({ name: Name.optional() })
+export const TurnKeyWrite = z.object({ name: z.optional(Name) })
 export type TurnKeyWrite = z.infer<typeof TurnKeyWrite>
 
 /** The states that list and get show. Keys in other states are not visible. */
@@ -25,7 +25,7 @@ export type CreatedTurnKey = TurnKeyView & { key?: string }
 export type DeletedTurnKey = Omit<TurnKeyView, 'state'>
 
 /** Rotation: the old key is deleted when its last credential has expired. With `revoke`, both end at once. */
-export const TurnKeyRotate = z.strictObject({ revoke: z.boolean().default(false) })
+export const TurnKeyRotate = z.strictObject({ revoke: z._default(z.boolean(), false) })
 export type TurnKeyRotate = z.infer<typeof TurnKeyRotate>
 
 /** The rotate answer: the new key, as in a create answer, and the state of the old key. */
@@ -40,13 +40,13 @@ export type RotatedTurnKey = {
 }
 
 /** A TURN key's secret, in the form in which Cloudflare shows it once. */
-export const TurnKeySecret = z.string().regex(/^[\x21-\x7e]{64}$/, 'must be 64 visible ASCII characters')
+export const TurnKeySecret = z.string().check(z.regex(/^[\x21-\x7e]{64}$/, 'must be 64 visible ASCII characters'))
 
 /** Imports a key of the account that belongs to no tenant, or stores a new secret for the tenant's own key. */
 export const TurnKeyImport = z.strictObject({
   uid: TurnKeyUid,
   key: TurnKeySecret,
   /** Absent: the name at Cloudflare. */
-  name: Name.exactOptional(),
+  name: z.exactOptional(Name),
 })
 export type TurnKeyImport = z.infer<typeof TurnKeyImport>

@@ -2,12 +2,15 @@
  * The table `api_tokens`, which only this file writes. Digests are stored, never a token; which digest opens a token, and
  * until when, is decided here.
  */
+import * as z from 'zod/mini'
 import type { TenantSnapshot } from '../../cache/entries.ts'
 import type { ApiTokenView } from '../../contract/resources/apiTokens.ts'
 import { Scope } from '../../contract/scopes.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import { isBanned } from './banRows.ts'
+
+const Scopes = z.array(Scope)
 
 export interface ApiTokenRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -94,7 +97,7 @@ export function digestsOf(row: ApiTokenRow, now: number): { digest: string; unti
   return [current, { digest, until: Math.min(until, row.expires_at ?? until) }]
 }
 
-export const scopesOf = (row: ApiTokenRow): Scope[] => Scope.array().parse(JSON.parse(row.scopes))
+export const scopesOf = (row: ApiTokenRow): Scope[] => Scopes.parse(JSON.parse(row.scopes))
 
 export const findApiToken = (sql: SqlStorage, id: string): ApiTokenRow | undefined =>
   sql.exec<ApiTokenRow>('SELECT * FROM api_tokens WHERE id = ?', id).toArray()[0]

@@ -68,9 +68,11 @@ describe('docs/configuration.md', () => {
   })
 
   it('Docs/configuration.md tells the defaults of env.ts and the forms it checks', () => {
-    for (const fallback of matches(schema, /(?:default|upstreamUrl)\('([^']+)'\)/g))
-      expect(document).toContain(fallback)
-    for (const form of matches(schema, /regex\(\/(.+?)\/\)/g)) expect(document).toContain(`\`${form}\``)
+    const defaults = matches(schema, /(?:_default\(z\.string\(\), |upstreamUrl\()'([^']+)'/g)
+    const forms = matches(schema, /regex\(\/(.+?)\/\)/g)
+    for (const fallback of defaults) expect(document).toContain(fallback)
+    for (const form of forms) expect(document).toContain(`\`${form}\``)
+    expect([defaults.length, forms.length > 3]).toEqual([3, true])
   })
 
   it('Docs/configuration.md has every rate limiter as wrangler.toml sets it', () => {

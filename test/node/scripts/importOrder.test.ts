@@ -1,4 +1,5 @@
-// The linter's import rule, seen at work: a file of every room of src that imports what its room may not is refused.
+// The linter's import rules, seen at work: a file of every room of src that imports what its room may not is refused, and so is
+// all of zod.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -44,33 +45,44 @@ const FORBIDDEN: readonly (readonly [room: string, target: string])[] = [
 ]
 
 it('The import rule refuses a forbidden import in every room of src', () => {
+  const probes = FORBIDDEN.map(([room, target], i): [file: string, text: string] => {
+    const file = `src/${room}/probe${i}.ts`
+    const from = path.relative(path.dirname(file), `src/${target}`)
+    return [file, `import type { A } from '${from.startsWith('.') ? from : `./${from}`}'\nexport type B = A\n`]
+  })
+  const refused = linted(probes).filter(({ message }) => message.startsWith('This room may not import'))
+  expect(unique(refused.map(({ file }) => file))).toEqual(unique(probes.map(([file]) => file)))
+})
+
+it('The linter refuses every import of zod in src that would bring more of zod into the bundle than zod/mini', () => {
+  const refused = [
+    `import * as z from 'zod'\nexport const A = z.string()\n`,
+    `import type * as z from 'zod'\nexport type A = z.ZodType\n`,
+    `import * as z from 'zod/v4'\nexport const A = z.string()\n`,
+    `import { string } from 'zod/mini'\nexport const A = string()\n`,
+    `export { string } from 'zod'\n`,
+    `export const zod = import('zod')\n`,
+  ]
+  const allowed = `import * as z from 'zod/mini'\nexport const A = z.string()\n`
+  const probes = [...refused, allowed].map((text, i): [file: string, text: string] => [`src/contract/zod${i}.ts`, text])
+  const found = linted(probes).filter(({ message }) => message.includes('zod/mini'))
+  expect(unique(found.map(({ file }) => file))).toEqual(refused.map((_, i) => `src/contract/zod${i}.ts`))
+})
+
+/** What the project's linter says of these files, in a project of their own. */
+function linted(files: readonly (readonly [file: string, text: string])[]): { file: string; message: string }[] {
   const folder = mkdtempSync(path.join(tmpdir(), 'import-order-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   for (const name of ['biome.json', 'scripts/lint', '.gitignore']) {
     cpSync(path.join(root, name), path.join(folder, name), { recursive: true })
   }
-  const probes = FORBIDDEN.map(([room, target], i) => {
-    const file = `src/${room}/probe${i}.ts`
+  for (const [file, text] of files) {
     mkdirSync(path.join(folder, path.dirname(file)), { recursive: true })
-    const from = path.relative(path.dirname(file), `src/${target}`)
-    writeFileSync(
-      path.join(folder, file),
-      `import type { A } from '${from.startsWith('.') ? from : `./${from}`}'\nexport type B = A\n`,
-    )
-    return file
-  })
+    writeFileSync(path.join(folder, file), text)
+  }
   const biome = path.join(root, 'node_modules/.bin/biome')
-  const { stdout } = spawnSync(
-    biome,
-    ['lint', '--vcs-enabled=false', '--reporter=json', '--max-diagnostics=none', 'src'],
-    {
-      cwd: folder,
-      encoding: 'utf8',
-    },
-  )
+  const options = ['--vcs-enabled=false', '--reporter=json', '--max-diagnostics=none']
+  const { stdout } = spawnSync(biome, ['lint', ...options, 'src'], { cwd: folder, encoding: 'utf8' })
   const { diagnostics } = JSON.parse(stdout) as { diagnostics: { message: string; location: { path: string } }[] } // Biome's format
-  const refused = diagnostics
-    .filter(({ message }) => message.startsWith('This room may not import'))
-    .map((it) => it.location.path)
-  expect(unique(refused)).toEqual(unique(probes))
-})
+  return diagnostics.map(({ message, location }) => ({ file: location.path, message }))
+}
