@@ -2,9 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import { CLIENT_SCRIPT } from '../../src/http/routes/browser/clientScript.ts'
+import type { Answer } from '../support/broker/answer.ts'
 import { newBroker } from '../support/broker/broker.ts'
 import { expectProblem } from '../support/broker/doors.ts'
 
+const [, digest = ''] = CLIENT_SCRIPT.integrity.split('sha384-')
 const VERSIONED = `/client/${CLIENT_SCRIPT.version}.js`
 
 describe('the script', () => {
@@ -14,7 +16,7 @@ describe('the script', () => {
   ])('The script at %s is for every page, with %s', async (path, cacheControl) => {
     const { status, text, headers } = await newBroker().send(path, { headers: { origin: 'https://anybody.example' } })
     expect(status).toBe(200)
-    expect(text).toBe(CLIENT_SCRIPT.text)
+    expect(await sha384(text)).toBe(digest)
     expect(Object.fromEntries(headers)).toMatchObject({
       'access-control-allow-origin': '*',
       'cache-control': cacheControl,
@@ -27,14 +29,14 @@ describe('the script', () => {
   })
 
   it('The script has the digest that pages pin it with', async () => {
-    const { text } = await newBroker().send(VERSIONED)
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(text)))
-    expect(`sha384-${btoa(String.fromCharCode(...digest))}`).toBe(CLIENT_SCRIPT.integrity)
+    for (const path of ['/client.js', VERSIONED]) {
+      const { text, headers } = await newBroker().send(path)
+      expect([await sha384(text), headers.get('etag')]).toEqual([digest, `"${CLIENT_SCRIPT.integrity}"`])
+    }
   })
 
   it('The script has an address of its own bytes: for good, it must never lead to others', async () => {
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(CLIENT_SCRIPT.text)))
-    const start = [...digest.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    const start = Uint8Array.fromBase64(digest).slice(0, 4).toHex()
     expect(CLIENT_SCRIPT.version).toMatch(new RegExp(`^\\d+\\.\\d+\\.\\d+-${start}$`))
   })
 
@@ -69,4 +71,22 @@ describe('the script', () => {
     const broker = newBroker({ ROOT_KEYS: undefined })
     expect((await broker.send('/client.js')).status).toBe(200)
   })
+
+  it('The script has the same headers for HEAD, and no body', async () => {
+    const broker = newBroker()
+    const [whole, head] = [await broker.send(VERSIONED), await broker.send(VERSIONED, { method: 'HEAD' })]
+    const shown = ({ headers }: Answer) => [...headers].filter(([name]) => name !== 'x-request-id')
+    expect([head.status, head.text, shown(head)]).toEqual([200, '', shown(whole)])
+  })
+
+  it('The script that was not deployed along is an error that no cache keeps', async () => {
+    const ASSETS = { fetch: async () => new Response('gone', { status: 404 }) }
+    const answer = await newBroker({ ASSETS }).send(VERSIONED)
+    expectProblem(answer, 'internal')
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+  })
 })
+
+async function sha384(text: string): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-384', new TextEncoder().encode(text))).toBase64()
+}

@@ -15,7 +15,7 @@ const MAX_GZIP_BYTES = 4_096
 const MINUTE_MS = 60_000
 const DOOR = 'https://turn.example.com/v1/tenants/acme/ice-servers'
 
-const { text } = CLIENT_SCRIPT
+const text = textOf('public/client.js')
 const document = textOf('docs/client.md')
 
 beforeEach(() => {

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll } from 'vitest'
 import type { IceServersClient, IceServersOptions } from '../../../src/client/api.ts'
-import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
+import { textOf } from '../docs/repository.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 export function load(name: string, source: string): Promise<unknown> {
   const library = path.join(folder, 'library.mjs')
   const file = path.join(folder, name)
-  writeFileSync(library, CLIENT_SCRIPT.text)
+  writeFileSync(library, textOf('public/client.js'))
   writeFileSync(file, source.replace("'turn-broker/client'", `'${pathToFileURL(library)}'`))
   return import(/* @vite-ignore */ pathToFileURL(file).href)
 }
