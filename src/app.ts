@@ -1,5 +1,6 @@
 /** Assembles the app: middleware, then the routes, in order. contract/routes.ts is the table of routes. */
-import { Hono } from 'hono'
+import { HonoBase } from 'hono/hono-base'
+import { TrieRouter } from 'hono/router/trie-router'
 import type { App, AppEnv } from './http/context.ts'
 import { renderError, renderMissing } from './http/errors.ts'
 import { frame, requireConfig, requireHttps } from './http/frame.ts'
@@ -21,7 +22,8 @@ import { turnKeyRoutes } from './http/routes/turnKeys.ts'
 import { turnRestRoutes } from './http/routes/turnRest.ts'
 
 export function createApp(): App {
-  const app = new Hono<AppEnv>()
+  // Hono's own choice, once its other router has refused these paths: that one, and the one that chooses, stay out of the bundle.
+  const app = new HonoBase<AppEnv>({ router: new TrieRouter() })
   app.use(frame(new IsolateCache()))
   app.use(requireHttps)
   healthRoutes(app)

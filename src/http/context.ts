@@ -1,5 +1,6 @@
 /** Types of Hono's context: the variables of a request. Only http/ and app.ts may import Hono. */
-import type { Context, Hono } from 'hono'
+import type { Context } from 'hono'
+import type { HonoBase } from 'hono/hono-base'
 import type { Caller } from '../auth/caller.ts'
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { RouteName } from '../contract/routes.ts'
@@ -29,5 +30,5 @@ export interface AppEnv {
   }
 }
 
-export type App = Hono<AppEnv>
+export type App = HonoBase<AppEnv>
 export type Ctx = Context<AppEnv>
