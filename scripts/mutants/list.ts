@@ -105,6 +105,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/security/bannedTokens.test.ts',
   },
   {
+    promise: 'G6',
+    breaks: 'While a put waits for its second, a newer value is not written after it.',
+    file: 'src/cache/writer.ts',
+    find: 'line.next.entry = entry',
+    replace: '',
+    test: 'test/cache/putsOfATenant.test.ts',
+  },
+  {
     promise: 'G7',
     breaks: "A ttl is compared with Cloudflare's ceiling only, not with the tenant's.",
     file: 'src/tenant/issuing/eligibility.ts',

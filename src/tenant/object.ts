@@ -45,13 +45,15 @@ import { rotationJob } from './provisioning/switchOver.ts'
 import { MIGRATIONS } from './schema.ts'
 import { publishKey } from './turnKeys/cacheEntry.ts'
 
-/** A put that KV refused is tried again after this; KV takes one write a second for each key. */
+/** A put that KV refused is tried again after this. */
 const CACHE_RETRY_MS = 30_000
 /** A Durable Object has about six connections. A mint that waits in the queue has its deadline there too. */
 const MINTS_AT_ONCE = 4
 const MINTS_QUEUED = 256
 const REVOCATIONS_AT_ONCE = 1
 const REVOCATIONS_QUEUED = 256
+const PUTS_AT_ONCE = 1
+const PUTS_QUEUED = 256
 
 export abstract class TenantObject extends DurableObject<Env> {
   readonly #context: TenantContext | { readonly misconfigured: string }
@@ -131,7 +133,8 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
   const jobs = new Jobs<TenantJobKind>(state.storage, now)
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
   const retryPut = (key: string) => {
-    jobs.put(CACHE_JOB, key, now() + CACHE_RETRY_MS)
+    // A job that waits already keeps its time, so that a row is written for the first of many failures only.
+    jobs.ensure(CACHE_JOB, key, now() + CACHE_RETRY_MS)
     jobs.arm()
   }
   const memory = new ObjectMemory({ now, checkCoolDownMs: CHECK_COOL_DOWN_MS })
@@ -147,7 +150,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     account,
     turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), now),
     credentials: credentialsApi(parsed.config, upstream),
-    cache: new CacheWriter(env.CACHE, retryPut),
+    cache: new CacheWriter(env.CACHE, { connection: new Semaphore(PUTS_AT_ONCE, PUTS_QUEUED), now, failed: retryPut }),
     mutex: new KeyedMutex(),
     mints: {
       semaphore: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
@@ -183,10 +186,10 @@ function reporting(state: DurableObjectState, account: AccountPort): RateObserve
 }
 
 /** Repeats a put that KV refused, with the current value. */
-async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done'> {
-  if (key === snapshotKey(tenantId(ctx))) await publishSnapshot(ctx)
-  else await publishKey(ctx, key.slice(key.lastIndexOf(':') + 1))
-  return 'done'
+async function rewriteEntry(ctx: TenantContext, key: string): Promise<'done' | 'retry'> {
+  const isSnapshot = key === snapshotKey(tenantId(ctx))
+  const written = await (isSnapshot ? publishSnapshot(ctx) : publishKey(ctx, key.slice(key.lastIndexOf(':') + 1)))
+  return written ? 'done' : 'retry'
 }
 
 const mirror = (ctx: TenantContext): Promise<'done'> =>

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Account } from '../../src/account/account.ts'
 import { CacheWriter } from '../../src/cache/writer.ts'
+import { Semaphore } from '../../src/concurrency/semaphore.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, within } from '../support/broker/clock.ts'
 import { expectFailure } from '../support/broker/errors.ts'
@@ -97,11 +98,13 @@ describe('KV that does not answer', () => {
   it('G11: KV that does not answer holds up no answer: each failed write is handed over to become a job', async () => {
     const failed: string[] = []
     const kv = { put: never } as unknown as KVNamespace // the writer only writes
-    const writer = new CacheWriter(kv, (key) => failed.push(key))
-    const puts = [writer.put('k', { n: 1 }), writer.put('k', { n: 2 }), writer.put('other', { n: 3 })]
+    const connection = new Semaphore(1, 10)
+    const writer = new CacheWriter(kv, { connection, now: () => Date.now(), failed: (key) => failed.push(key) })
+    const entry = (n: number) => ({ n, confirmedAt: Date.now() })
+    const puts = [writer.put('k', entry(1)), writer.put('k', entry(2)), writer.put('other', entry(3))]
     await within(4_000, 'KV that hangs is given up', Promise.all(puts))
     expect(failed.sort()).toEqual(['k', 'other'])
-    await writer.put('k', { n: 4 })
+    await writer.put('k', entry(4))
     expect(failed).toHaveLength(3)
   })
 

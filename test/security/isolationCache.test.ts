@@ -40,7 +40,9 @@ async function warm(broker: Broker, it: { id: string; token: string; keyId: stri
   const now = Date.now()
   expectStatus(await broker.call('GET', keysPath(it.id, it.keyId), it.token), 200)
   const at = { key: turnKeyEntryKey(it.id, it.keyId), snapshot: snapshotKey(it.id) }
-  const read = async (key: string) => JSON.parse((await env.CACHE.get(key)) ?? '{}')
+  // What a test planted may stand there still.
+  const read = async (key: string) =>
+    (await env.CACHE.get<{ confirmedAt: number }>(key, 'json').catch(() => null)) ?? { confirmedAt: 0 }
   await until('KV was written', async () =>
     (await Promise.all([read(at.key), read(at.snapshot)])).every(({ confirmedAt }) => confirmedAt >= now),
   )

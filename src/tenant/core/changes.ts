@@ -24,8 +24,8 @@ export function recordChange(ctx: TenantContext, call: Call | undefined, action:
   ctx.jobs.put(MIRROR_JOB, '', ctx.now() + MIRROR_AFTER_MS)
 }
 
-/** After such a transaction: writes the edge's snapshot to KV before the caller is answered. */
-export const publishSnapshot = (ctx: TenantContext): Promise<void> =>
+/** After such a transaction: writes the edge's snapshot to KV before the caller is answered. Whether KV took it, or a newer one. */
+export const publishSnapshot = (ctx: TenantContext): Promise<boolean> =>
   ctx.cache.put(snapshotKey(tenantId(ctx)), snapshot(ctx))
 
 export function snapshot(ctx: TenantContext): TenantSnapshot {

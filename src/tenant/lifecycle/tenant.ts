@@ -60,8 +60,10 @@ export async function patchTenant(ctx: TenantContext, call: TenantPatchCall): Pr
       applyPatch(ctx, call)
     })
   }
+  // Read before KV is written: another change may come meanwhile.
+  const patched = describeTenant(ctx)
   await publishSnapshot(ctx)
-  return describeTenant(ctx)
+  return patched
 }
 
 function applyPatch(ctx: TenantContext, call: TenantPatchCall): void {

@@ -38,8 +38,10 @@ export async function renameTurnKey(
   } finally {
     purse.close()
   }
+  // Read before KV is written: another rename may come meanwhile.
+  const renamed = turnKeyView(visibleKey(ctx, uid))
   await publishKey(ctx, uid)
-  return turnKeyView(visibleKey(ctx, uid))
+  return renamed
 }
 
 export function renamingJob(ctx: TenantContext, job: Job): Promise<JobOutcome> {

@@ -41,7 +41,8 @@ export function resumeRotation(ctx: TenantContext, { intent, until, by }: Resump
     const reply = mayBeReplaced(oldOf(ctx, row)) ? await prove(ctx, row, until) : NOT_ASKED
     const failure = ctx.transact(() => switchOver(ctx, row, reply, by))
     const { uid: oldUid } = oldOf(ctx, row) ?? { uid: null }
-    await Promise.all([row.uid, oldUid].map((uid) => (uid === null ? undefined : publishKey(ctx, uid))))
+    // Not waited for: the answer shows a secret that is shown once, and what becomes of the old key goes on meanwhile.
+    for (const uid of [row.uid, oldUid]) if (uid !== null) ctx.waitUntil(publishKey(ctx, uid))
     return failure
   })
 }

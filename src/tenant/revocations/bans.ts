@@ -42,7 +42,8 @@ export async function liftBan(ctx: TenantContext, call: Call & { readonly id: st
     }
     return banById(ctx.sql, call.id) ?? row
   })
-  if (lifted.token_id !== null) await publishSnapshot(ctx)
+  // Not waited for: a token that KV does not know is the Tenant's to check.
+  if (lifted.token_id !== null) ctx.waitUntil(publishSnapshot(ctx))
   return banView(lifted)
 }
 

@@ -55,7 +55,8 @@ export async function createApiToken(
     if (idempotency) ctx.idempotency.begin(CREATE_ROUTE, idempotency, id)
     recordChange(ctx, call, 'api_token.create', id)
   })
-  await publishSnapshot(ctx)
+  // Not waited for: a token that KV does not know yet is the Tenant's to check.
+  ctx.waitUntil(publishSnapshot(ctx))
   return { ...apiTokenView(existingApiToken(ctx.sql, id), ctx.now()), token }
 }
 
@@ -73,8 +74,9 @@ export async function rollApiToken(
     replaceDigest(ctx.sql, row, { digest, previousUntil, now })
     recordChange(ctx, call, 'api_token.roll', tokenId)
   })
+  const rolled = apiTokenView(existingApiToken(ctx.sql, tokenId), ctx.now())
   await publishSnapshot(ctx)
-  return { ...apiTokenView(existingApiToken(ctx.sql, tokenId), ctx.now()), token }
+  return { ...rolled, token }
 }
 
 export async function deleteApiToken(ctx: TenantContext, call: Call & { readonly tokenId: string }): Promise<void> {

@@ -32,7 +32,7 @@ export interface Run<T> {
   readonly lateTurns: number
 }
 
-/** Shorter timers are pauses, longer ones deadlines. Pauses are always cut short, deadlines where silence is played. */
+/** Timers up to this are pauses, longer ones deadlines. Pauses are always cut short, deadlines where silence is played. */
 const LONGEST_PAUSE_MS = 1_000
 const PAUSES_FASTER = 50
 const SILENCE_FASTER = 60
@@ -183,7 +183,7 @@ function isOuter(events: readonly string[], i: number): boolean {
 function hurryTimers(factor: number): () => void {
   const real = globalThis.setTimeout
   const hurried = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
-    real(run, ms / (ms < LONGEST_PAUSE_MS ? Math.max(factor, PAUSES_FASTER) : factor), ...args)
+    real(run, ms / (ms <= LONGEST_PAUSE_MS ? Math.max(factor, PAUSES_FASTER) : factor), ...args)
   globalThis.setTimeout = hurried as typeof setTimeout
   return () => {
     globalThis.setTimeout = real

@@ -5,7 +5,7 @@ import { ROUTES, type RouteName } from '../../../src/contract/routes.ts'
 import { SCOPES } from '../../../src/contract/scopes.ts'
 import type { Answer } from '../broker/answer.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../broker/broker.ts'
-import { MINUTE_MS, passTime } from '../broker/clock.ts'
+import { MINUTE_MS, passTime, SECOND_MS } from '../broker/clock.ts'
 import { emulator } from '../broker/upstream.ts'
 import { runJobs } from '../storage/storage.ts'
 import { usernameIn } from '../tenants/issuing.ts'
@@ -90,6 +90,8 @@ export async function spoilt(
   ask: () => Promise<Answer>,
 ): Promise<void> {
   await emulator.fault({ operation, fault: { kind: 'status', status: 502, when } })
+  // The creation of the key was written to KV just before: the next put of its entry has to wait for its second.
+  passTime(SECOND_MS)
   const { status } = await ask()
   if (status < 500) throw new Error(`${operation} was to fail, not to be answered ${status}`)
 }
