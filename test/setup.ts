@@ -3,6 +3,8 @@ import { listDurableObjectIds, reset, runInDurableObject } from 'cloudflare:test
 import { env } from 'cloudflare:workers'
 import { beforeEach, onTestFinished } from 'vitest'
 import { EmulatorControl } from '../emulator/client.ts'
+// Before the list of globals: it wraps `fetch` for good.
+import { CONNECTIONS, forgetConnections, mostConnections } from './support/broker/connections.ts'
 import { replacedGlobals, restoreGlobals } from './support/broker/globals.ts'
 
 const emulator = new EmulatorControl(env.EMULATOR_URL)
@@ -12,7 +14,10 @@ beforeEach(async () => {
   onTestFinished(() => {
     const replaced = replacedGlobals()
     restoreGlobals()
+    const { object, most } = mostConnections()
+    forgetConnections()
     if (replaced.length > 0) throw new Error(`The test leaves a replaced global behind: ${replaced.join(', ')}`)
+    if (most > CONNECTIONS) throw new Error(`An object (${object}) had ${most} connections at once`)
   })
   await wakeObjects()
   await Promise.all([reset(), emulator.reset()])

@@ -177,6 +177,22 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/account/brokenAccount.test.ts',
   },
   {
+    promise: 'G11',
+    breaks: 'Mints take the connection that is left for KV.',
+    file: 'src/tenant/core/connections.ts',
+    find: 'mints: { atOnce: 3,',
+    replace: 'mints: { atOnce: 4,',
+    test: 'test/cloudflare/connections.test.ts',
+  },
+  {
+    promise: 'G12',
+    breaks: "The wait for its turn is taken from a proof's deadline.",
+    file: 'src/tenant/provisioning/proof.ts',
+    find: 'until - ctx.now() - ATTEMPT_MS',
+    replace: 'until - ctx.now()',
+    test: 'test/cloudflare/connections.test.ts',
+  },
+  {
     promise: 'G12',
     breaks: 'A resealed secret is bound to its old version while the row has the new one.',
     file: 'src/tenant/turnKeys/secret.ts',

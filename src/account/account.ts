@@ -3,6 +3,7 @@
  * TURN key and issuer, and the budget of API calls. This file is its RPC surface: each method calls one operation.
  */
 import { DurableObject } from 'cloudflare:workers'
+import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
 import type { IssuerPair } from '../contract/policy/issuers.ts'
@@ -22,6 +23,7 @@ import { migrate } from '../storage/migrations.ts'
 import { answering, postponeAlarm, transaction } from '../storage/object.ts'
 import { giveBack, spend } from './budget/budget.ts'
 import { observe } from './budget/upstreamLimits.ts'
+import { newListConnection } from './core/connections.ts'
 import type { AccountContext } from './core/context.ts'
 import type { AccountJobKind } from './core/jobKinds.ts'
 import { describeAccount } from './describe.ts'
@@ -62,13 +64,14 @@ export class Account extends DurableObject<Env> {
     const jobs = new Jobs<AccountJobKind>(state.storage, now)
     const transact = transaction(state.storage, jobs)
     const report = async (observed: Observed) => transact(() => observe(state.storage.sql, now(), observed))
+    const api = turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: report })
     this.#context = {
       deployment: parsed.config.deployment,
       sql: state.storage.sql,
       now,
       jobs,
       idempotency: new Idempotency(state.storage.sql, now),
-      turnKeys: turnKeysApi(parsed.config, { fetch: (url, init) => fetch(url, init), now, observe: report }),
+      turnKeys: withBulkhead(api, { connection: newListConnection(), now }),
       rootKeys: parsed.config.rootKeys,
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,

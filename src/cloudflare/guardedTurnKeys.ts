@@ -1,24 +1,24 @@
 /**
- * Bulkhead and circuit breaker in front of the TURN key API: one call at a time, so that many creations leave the
- * object's other connections to mints and revocations. If the wait in the queue exceeds half the deadline, nothing is
- * sent and the reply is `rate-limited` with `unasked`.
+ * Bulkhead and circuit breaker in front of the TURN key API: its calls share the object's connection for keys, so that
+ * many creations leave the others to mints and revocations. If the wait in the queue exceeds half the deadline, nothing
+ * is sent and the reply is `rate-limited` with `unasked`.
  */
 
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
-import { Semaphore } from '../concurrency/semaphore.ts'
+import type { Semaphore } from '../concurrency/semaphore.ts'
 import { BrokerError } from '../errors.ts'
 import type { Reply } from './reply.ts'
 import type { TurnKeysApi } from './turnKeys.ts'
 
-const CALLS_AT_ONCE = 1
-const CALLS_QUEUED = 64
 /** The queue was full or too slow. */
-const NOT_SENT = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true, unsent: true } as const
+export const NOT_SENT = { kind: 'rate-limited', retryAfterSeconds: 1, unasked: true, unsent: true } as const
 /** Too many calls in a row got no answer. */
 const CIRCUIT_OPEN = { kind: 'rate-limited', retryAfterSeconds: 1, unsent: true } as const
 
-export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
-  const semaphore = new Semaphore(CALLS_AT_ONCE, CALLS_QUEUED)
+export function withBulkhead(
+  api: TurnKeysApi,
+  { connection, now }: { readonly connection: Semaphore; readonly now: () => number },
+): TurnKeysApi {
   const circuitBreaker = new CircuitBreaker()
 
   const throughBreaker = async <T>(call: () => Promise<Reply<T>>): Promise<Reply<T>> => {
@@ -39,7 +39,7 @@ export function withBulkhead(api: TurnKeysApi, now: () => number): TurnKeysApi {
     const until = now() + deadlineMs
     try {
       const leftMs = () => Math.max(until - now(), deadlineMs / 2)
-      return await semaphore.run(deadlineMs / 2, () => throughBreaker(() => call(leftMs())))
+      return await connection.run(deadlineMs / 2, () => throughBreaker(() => call(leftMs())))
     } catch (error) {
       if (error instanceof BrokerError) return NOT_SENT
       throw error

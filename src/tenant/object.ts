@@ -8,7 +8,6 @@ import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
 import { type RateObserver, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
 import { KeyedMutex } from '../concurrency/keyedMutex.ts'
-import { Semaphore } from '../concurrency/semaphore.ts'
 import { pairOf } from '../contract/policy/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
@@ -21,6 +20,7 @@ import { ACCOUNT_NAME } from '../storage/names.ts'
 import { answering, postponeAlarm, transaction } from '../storage/object.ts'
 import { accountCalls } from './core/accountClient.ts'
 import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
+import { newConnections } from './core/connections.ts'
 import type { TenantContext } from './core/context.ts'
 import type { TenantJobKind } from './core/jobKinds.ts'
 import { rootKeysInUse } from './core/rootKeyUse.ts'
@@ -47,13 +47,6 @@ import { publishKey } from './turnKeys/cacheEntry.ts'
 
 /** A put that KV refused is tried again after this. */
 const CACHE_RETRY_MS = 30_000
-/** A Durable Object has about six connections. A mint that waits in the queue has its deadline there too. */
-const MINTS_AT_ONCE = 4
-const MINTS_QUEUED = 256
-const REVOCATIONS_AT_ONCE = 1
-const REVOCATIONS_QUEUED = 256
-const PUTS_AT_ONCE = 1
-const PUTS_QUEUED = 256
 
 export abstract class TenantObject extends DurableObject<Env> {
   readonly #context: TenantContext | { readonly misconfigured: string }
@@ -131,6 +124,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
   const { sql } = state.storage
   const now = () => Date.now()
   const jobs = new Jobs<TenantJobKind>(state.storage, now)
+  const connections = newConnections()
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now }
   const retryPut = (key: string) => {
     // A job that waits already keeps its time, so that a row is written for the first of many failures only.
@@ -148,15 +142,19 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
     jobs,
     idempotency: new Idempotency(sql, now),
     account,
-    turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), now),
+    turnKeys: withBulkhead(turnKeysApi(parsed.config, { ...upstream, observe: reporting(state, account) }), {
+      connection: connections.keys,
+      now,
+    }),
     credentials: credentialsApi(parsed.config, upstream),
-    cache: new CacheWriter(env.CACHE, { connection: new Semaphore(PUTS_AT_ONCE, PUTS_QUEUED), now, failed: retryPut }),
+    cache: new CacheWriter(env.CACHE, { connection: connections.kv, now, failed: retryPut }),
     mutex: new KeyedMutex(),
     mints: {
-      semaphore: new Semaphore(MINTS_AT_ONCE, MINTS_QUEUED),
+      semaphore: connections.mints,
       circuitBreaker: new CircuitBreaker(),
     },
-    revocationSemaphore: new Semaphore(REVOCATIONS_AT_ONCE, REVOCATIONS_QUEUED),
+    revocationSemaphore: connections.revocations,
+    keySemaphore: connections.keys,
     live: () => {
       memory.live.load(() => countLedger(sql, now()), now())
       return memory.live

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { withBulkhead } from '../../src/cloudflare/guardedTurnKeys.ts'
 import type { Reply } from '../../src/cloudflare/reply.ts'
 import type { TurnKeysApi } from '../../src/cloudflare/turnKeys.ts'
+import { Semaphore } from '../../src/concurrency/semaphore.ts'
 import { keysPath } from '../support/broker/broker.ts'
 import { until } from '../support/broker/clock.ts'
 import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
@@ -42,7 +43,7 @@ it('A host that is gone is let alone for a second after 24 failures in a row, th
     asked++
     return reply
   }
-  const api = withBulkhead({ remove } as unknown as TurnKeysApi, () => now)
+  const api = withBulkhead({ remove } as unknown as TurnKeysApi, { connection: new Semaphore(1, 64), now: () => now })
   const kinds = async (count: number) => {
     const replies: Reply<unknown>[] = []
     for (let n = 0; n < count; n++) replies.push(await api.remove('u'.repeat(32), 6_000))

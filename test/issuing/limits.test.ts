@@ -64,17 +64,17 @@ describe('G8: limits under parallel requests', { timeout: PATIENCE_MS }, () => {
     expectOutcome(await acme.generate(), '201')
   })
 
-  it('G8: Of 300 parallel requests 4 are sent upstream, 256 are queued, and the others get a 503 to retry in 1 s', async () => {
+  it('G8: Of 300 parallel requests 3 are sent upstream, 256 are queued, and the others get a 503 to retry in 1 s', async () => {
     const acme = await newIssuer(AMPLE)
-    await emulator.hold('generate-ice-servers', 'all', { times: 4 })
+    await emulator.hold('generate-ice-servers', 'all', { times: 3 })
     const answers: Answer[] = []
     const asked = Array.from({ length: 300 }, async () => answers.push(await acme.generate()))
-    await emulator.untilHeld('all', { count: 4 })
+    await emulator.untilHeld('all', { count: 3 })
     await Promise.race(asked)
     expect(tally(answers)).toEqual({ '503 31024': answers.length })
     await emulator.release('all')
     await Promise.all(asked)
-    expect(tally(answers)).toEqual({ '201': 260, '503 31024': 40 })
+    expect(tally(answers)).toEqual({ '201': 259, '503 31024': 41 })
     const busy = answers.filter(({ status }) => status === 503)
     expect(new Set(busy.map(({ headers }) => headers.get('retry-after')))).toEqual(new Set(['1']))
   })

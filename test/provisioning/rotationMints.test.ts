@@ -32,7 +32,7 @@ describe.each([false, true])('G6: while mints are open upstream, their key is ro
     await emulator.untilHeld('proof')
     await emulator.hold('generate-ice-servers', 'mints', { uid: acme.uid, when: 'after', times: 'always' })
     const minting = Array.from({ length: PARALLEL }, () => acme.mint())
-    await emulator.untilHeld('mints', { count: 4 })
+    await emulator.untilHeld('mints', { count: 3 })
     await emulator.release('proof')
     const rotated = await rotating
     expectStatus(rotated, 201)

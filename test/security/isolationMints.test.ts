@@ -54,7 +54,7 @@ describe('G3: mints', () => {
       uid: acme.uid,
     })
     const held = Array.from({ length: 12 }, () => acme.ice())
-    await emulator.untilHeld('slow', { count: 4 })
+    await emulator.untilHeld('slow', { count: 3 })
     for (const answer of [await other.ice(), await other.generate()]) expectOutcome(answer, '201')
     await emulator.clearFaults()
     // The next of the queue come as these go.

@@ -32,6 +32,8 @@ export interface TenantContext {
     readonly circuitBreaker: CircuitBreaker
   }
   readonly revocationSemaphore: Semaphore
+  /** For calls about TURN keys, and for the mints that prove a key's secret. */
+  readonly keySemaphore: Semaphore
   /** Exact counts for the limits; loaded from the ledger when first asked. */
   readonly live: () => LiveCounts
   readonly memory: ObjectMemory

@@ -1,11 +1,13 @@
 /**
- * Proving a TURN key's secret: a credential of one minute is minted with it, given to no caller, and revoked at once. It does
- * not pass the mints' semaphore: a new key must not wait for mints that hang on the key it replaces.
+ * Proving a TURN key's secret: a credential of one minute is minted with it, given to no caller, and revoked at once. It takes
+ * the connection for keys, not one of the mints': a new key must not wait for mints that hang on the key it replaces.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
+import { NOT_SENT } from '../../cloudflare/guardedTurnKeys.ts'
 import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { pause } from '../../concurrency/deadline.ts'
 import { newId } from '../../crypto/ids.ts'
+import { BrokerError } from '../../errors.ts'
 import type { TenantContext } from '../core/context.ts'
 import { insertCredential } from '../ledger/credentialRows.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
@@ -24,21 +26,41 @@ export interface Proof {
   readonly begunAt: number
 }
 
-/** Asks at least once and up to three times before `until`, as long as `makesSense` says so. */
+/** What asking for a proof needs of the Tenant. */
+type ProofContext = Pick<TenantContext, 'now' | 'credentials' | 'keySemaphore'>
+
+/**
+ * Asks up to three times before `until`, as long as `makesSense` says so. If its turn does not come in time, nothing is sent and
+ * the reply is `rate-limited` with `unasked`.
+ */
 export async function askForProof(
-  ctx: TenantContext,
+  ctx: ProofContext,
   key: OpenedKey,
   { until, makesSense }: { readonly until: number; readonly makesSense: (reply: FailedReply) => boolean },
 ): Promise<Reply<Proof>> {
   for (let attempt = 1; ; attempt++) {
-    const begunAt = ctx.now()
-    const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
-    const input = { ttlSeconds: PROOF_TTL_SECONDS, customIdentifier: undefined }
-    const reply = await ctx.credentials.mint(key, input, deadlineMs)
-    if (reply.kind === 'ok') return { kind: 'ok', value: { minted: reply.value, begunAt } }
+    const reply = await inTurn(ctx, key, until)
+    if (reply.kind === 'ok') return reply
     const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1)
     if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || ctx.now() + pauseMs >= until) return reply
     await pause(pauseMs)
+  }
+}
+
+/** One attempt. The wait for the connection leaves it its whole deadline, which begins with its turn. */
+async function inTurn(ctx: ProofContext, key: OpenedKey, until: number): Promise<Reply<Proof>> {
+  const waitMs = Math.max(until - ctx.now() - ATTEMPT_MS, ATTEMPT_MS / 2)
+  try {
+    return await ctx.keySemaphore.run(waitMs, async () => {
+      const begunAt = ctx.now()
+      const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
+      const input = { ttlSeconds: PROOF_TTL_SECONDS, customIdentifier: undefined }
+      const reply = await ctx.credentials.mint(key, input, deadlineMs)
+      return reply.kind === 'ok' ? { kind: 'ok', value: { minted: reply.value, begunAt } } : reply
+    })
+  } catch (error) {
+    if (error instanceof BrokerError) return NOT_SENT
+    throw error
   }
 }
 

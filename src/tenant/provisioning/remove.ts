@@ -42,9 +42,9 @@ export async function removeTurnKey(
     const row = admit()
     // From here on no mint with this key commits.
     transition(ctx, row, event, call)
-    const published = publishKey(ctx, uid)
+    await publishKey(ctx, uid)
+
     const failure = unpaid ?? (await removeUpstream(ctx, uid, purse))
-    await published
     if (failure) {
       const detail = 'The TURN key mints nothing any more; its removal at Cloudflare is being carried on.'
       throw errorOf({ ...failure, detail })
