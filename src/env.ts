@@ -18,6 +18,8 @@ export interface Config {
   /** Name of this installation. It is part of every marker. */
   readonly deployment: string
   readonly accountId: string
+  /** Where the Account is created; absent: near its first caller. */
+  readonly accountLocation: DurableObjectLocationHint | undefined
   readonly apiUrl: string
   readonly rtcUrl: string
   readonly stunUrls: readonly string[]
@@ -28,6 +30,21 @@ export type ParsedConfig =
   | { readonly ok: false; readonly variable: string }
 
 const MIN_ADMIN_TOKEN_CHARACTERS = 32
+
+/** Cloudflare's location hints of Durable Objects. */
+const LOCATION_HINTS = [
+  'wnam',
+  'enam',
+  'sam',
+  'weur',
+  'eeur',
+  'apac',
+  'apac-ne',
+  'apac-se',
+  'oc',
+  'afr',
+  'me',
+] as const satisfies readonly DurableObjectLocationHint[]
 
 const Bearer = z.string().check(z.regex(/^[\x21-\x7e]{16,512}$/))
 
@@ -61,6 +78,7 @@ const Environment = z.object({
   ),
   DEPLOYMENT: z.string().check(z.regex(/^[a-z0-9]{4,16}$/)),
   CLOUDFLARE_ACCOUNT_ID: z.string().check(z.regex(/^[A-Za-z0-9]{1,32}$/)),
+  ACCOUNT_LOCATION: z.optional(z.enum(LOCATION_HINTS)),
   CLOUDFLARE_API_URL: upstreamUrl('https://api.cloudflare.com/client/v4'),
   CLOUDFLARE_RTC_URL: upstreamUrl('https://rtc.live.cloudflare.com/v1'),
   STUN_URLS: z
@@ -120,6 +138,7 @@ function parse(env: object): ParsedConfig {
       rootKeys: variables.ROOT_KEYS,
       deployment: variables.DEPLOYMENT,
       accountId: variables.CLOUDFLARE_ACCOUNT_ID,
+      accountLocation: variables.ACCOUNT_LOCATION,
       apiUrl: variables.CLOUDFLARE_API_URL,
       rtcUrl: variables.CLOUDFLARE_RTC_URL,
       stunUrls: variables.STUN_URLS,

@@ -1,13 +1,16 @@
 /** Stubs of the Durable Objects, and the error of an RPC call that broke. */
 import type { Account } from '../account/account.ts'
+import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
 import { isOverloaded } from '../rpc/overloaded.ts'
-import { ACCOUNT_NAME } from '../storage/names.ts'
+import { accountStub } from '../storage/names.ts'
 import type { Tenant } from '../tenant/tenant.ts'
 import type { Ctx } from './context.ts'
 
-export const accountObject = (c: Ctx): DurableObjectStub<Account> =>
-  c.env.ACCOUNT.get(c.env.ACCOUNT.idFromName(ACCOUNT_NAME))
+export const accountObject = (c: Ctx): DurableObjectStub<Account> => {
+  const parsed = parseConfig(c.env)
+  return accountStub(c.env.ACCOUNT, parsed.ok ? parsed.config.accountLocation : undefined)
+}
 
 /** Only for a tenant that exists (see `tenantExists`): a call creates the object. */
 export const tenantObject = (c: Ctx, tenant: string): DurableObjectStub<Tenant> =>

@@ -16,7 +16,7 @@ import type { AccountPort } from '../rpc/ports.ts'
 import { Idempotency } from '../storage/idempotency.ts'
 import { Jobs } from '../storage/jobs.ts'
 import { isSetUp, migrate } from '../storage/migrations.ts'
-import { ACCOUNT_NAME } from '../storage/names.ts'
+import { accountStub } from '../storage/names.ts'
 import { answering, postponeAlarm, transaction } from '../storage/object.ts'
 import { accountCalls } from './core/accountClient.ts'
 import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
@@ -133,7 +133,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
   }
   const memory = new ObjectMemory({ now, checkCoolDownMs: CHECK_COOL_DOWN_MS })
   const transact = transaction(state.storage, jobs)
-  const account = accountCalls(() => env.ACCOUNT.get(env.ACCOUNT.idFromName(ACCOUNT_NAME)))
+  const account = accountCalls(() => accountStub(env.ACCOUNT, parsed.config.accountLocation))
   return {
     sql,
     storage: state.storage,

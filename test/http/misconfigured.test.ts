@@ -41,6 +41,7 @@ const BAD = {
   ],
   DEPLOYMENT: [undefined, '', 'abc', CANARY.toUpperCase(), `${CANARY}-1`, CANARY.repeat(3), 42, null],
   CLOUDFLARE_ACCOUNT_ID: [undefined, '', `../${CANARY}`, `${CANARY}/x`, `${CANARY}%2f`, CANARY.repeat(6), 42, null],
+  ACCOUNT_LOCATION: ['', CANARY, 'WEUR', 'weur ', 'europe', 'weur,eeur', 42, null],
   CLOUDFLARE_API_URL: [...NO_URL, 42, null],
   CLOUDFLARE_RTC_URL: [...NO_URL, 42, null],
   STUN_URLS: [
@@ -177,7 +178,7 @@ describe('a misconfigured broker', () => {
 
   it('A broker that leaves out optional variables is not taken for a misconfigured one', async () => {
     const acme = await furnish(newBroker(), 'acme')
-    const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
+    const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'ACCOUNT_LOCATION', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
     const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production' }
     const broker = newBroker({ ...own, ...Object.fromEntries(optional.map((name) => [name, undefined])) })
     const answer = await broker.call('GET', keysPath('acme', acme.keyId), acme.token)

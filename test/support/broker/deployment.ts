@@ -46,8 +46,8 @@ function namespace<T extends Tenant | Account>(
     await step(`${method} answered`)
     return answer
   }
-  const get = (id: DurableObjectId) =>
-    new Proxy(real.get(id), {
+  const get = (id: DurableObjectId, options?: DurableObjectNamespaceGetDurableObjectOptions) =>
+    new Proxy(real.get(id, options), {
       get: (stub, method) =>
         method === 'then' ? undefined : (...given: unknown[]) => call(stub, String(method), given),
     })
