@@ -27,6 +27,8 @@ const FIELDS: Readonly<Record<string, string>> = {
   'TenantPatch.policy': 'Settings to change. `null` restores every default.',
   'TenantPatch.status': '`suspended`: nothing new is created. `active`: as usual.',
   'TenantRestore.at': 'The time to go back to, at most 30 days ago.',
+  'TurnRestRequest.service': 'The service that is asked for, as the draft has it.',
+  'TurnRestRequest.username': 'For which user. Absent: the credential counts for no user.',
   'TurnKeyImport.key': "The key's secret, as Cloudflare showed it once.",
   'TurnKeyImport.name': 'The new name of the key. Absent: its name at Cloudflare.',
   'TurnKeyImport.uid': 'The uid of the key at Cloudflare.',

@@ -97,6 +97,7 @@ export const EXAMPLES = {
   generateRequest: { ttl: 3_600, customIdentifier: 'alice' },
   generatedIceServers: { iceServers: [stun, { urls: turnUrls, ...credential }] },
   generatedCredential: { iceServers: { urls: [...stun.urls, ...turnUrls], ...credential } },
+  turnRestRequest: { username: 'alice' },
   turnRest: { username: credential.username, password: credential.credential, ttl: 3_600, uris: turnUrls },
   credentialPage: pageOf({
     id: IDS.credential,

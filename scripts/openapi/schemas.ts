@@ -36,7 +36,7 @@ import {
 import { Policy, PolicyPatch } from '../../src/contract/policy/policy.ts'
 import { ApiTokenCreate, ApiTokenRoll } from '../../src/contract/resources/apiTokens.ts'
 import { ClientTokenCreate } from '../../src/contract/resources/clientTokens.ts'
-import { GenerateRequest, IceServersRequest } from '../../src/contract/resources/credentials.ts'
+import { GenerateRequest, IceServersRequest, TurnRestRequest } from '../../src/contract/resources/credentials.ts'
 import { BanCreate, RevocationCreate, SubjectSearch } from '../../src/contract/resources/revocations.ts'
 import { TenantCreate, TenantPatch, TenantRestore } from '../../src/contract/resources/tenants.ts'
 import { TurnKeyImport, TurnKeyRotate, TurnKeyWrite } from '../../src/contract/resources/turnKeys.ts'
@@ -71,6 +71,7 @@ export const REQUESTS = {
   TurnKeyImport,
   TurnKeyRotate,
   TurnKeyWrite,
+  TurnRestRequest,
 } as const satisfies Record<string, z.core.$ZodType>
 
 export const ANSWERS = {

@@ -9,6 +9,7 @@ import type { Ctx } from './context.ts'
 export const MAX_BODY_BYTES = 16_384
 export const BODY_DEADLINE_MS = 5_000
 const MAX_DEPTH = 16
+const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i
 const JSON_TYPE = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i
 
 export interface Body<T> {
@@ -27,6 +28,22 @@ export async function readJson<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<Bod
   const result = schema.safeParse(json, { error: wordsForFormat })
   if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
   return { value: result.data, hash: await bodyHash(c, bytes) }
+}
+
+/** Whether the request's content type is that of a form. */
+export const isForm = (c: Ctx): boolean => FORM_TYPE.test(c.req.header('Content-Type') ?? '')
+
+/** The fields of a form, none of them repeated. Throws `invalid_request` for a field that is not in `names`. */
+export async function readForm(c: Ctx, names: readonly string[]): Promise<URLSearchParams> {
+  if (c.req.header('Content-Encoding') !== undefined) throw new BrokerError('unsupported_media_type')
+  const form = new URLSearchParams(new TextDecoder().decode(await readBytes(c.req.raw)))
+  for (const name of form.keys()) {
+    if (!names.includes(name)) {
+      throw malformed(`the form has an unknown field: only ${names.join(' and ')} are allowed`)
+    }
+    if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
+  }
+  return form
 }
 
 const bodyHash = (c: Ctx, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>

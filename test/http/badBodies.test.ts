@@ -48,6 +48,7 @@ const MALFORMED: [string, Sent][] = [
   ['__proto__ twice', '{"name":"a","__proto__":1,"__proto__":2}'],
 ]
 
+const TAKES_A_FORM = ['iceServers', 'turnRestCreate']
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 const WRONG_TYPES: [string, Record<string, string>][] = [
   ['text', { 'content-type': 'text/plain' }],
@@ -112,7 +113,7 @@ describe('a bad body', () => {
       for (const [what, headers] of WRONG_TYPES) {
         const answer = await sendTo(broker, target, JSON.stringify(target.right), headers)
         // The browser door takes forms: JSON in one is a field it does not know.
-        const status = headers === FORM && target.name === 'iceServers' ? 400 : 415
+        const status = headers === FORM && TAKES_A_FORM.includes(target.name) ? 400 : 415
         wrong.push(...notRefused(target, what, answer, status))
       }
     }

@@ -24,6 +24,7 @@ const LATE: [RouteName, unknown, { status: number; code: number | string; mayRep
   ['turnKeyCreate', { name: 'late' }, { status: 504, code: 31028, mayRepeat: false }],
   ['credentialGenerate', { ttl: 60 }, { status: 504, code: 31027, mayRepeat: true }],
   ['turnRest', undefined, { status: 504, code: 'upstream_timeout', mayRepeat: true }],
+  ['turnRestCreate', {}, { status: 504, code: 'upstream_timeout', mayRepeat: true }],
   ['clientTokenCreate', { subject: 'alice' }, { status: 504, code: 'outcome_unknown', mayRepeat: false }],
 ]
 

@@ -178,7 +178,14 @@ describe('a misconfigured broker', () => {
 
   it('A broker that leaves out optional variables is not taken for a misconfigured one', async () => {
     const acme = await furnish(newBroker(), 'acme')
-    const optional = ['ADMIN_TOKEN', 'ADMIN_HOST', 'ACCOUNT_LOCATION', 'CLOUDFLARE_API_URL', 'CLOUDFLARE_RTC_URL', 'STUN_URLS']
+    const optional = [
+      'ADMIN_TOKEN',
+      'ADMIN_HOST',
+      'ACCOUNT_LOCATION',
+      'CLOUDFLARE_API_URL',
+      'CLOUDFLARE_RTC_URL',
+      'STUN_URLS',
+    ]
     const own = { CLOUDFLARE_ACCOUNT_ID: 'a'.repeat(32), DEPLOYMENT: 'production' }
     const broker = newBroker({ ...own, ...Object.fromEntries(optional.map((name) => [name, undefined])) })
     const answer = await broker.call('GET', keysPath('acme', acme.keyId), acme.token)

@@ -104,6 +104,53 @@ describe('turn-rest', () => {
     expectStatus(await broker.call('GET', `${PATH}?service=turn`, env.ADMIN_TOKEN), 200)
   })
 
+  it('Turn-rest takes the user in the body of a POST, as JSON or as a form, and answers as to the GET', async () => {
+    const broker = newBroker()
+    const acme = await served(broker, 'acme', { policy: { defaultTtl: 900 } })
+    const form = (body: string) =>
+      broker.call('POST', PATH, acme.token, body, {
+        'content-type': 'application/x-www-form-urlencoded; charset=UTF-8',
+      })
+    const asked = [
+      () => broker.call('POST', PATH, acme.token, { username: 'alice' }),
+      () => broker.call('POST', PATH, acme.token, { username: 'alice', service: 'turn' }),
+      () => form('service=turn&username=alice'),
+      () => form('username=alice'),
+      () => broker.call('POST', PATH, acme.token, {}),
+      () => form(''),
+    ]
+    for (const ask of asked) {
+      const answer = await ask()
+      expectStatus(answer, 200)
+      expect(Object.keys(answer.json)).toEqual(['username', 'password', 'ttl', 'uris'])
+      const { username, password: credential } = answer.json
+      expect((await emulator.secrets()).credentials).toContainEqual({ username, credential })
+    }
+    const minted = (await emulator.log('generate-ice-servers')).map(({ body }) => body)
+    const [alice] = minted as { customIdentifier: string }[]
+    expect(alice?.customIdentifier).toMatch(/^su_/)
+    expect(minted).toEqual([alice, alice, alice, alice, { ttl: 900 }, { ttl: 900 }])
+  })
+
+  it('Turn-rest refuses a form with another service, a key, an unknown or repeated field, or a name that is none', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    const wrong: string[] = []
+    for (const body of [
+      ...['service=stun', 'service=', 'username=', `username=${'x'.repeat(129)}`, 'username=%00', 'ttl=60', 'a'],
+      ...[`key=${acme.token}`, 'api=x', 'username=a&username=a', 'service=turn&service=turn', '{"username":"a"}'],
+    ]) {
+      const answer = await broker.call('POST', PATH, acme.token, body, {
+        'content-type': 'application/x-www-form-urlencoded',
+      })
+      if (outcomeOf(answer) !== '400 invalid_request') wrong.push(`${body}: ${shown(answer)}`)
+      if (answer.text.includes(acme.token)) wrong.push(`${body}: repeats the token`)
+    }
+    expect(wrong).toEqual([])
+    expectProblem(await broker.call('POST', `${PATH}?username=alice`, acme.token, {}), 'invalid_request')
+    expect(await countAsked('generate-ice-servers')).toBe(0)
+  })
+
   it('Turn-rest mints by the key of the policy', async () => {
     const broker = newBroker()
     const acme = await served(broker)
@@ -136,7 +183,6 @@ describe('turn-rest', () => {
     expect(wrong).toEqual([])
     for (const query of [`?service=turn&key=${acme.token}`, `?service=turn&access_token=${acme.token}`])
       expectProblem(await broker.call('GET', PATH + query, undefined), 'invalid_token')
-    expect((await broker.call('POST', `${PATH}?service=turn`, acme.token)).status).toBe(405)
     expect(await countAsked('generate-ice-servers')).toBe(0)
   })
 })

@@ -5,6 +5,7 @@ import { CREATION, MINT } from './cloudflare.ts'
 export const SERVER: Operations<
   | 'tenantSelf'
   | 'clientTokenCreate'
+  | 'turnRestCreate'
   | 'turnRest'
   | 'credentialList'
   | 'subjectSearch'
@@ -36,11 +37,27 @@ export const SERVER: Operations<
     answers: { 201: { description: 'The token.', json: ['ClientToken', 'clientToken'] } },
     errors: ['ttl_too_long', 'conflict', 'tenant_suspended'],
   },
-  turnRest: {
+  turnRestCreate: {
     tag: 'Credentials',
     summary: 'Issue a credential, in the form of the TURN REST API',
     description:
-      'The form of draft-uberti-behave-turn-rest-00, which many media servers read. The API token goes into the header: `key` or `api` in the URL is refused. Every request mints a new credential and may be repeated.',
+      'The form of draft-uberti-behave-turn-rest-00, which many media servers read, with the user in the body and in no URL. The API token goes into the header: `key` or `api` in the form is refused. Every request mints a new credential and may be repeated.',
+    body: {
+      presence: 'required',
+      description: 'JSON or a form. Without `username` the credential counts for no user.',
+      content: {
+        'application/json': ['TurnRestRequest', 'turnRestRequest'],
+        'application/x-www-form-urlencoded': ['TurnRestRequest', 'turnRestRequest'],
+      },
+    },
+    answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
+    errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
+  },
+  turnRest: {
+    tag: 'Credentials',
+    summary: 'Issue a credential, in the form of the TURN REST API, by GET',
+    description:
+      'For media servers that know no other way. The URL holds the name of the user, and proxies and logs may keep it: use the POST where you can. The API token goes into the header: `key` or `api` in the URL is refused. Every request mints a new credential and may be repeated.',
     answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
     errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
   },

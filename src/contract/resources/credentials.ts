@@ -54,5 +54,12 @@ export type CredentialView = {
   origin: string | null
 }
 
+/** The body of `POST …/turn-rest`, as JSON or as a form. `service` is what draft-uberti-behave-turn-rest-00 sends. */
+export const TurnRestRequest = z.strictObject({
+  username: Subject.exactOptional(),
+  service: z.literal('turn').exactOptional(),
+})
+export type TurnRestRequest = z.infer<typeof TurnRestRequest>
+
 /** The answer of draft-uberti-behave-turn-rest-00 §2.2, which many media servers read. */
 export type TurnRestAnswer = { username: string; password: string; ttl: number; uris: string[] }

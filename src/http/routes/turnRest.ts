@@ -1,29 +1,46 @@
-/** Server route that issues a credential in the form of draft-uberti-behave-turn-rest-00, for media servers. */
-import { Subject, type TurnRestAnswer } from '../../contract/resources/credentials.ts'
+/**
+ * Server routes that issue a credential in the form of draft-uberti-behave-turn-rest-00, for media servers. By POST the name of
+ * the user is in the body; the GET of the draft has it in the URL, which logs may keep.
+ */
+import { Subject, type TurnRestAnswer, TurnRestRequest } from '../../contract/resources/credentials.ts'
 import { secondsLeft } from '../../contract/values.ts'
-import { malformed } from '../body.ts'
-import type { App } from '../context.ts'
+import { isForm, malformed, readForm, readJson } from '../body.ts'
+import type { App, Ctx } from '../context.ts'
 import { mount } from '../mount.ts'
 import { issueToServer, serverRequest } from '../serverCredential.ts'
 
 export function turnRestRoutes(app: App): void {
+  mount(app, 'turnRestCreate', async (c) => {
+    const username = isForm(c) ? await usernameInForm(c) : (await readJson(c, TurnRestRequest)).value.username
+    return issueTo(c, username ?? null)
+  })
+
   mount(app, 'turnRest', (c) => {
-    if (c.req.query('service') !== 'turn') throw malformed('service: must be "turn"')
-    if (c.req.query('key') !== undefined || c.req.query('api') !== undefined) {
-      throw malformed('key, api: send the API token in the Authorization header, not in the URL')
-    }
-    const request = serverRequest(c, {
-      subject: subjectOf(c.req.query('username')),
-      requestedTtlSeconds: null,
-      keyId: null,
-    })
-    return async () => {
-      const { username, credential: password, urls, expiresAt } = await issueToServer(c, request)
-      const remainingSeconds = secondsLeft(expiresAt, Date.now())
-      return c.json({ username, password, ttl: remainingSeconds, uris: urls.turn } satisfies TurnRestAnswer)
-    }
+    const { service, username, key, api } = c.req.query()
+    if (service !== 'turn') throw malformed('service: must be "turn"')
+    if (key !== undefined || api !== undefined) throw TOKEN_IN_FIELD
+    return issueTo(c, subjectOf(username))
   })
 }
+
+/** `service` may be left out: draft-uberti-behave-turn-rest-00 §2.1 sends it by GET and by POST. */
+async function usernameInForm(c: Ctx): Promise<string | null> {
+  const form = await readForm(c, ['service', 'username', 'key', 'api'])
+  if (form.has('key') || form.has('api')) throw TOKEN_IN_FIELD
+  if ((form.get('service') ?? 'turn') !== 'turn') throw malformed('service: must be "turn"')
+  return subjectOf(form.get('username') ?? undefined)
+}
+
+function issueTo(c: Ctx, subject: string | null): () => Promise<Response> {
+  const request = serverRequest(c, { subject, requestedTtlSeconds: null, keyId: null })
+  return async () => {
+    const { username, credential: password, urls, expiresAt } = await issueToServer(c, request)
+    const remainingSeconds = secondsLeft(expiresAt, Date.now())
+    return c.json({ username, password, ttl: remainingSeconds, uris: urls.turn } satisfies TurnRestAnswer)
+  }
+}
+
+const TOKEN_IN_FIELD = malformed('key, api: send the API token in the Authorization header, not in the URL or the body')
 
 function subjectOf(username: string | undefined): string | null {
   if (username === undefined) return null

@@ -47,6 +47,7 @@ const ROWS = {
   credentialRevoke: { right: 204, foreign: noKey, foreignObject: '404 7003' },
   tenantSelf: { right: 200, ...atTenant },
   clientTokenCreate: { right: 201, body: { subject: 'somebody' }, ...atTenant },
+  turnRestCreate: { right: 200, body: { username: 'somebody' }, ...atTenant },
   turnRest: { right: 200, query: '?service=turn&username=somebody', ...atTenant },
   credentialList: { right: 200, ...atTenant },
   subjectSearch: { right: 200, body: { subject: SUBJECT }, ...atTenant },

@@ -14,6 +14,7 @@ const RIGHT_BODIES = {
   iceServers: { ttl: 600 },
   credentialGenerateIceServers: { ttl: 600, customIdentifier: 'ann' },
   credentialGenerate: { ttl: 600, customIdentifier: 'bob' },
+  turnRestCreate: { username: 'ann', service: 'turn' },
   clientTokenCreate: { subject: 'ann', ttl: 60, credentialTtl: 600, origin: APP },
   subjectSearch: { subject: SUBJECT },
   revocationCreate: { subject: 'nobody' },

@@ -10,7 +10,7 @@ import { type IceServersAnswer, IceServersRequest } from '../../../contract/reso
 import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
-import { malformed, readBytes, readJson } from '../../body.ts'
+import { isForm, malformed, readBytes, readForm, readJson } from '../../body.ts'
 import { identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
@@ -20,7 +20,6 @@ import { call, tenantObject } from '../../objects.ts'
 
 const STUN_ONLY_SECONDS = 60
 const LEAST_REFRESH_SECONDS = 5
-const FORM = /^application\/x-www-form-urlencoded\s*(;|$)/i
 
 export function iceServersRoutes(app: App): void {
   mount(app, 'iceServersPreflight', (c) => async () => {
@@ -80,9 +79,7 @@ async function readRequest(c: Ctx): Promise<{ token: string; requestedTtlSeconds
   const header = c.req.header('Authorization')
   const bearer = bearerOf(header)
   if (header !== undefined && bearer === undefined) throw new BrokerError('invalid_token')
-  const type = c.req.header('Content-Type')
-  const isForm = type !== undefined && FORM.test(type)
-  const { accessToken, requestedTtlSeconds } = isForm ? await readForm(c) : await readJsonRequest(c)
+  const { accessToken, requestedTtlSeconds } = isForm(c) ? await readFormRequest(c) : await readJsonRequest(c)
   if (bearer !== undefined && accessToken !== undefined)
     throw malformed('access_token: must not be sent together with an Authorization header')
   const token = bearer ?? accessToken
@@ -107,15 +104,8 @@ async function hasBody(c: Ctx): Promise<boolean> {
   return c.req.raw.body !== null && (await readBytes(c.req.raw)).byteLength > 0
 }
 
-async function readForm(c: Ctx): Promise<Fields> {
-  if (c.req.header('Content-Encoding') !== undefined) throw new BrokerError('unsupported_media_type')
-  const bytes = await readBytes(c.req.raw)
-  const form = new URLSearchParams(new TextDecoder().decode(bytes))
-  for (const name of form.keys()) {
-    if (name !== 'access_token' && name !== 'ttl')
-      throw malformed('the form has an unknown field: only access_token and ttl are allowed')
-    if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
-  }
+async function readFormRequest(c: Ctx): Promise<Fields> {
+  const form = await readForm(c, ['access_token', 'ttl'])
   const ttlText = form.get('ttl')
   return {
     accessToken: form.get('access_token') ?? undefined,
