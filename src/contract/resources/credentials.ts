@@ -56,8 +56,8 @@ export type CredentialView = {
 
 /** The body of `POST …/turn-rest`, as JSON or as a form. `service` is what draft-uberti-behave-turn-rest-00 sends. */
 export const TurnRestRequest = z.strictObject({
-  username: Subject.exactOptional(),
-  service: z.literal('turn').exactOptional(),
+  username: z.exactOptional(Subject),
+  service: z.exactOptional(z.literal('turn')),
 })
 export type TurnRestRequest = z.infer<typeof TurnRestRequest>
 
