@@ -23,6 +23,8 @@ export interface Config {
   readonly apiUrl: string
   readonly rtcUrl: string
   readonly stunUrls: readonly string[]
+  /** Whether a mint may go through the connection of the Worker that asks for it. */
+  readonly lendConnections: boolean
 }
 
 export type ParsedConfig =
@@ -87,6 +89,7 @@ const Environment = z.object({
       z.transform((text) => text.split(',').map((url) => url.trim())),
     )
     .check(z.refine((urls) => urls.every((url) => /^stun:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$/.test(url)))),
+  LEND_CONNECTIONS: z._default(z.enum(['on', 'off']), 'on'),
   CACHE: binding<KVNamespace>('get'),
   TENANTS: binding<DurableObjectNamespace>('idFromName'),
   ACCOUNT: binding<DurableObjectNamespace>('idFromName'),
@@ -142,6 +145,7 @@ function parse(env: object): ParsedConfig {
       apiUrl: variables.CLOUDFLARE_API_URL,
       rtcUrl: variables.CLOUDFLARE_RTC_URL,
       stunUrls: variables.STUN_URLS,
+      lendConnections: variables.LEND_CONNECTIONS === 'on',
     },
   }
 }

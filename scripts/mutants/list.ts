@@ -280,4 +280,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'await Promise.all(started)',
     test: 'test/lifecycle/jobsIndependent.test.ts',
   },
+  {
+    promise: 'G6',
+    breaks: 'What a lent call brings after its deadline stays usable.',
+    file: 'src/tenant/issuing/mint.ts',
+    find: "if (late && reply.kind === 'ok') ctx.waitUntil(",
+    replace: "if (reply.kind === 'ok' && false) ctx.waitUntil(",
+    test: 'test/issuing/lentConnections.test.ts',
+  },
 ]

@@ -5,9 +5,10 @@
  */
 import * as z from 'zod/mini'
 import { type Exchange, exchange, type Upstream } from './exchange.ts'
+import { credentialsUrl, mintSender, type SendMint } from './mintCall.ts'
 import { failedReply, type Reply } from './reply.ts'
 
-const MAX_ANSWER_BYTES = 65_536
+const MAX_ANSWER_BYTES = 16_384
 
 /** A minted credential, normalized from any of upstream's shapes. */
 export interface Minted {
@@ -39,10 +40,12 @@ const Answer = z.object({
 })
 
 export interface CredentialsApi {
+  /** `through`: the connection of the caller, in place of the object's own. It rejects when the caller is gone. */
   mint(
     key: { readonly uid: string; readonly secret: string },
     input: { readonly ttlSeconds: number; readonly customIdentifier: string | undefined },
     deadlineMs: number,
+    through?: SendMint,
   ): Promise<Reply<Minted>>
   revoke(
     key: { readonly uid: string; readonly secret: string },
@@ -52,18 +55,21 @@ export interface CredentialsApi {
 }
 
 export function credentialsApi(config: { readonly rtcUrl: string }, upstream: Upstream): CredentialsApi {
-  const credentialsUrl = (uid: string) => `${config.rtcUrl}/turn/keys/${encodeURIComponent(uid)}/credentials`
-  const post = (url: string, secret: string, body: unknown, deadlineMs: number) =>
-    exchange(upstream, { method: 'POST', url, bearer: secret, body, deadlineMs, maxBytes: MAX_ANSWER_BYTES })
+  const own = mintSender(config.rtcUrl, upstream)
 
   return {
-    async mint(key, { ttlSeconds, customIdentifier }, deadlineMs) {
-      const body = customIdentifier === undefined ? { ttl: ttlSeconds } : { ttl: ttlSeconds, customIdentifier }
-      return readMinted(await post(`${credentialsUrl(key.uid)}/generate-ice-servers`, key.secret, body, deadlineMs))
+    async mint({ uid, secret }, { ttlSeconds, customIdentifier }, deadlineMs, through = own) {
+      return readMinted(await through({ uid, secret, ttlSeconds, customIdentifier, deadlineMs }))
     },
     async revoke(key, username, deadlineMs) {
-      const url = `${credentialsUrl(key.uid)}/${encodeURIComponent(username)}/revoke`
-      const exchanged = await post(url, key.secret, undefined, deadlineMs)
+      const url = `${credentialsUrl(config.rtcUrl, key.uid)}/${encodeURIComponent(username)}/revoke`
+      const exchanged = await exchange(upstream, {
+        method: 'POST',
+        url,
+        bearer: key.secret,
+        deadlineMs,
+        maxBytes: MAX_ANSWER_BYTES,
+      })
       const failed = failedReply(exchanged)
       if (failed) return failed
       // 204 is the only documented success.

@@ -15,6 +15,11 @@ export class Semaphore {
     this.#queueLength = queueLength
   }
 
+  /** Whether an operation would run at once. */
+  get isFree(): boolean {
+    return this.#inside < this.#width
+  }
+
   /**
    * Settles as `operation` does. Throws `broker_busy`, without running it, when the queue is full or when its turn does
    * not come within `waitMs` milliseconds. The bound is on the wait; the operation itself may take longer.

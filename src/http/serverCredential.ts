@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts'
 import type { Issued, IssueRequest } from '../rpc/issuing.ts'
 import { callOf, tenantOf } from './call.ts'
 import type { Ctx } from './context.ts'
-import { call, tenantObject } from './objects.ts'
+import { issue } from './lender.ts'
 
 type RequestedCredential = Pick<IssueRequest, 'subject' | 'requestedTtlSeconds' | 'keyId'>
 
@@ -17,7 +17,7 @@ export const serverRequest = (c: Ctx, requested: RequestedCredential): IssueRequ
 
 /** Throws the Tenant's refusal. */
 export async function issueToServer(c: Ctx, request: IssueRequest): Promise<Issued> {
-  const issued = await call(tenantObject(c, tenantOf(c)).issue(request))
+  const issued = await issue(c, tenantOf(c), request)
   // The STUN fallback is for browsers only.
   if (issued.source === 'stun-only') throw new BrokerError('internal')
   return issued

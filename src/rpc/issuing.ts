@@ -1,6 +1,7 @@
 /** The request for a credential that the Worker sends to a Tenant, and the answer. Each fact is said once. */
 import type { Caller } from '../auth/caller.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
+import type { SendMint } from '../cloudflare/mintCall.ts'
 
 /** Who requests a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
@@ -30,6 +31,12 @@ export interface IssueRequest {
   /** A page may get an existing credential of its subject again. A server always gets a new one. */
   readonly reuse: 'allowed' | 'never'
 }
+
+/**
+ * The connection of the Worker that asks, for the one mint of its request: a Durable Object has six connections, and each
+ * request of a Worker has six of its own. `null`: nothing is lent.
+ */
+export type Lend = SendMint | null
 
 /** An issued credential. Each route turns it into its own answer. */
 export interface Issued {

@@ -19,7 +19,7 @@ import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from
 import type { Scope } from '../contract/scopes.ts'
 import type { Result } from '../errors.ts'
 import type { Call, Page } from '../rpc/calls.ts'
-import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
+import type { Issued, IssueRequest, Lend, StunOnly } from '../rpc/issuing.ts'
 import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
 import type { Bookmarks, RestoreFinish } from '../rpc/restore.ts'
 import type { ReconcileOrder, Reconciliation } from '../rpc/sweep.ts'
@@ -165,8 +165,9 @@ export class Tenant extends TenantObject {
     return this.answer((ctx) => createClientToken(ctx, call), call.caller)
   }
 
-  issue(request: IssueRequest): Promise<Result<Issued | StunOnly>> {
-    return this.answer((ctx) => issue(ctx, request), request.asker)
+  /** `lend`: for a mint that finds the object's own connections taken. */
+  issue(request: IssueRequest, lend: Lend = null): Promise<Result<Issued | StunOnly>> {
+    return this.answer((ctx) => issue(ctx, request, lend), request.asker)
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {

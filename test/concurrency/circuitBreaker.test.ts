@@ -76,6 +76,8 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
       },
       revoke: () => Promise.reject(new Error('nothing is revoked here')),
     },
+    revocationSemaphore: new Semaphore(1, 1),
+    waitUntil: () => undefined,
   }
   const mint = () =>
     mintUpstream(parts, KEY, {
@@ -83,6 +85,7 @@ function minting(answer: (deadlineMs: number) => Promise<Reply<typeof MINTED>>) 
       customIdentifier: undefined,
       until: Date.now() + MINT_DEADLINE_MS,
       flight: { replaced: false },
+      lend: null,
     }).then(
       () => 'minted',
       (error: unknown) => (error instanceof BrokerError ? error.failure.code : String(error)),

@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
+import { newBroker } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { runJobs } from '../support/storage/storage.ts'
@@ -64,8 +65,8 @@ describe('G8: limits under parallel requests', { timeout: PATIENCE_MS }, () => {
     expectOutcome(await acme.generate(), '201')
   })
 
-  it('G8: Of 300 parallel requests 3 are sent upstream, 256 are queued, and the others get a 503 to retry in 1 s', async () => {
-    const acme = await newIssuer(AMPLE)
+  it('G8: Of 300 parallel requests 3 are sent upstream, 256 are queued, and the others get a 503 to retry in 1 s, where nothing is lent', async () => {
+    const acme = await newIssuer(AMPLE, 'acme', newBroker({ LEND_CONNECTIONS: 'off' }))
     await emulator.hold('generate-ice-servers', 'all', { times: 3 })
     const answers: Answer[] = []
     const asked = Array.from({ length: 300 }, async () => answers.push(await acme.generate()))

@@ -4,7 +4,7 @@
  */
 import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, ERRORS } from '../../errors.ts'
-import type { Issued, IssueRequest, StunOnly } from '../../rpc/issuing.ts'
+import type { Issued, IssueRequest, Lend, StunOnly } from '../../rpc/issuing.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
 import { countLiveOfSubject } from '../ledger/credentialRows.ts'
 import { unstoredSubjectId } from '../ledger/subjects.ts'
@@ -13,7 +13,7 @@ import { sharedCheck } from '../provisioning/lookup.ts'
 import { openKey } from '../turnKeys/secret.ts'
 import { commitMint, RefusedAtCommit } from './commit.ts'
 import { checkEligibility, type Grant, grantTtl, recheckEligibility } from './eligibility.ts'
-import { KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './mint.ts'
+import { CallerGone, KeyRefused, MINT_DEADLINE_MS, mintUpstream } from './mint.ts'
 import { outageFallback } from './outageFallback.ts'
 import type { PendingMint } from './pendingMint.ts'
 import { recordRefusal } from './refusalAudit.ts'
@@ -25,9 +25,9 @@ import { findReusable, reuse } from './reuse.ts'
  * is down: a credential the subject still has, then the policy's fallback. Throws a `BrokerError`, which is on the audit
  * trail by then.
  */
-export async function issue(ctx: TenantContext, request: IssueRequest): Promise<Issued | StunOnly> {
+export async function issue(ctx: TenantContext, request: IssueRequest, lend: Lend): Promise<Issued | StunOnly> {
   try {
-    return await reuseOrMint(ctx, request).catch((error: unknown) => {
+    return await reuseOrMint(ctx, { ...request, lend }).catch((error: unknown) => {
       if (error instanceof KeyRefused) ctx.waitUntil(sharedCheck(ctx, error.uid).catch(() => undefined))
       return outageFallback(ctx, request, error)
     })
@@ -39,7 +39,10 @@ export async function issue(ctx: TenantContext, request: IssueRequest): Promise<
   }
 }
 
-async function reuseOrMint(ctx: TenantContext, request: IssueRequest): Promise<Issued> {
+/** What is asked, and the connection that comes with it. */
+type LendingRequest = IssueRequest & { readonly lend: Lend }
+
+async function reuseOrMint(ctx: TenantContext, request: LendingRequest): Promise<Issued> {
   const grant = grantTtl(checkEligibility(ctx, request), request)
   const mayReuse = request.reuse === 'allowed' && grant.policy.reuse && request.subject !== null
   if (!mayReuse) return mint(ctx, request, grant)
@@ -50,14 +53,15 @@ async function reuseOrMint(ctx: TenantContext, request: IssueRequest): Promise<I
 }
 
 /** Parallel calls of one subject, for the same key, origin and ttl, are answered by one mint. */
-async function sharedMint(ctx: TenantContext, request: IssueRequest, grant: Grant): Promise<Issued> {
+async function sharedMint(ctx: TenantContext, request: LendingRequest, grant: Grant): Promise<Issued> {
   const share = JSON.stringify([request.subject, grant.key.uid, request.origin, grant.grantedTtlSeconds])
   const underWay = ctx.memory.sharedMints.underWay(share)
   if (underWay !== undefined) {
     const id = await underWay.then(
       (minted) => minted.id,
       (error: unknown) => {
-        if (isRefusal(error)) return
+        // The caller who began it is gone, and with it perhaps the connection: the next one asks again.
+        if (isRefusal(error) || error instanceof CallerGone) return
         throw error
       },
     )
@@ -71,13 +75,13 @@ async function sharedMint(ctx: TenantContext, request: IssueRequest, grant: Gran
 const isRefusal = (error: unknown): boolean => error instanceof BrokerError && ERRORS[error.failure.code].status < 500
 
 /** A mint for a caller who waited in vain for another credential: what holds for this caller is read again. */
-function mintAfterWait(ctx: TenantContext, request: IssueRequest): Promise<Issued> {
+function mintAfterWait(ctx: TenantContext, request: LendingRequest): Promise<Issued> {
   const rechecked = grantTtl(recheckEligibility(ctx, request), request)
   return rechecked.policy.reuse ? sharedMint(ctx, request, rechecked) : mint(ctx, request, rechecked)
 }
 
 /** `grant` must be of this tick: the subject's id in it is used as it is. */
-async function mint(ctx: TenantContext, request: IssueRequest, grant: Grant): Promise<Issued> {
+async function mint(ctx: TenantContext, request: LendingRequest, grant: Grant): Promise<Issued> {
   const { subject } = request
   const subjectId = subject === null ? null : (grant.subjectId ?? unstoredSubjectId(ctx.memory, subject))
   const release = reserve(ctx, grant.policy, subjectId)
@@ -96,14 +100,19 @@ async function mint(ctx: TenantContext, request: IssueRequest, grant: Grant): Pr
 }
 
 /** `undefined`: the key was replaced during the mint. */
-async function mintOnce(ctx: TenantContext, request: IssueRequest, pending: PendingMint): Promise<Issued | undefined> {
+async function mintOnce(
+  ctx: TenantContext,
+  request: LendingRequest,
+  pending: PendingMint,
+): Promise<Issued | undefined> {
   const { grant, subjectId, until } = pending
   const keyUid = grant.key.uid
   const flight: MintInFlight = { subject: request.subject, subjectId, keyUid, revoked: false, replaced: false }
   ctx.memory.mintsInFlight.add(flight)
   try {
     const key = await openKey(ctx, grant.key)
-    const input = { ttlSeconds: grant.grantedTtlSeconds, customIdentifier: subjectId ?? undefined, until, flight }
+    const { grantedTtlSeconds: ttlSeconds } = grant
+    const input = { ttlSeconds, customIdentifier: subjectId ?? undefined, until, flight, lend: request.lend }
     const upstream = await mintUpstream(ctx, key, input)
     return upstream && (await commitMint(ctx, request, { ...pending, ...upstream, flight, key }))
   } finally {

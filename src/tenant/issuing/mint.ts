@@ -1,13 +1,15 @@
 /**
- * Asks Cloudflare for a credential: in its turn at the semaphore, again after a fault that may pass, within one deadline.
- * Stores nothing and counts nothing.
+ * Asks Cloudflare for a credential: over a connection of the object's own, or, when those are taken, over the one that the caller
+ * lends; again after a fault that may pass, within one deadline. Stores nothing and counts nothing.
  */
 import type { Minted } from '../../cloudflare/credentials.ts'
 import { failureOf } from '../../cloudflare/failures.ts'
 import type { Reply } from '../../cloudflare/reply.ts'
-import { pause } from '../../concurrency/deadline.ts'
+import { pause, within } from '../../concurrency/deadline.ts'
 import { BrokerError, errorOf } from '../../errors.ts'
+import type { Lend } from '../../rpc/issuing.ts'
 import type { TenantContext } from '../core/context.ts'
+import { revokeUnrecorded } from '../ledger/revocation.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import type { OpenedKey } from '../turnKeys/secret.ts'
 
@@ -17,13 +19,10 @@ export const MINT_DEADLINE_MS = 4_500
 const ATTEMPT_MS = 1_800
 const MAX_RETRIES = 3
 const FIRST_PAUSE_MS = 80
+/** How long after its deadline a lent call is waited for: its answer comes over RPC. */
+const LENT_MARGIN_MS = 250
 /** Statuses of Cloudflare for a secret that it does not accept. */
 const KEY_REFUSED = [401, 403, 404]
-
-/** What asking for a credential needs of the Tenant. */
-type MintContext = Pick<TenantContext, 'now' | 'credentials'> & {
-  readonly mints: Pick<TenantContext['mints'], 'semaphore' | 'circuitBreaker'>
-}
 
 /** Cloudflare does not accept this key's secret: perhaps it has no such key any more. */
 export class KeyRefused extends BrokerError {
@@ -34,17 +33,28 @@ export class KeyRefused extends BrokerError {
   }
 }
 
+/** What asking for a credential needs of the Tenant. */
+export type MintContext = Pick<TenantContext, 'now' | 'credentials' | 'mints' | 'waitUntil' | 'revocationSemaphore'>
+
+/** The caller who lent its connection has hung up: whether Cloudflare minted is unknown, and no caller was given it. */
+export class CallerGone extends BrokerError {
+  constructor() {
+    super('broker_busy', { retryAfterSeconds: 1 })
+  }
+}
+
 interface MintInput {
   readonly ttlSeconds: number
   readonly customIdentifier: string | undefined
   /** When the caller must have been answered, in milliseconds since 1970. */
   readonly until: number
   readonly flight: Pick<MintInFlight, 'replaced'>
+  readonly lend: Lend
 }
 
 /**
  * A mint may be repeated, because a credential whose answer was lost was handed to no caller. `undefined`: the key was
- * replaced. Throws `KeyRefused` or upstream's failure; `begunAt` in milliseconds since 1970, just before the last attempt.
+ * replaced. Throws `KeyRefused`, `CallerGone` or upstream's failure; `begunAt` in milliseconds since 1970, just before the last attempt.
  */
 export async function mintUpstream(
   ctx: MintContext,
@@ -67,27 +77,69 @@ export async function mintUpstream(
 }
 
 /** One attempt, with its own deadline. No reply: the key was replaced before the turn of this mint came. */
-function attempt(
+function attempt(ctx: MintContext, key: OpenedKey, input: MintInput): Promise<Attempt> {
+  const { semaphore } = ctx.mints
+  // An idle object pays no further hop: its own connections come first.
+  if (input.lend && !semaphore.isFree) return attemptOver(ctx, key, input, lentConnection(ctx, key, input.lend))
+  return semaphore.run(input.until - ctx.now(), () => attemptOver(ctx, key, input, ctx.credentials.mint))
+}
+
+interface Attempt {
+  readonly reply: Reply<Minted> | undefined
+  /** Just before the request, in milliseconds since 1970. */
+  readonly begunAt: number
+}
+
+async function attemptOver(
   ctx: MintContext,
   key: OpenedKey,
   { ttlSeconds, customIdentifier, until, flight }: MintInput,
-): Promise<{ reply: Reply<Minted> | undefined; begunAt: number }> {
-  const { semaphore, circuitBreaker } = ctx.mints
-  return semaphore.run(until - ctx.now(), async () => {
-    const begunAt = ctx.now()
-    if (flight.replaced) return { reply: undefined, begunAt }
-    refuseWhileOpen(ctx)
-    const ended = circuitBreaker.begin()
-    let failed = true
-    try {
-      const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
-      const reply = await ctx.credentials.mint(key, { ttlSeconds, customIdentifier }, deadlineMs)
-      failed = isPassing(reply)
-      return { reply, begunAt }
-    } finally {
-      ended({ failed, at: ctx.now() })
-    }
-  })
+  mint: TenantContext['credentials']['mint'],
+): Promise<Attempt> {
+  const { circuitBreaker } = ctx.mints
+  const begunAt = ctx.now()
+  if (flight.replaced) return { reply: undefined, begunAt }
+  refuseWhileOpen(ctx)
+  const ended = circuitBreaker.begin()
+  let failed = true
+  try {
+    const deadlineMs = Math.max(1, Math.min(ATTEMPT_MS, until - begunAt))
+    const reply = await mint(key, { ttlSeconds, customIdentifier }, deadlineMs)
+    failed = isPassing(reply)
+    return { reply, begunAt }
+  } catch (error) {
+    // Says nothing of Cloudflare, so it does not count for the breaker.
+    if (error instanceof CallerGone) failed = false
+    throw error
+  } finally {
+    ended({ failed, at: ctx.now() })
+  }
+}
+
+/** Mints over the caller's connection. What it brings after its deadline was given to no caller: it is revoked. */
+function lentConnection(
+  ctx: MintContext,
+  key: OpenedKey,
+  lend: NonNullable<Lend>,
+): TenantContext['credentials']['mint'] {
+  return (opened, input, deadlineMs) => {
+    let late = false
+    const asked = ctx.credentials.mint(opened, input, deadlineMs, (call) =>
+      lend(call).catch(() => {
+        throw new CallerGone()
+      }),
+    )
+    void asked.then(
+      (reply) => {
+        if (late && reply.kind === 'ok') ctx.waitUntil(revokeUnrecorded(ctx, key, reply.value.username))
+      },
+      () => undefined,
+    )
+    return within(deadlineMs + LENT_MARGIN_MS, asked, (): Reply<Minted> => {
+      late = true
+      return { kind: 'doubtful', reason: 'timeout' }
+    })
+  }
 }
 
 /** Fail fast while the breaker is open, so that the outage fallback answers now. */

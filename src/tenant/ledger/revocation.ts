@@ -128,8 +128,10 @@ export async function revokeNow(ctx: TenantContext, row: CredentialRow): Promise
   return failed
 }
 
+type AskingContext = Pick<TenantContext, 'credentials' | 'revocationSemaphore'>
+
 /** A credential whose row could not be stored. No caller was given it; Cloudflare is asked to revoke it, up to five times. */
-export async function revokeUnrecorded(ctx: TenantContext, key: OpenedKey, username: string): Promise<void> {
+export async function revokeUnrecorded(ctx: AskingContext, key: OpenedKey, username: string): Promise<void> {
   for (let attempt = 0; attempt < UNRECORDED_ATTEMPTS; attempt++) {
     if (!(await askUpstream(ctx, key, username))) return
     await pause(250 * 2 ** attempt)
@@ -158,7 +160,7 @@ function confirm(ctx: TenantContext, { id, seq }: CredentialRow): void {
   })
 }
 
-async function askUpstream(ctx: TenantContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
+async function askUpstream(ctx: AskingContext, key: OpenedKey, username: string): Promise<NotRevoked | undefined> {
   try {
     return await ctx.revocationSemaphore.run(TURN_MS, async () => {
       const reply = await ctx.credentials.revoke(key, username, REVOKE_DEADLINE_MS)

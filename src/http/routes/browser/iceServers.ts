@@ -15,8 +15,8 @@ import { identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
 import type { App, Ctx } from '../../context.ts'
+import { issue } from '../../lender.ts'
 import { mount } from '../../mount.ts'
-import { call, tenantObject } from '../../objects.ts'
 
 const STUN_ONLY_SECONDS = 60
 const LEAST_REFRESH_SECONDS = 5
@@ -40,17 +40,15 @@ export function iceServersRoutes(app: App): void {
       c.set('tenant', tenant.data)
       await requireAllowedOrigin(c, tenant.data, origin)
       const begun = Date.now()
-      const issued = await call(
-        tenantObject(c, tenant.data).issue({
-          requestId: c.get('requestId'),
-          asker,
-          subject,
-          requestedTtlSeconds,
-          keyId,
-          origin,
-          reuse: 'allowed',
-        }),
-      )
+      const issued = await issue(c, tenant.data, {
+        requestId: c.get('requestId'),
+        asker,
+        subject,
+        requestedTtlSeconds,
+        keyId,
+        origin,
+        reuse: 'allowed',
+      })
       c.header('Server-Timing', `tenant;dur=${Date.now() - begun}`)
       return c.json(answerOf(issued, Date.now()), 201)
     }
