@@ -102,12 +102,12 @@ const Environment = z.object({
 const PLACEHOLDERS = { DEPLOYMENT: /^local$/, CLOUDFLARE_ACCOUNT_ID: /^0+$/ }
 
 const Configured = Environment.check(
-  z.superRefine((values, ctx) => {
+  z.check(({ value: values, issues }) => {
     const api = URL.parse(values.CLOUDFLARE_API_URL)
     if (!api || isLoopbackHost(api.hostname)) return
     for (const [name, placeholder] of Object.entries(PLACEHOLDERS)) {
       if (placeholder.test(values[name as keyof typeof PLACEHOLDERS])) {
-        ctx.addIssue({ code: 'custom', path: [name], message: 'placeholder' })
+        issues.push({ code: 'custom', path: [name], input: values, message: 'placeholder' })
       }
     }
   }),

@@ -4,6 +4,7 @@
  * `/accounts/{account_id}/calls/turn_keys`. Must not know tenants, keep secrets or retry.
  */
 import * as z from 'zod/mini'
+import { Rfc3339 } from '../contract/values.ts'
 import { CLOUDFLARE_ROUTE, CLOUDFLARE_TURN_KEY } from '../errors.ts'
 import { type Exchange, type ExchangeRequest, exchange, type Upstream } from './exchange.ts'
 import type { Observed } from './rateHeaders.ts'
@@ -16,12 +17,12 @@ const MAX_KEY_BYTES = 65_536
 const Metadata = z.object({
   uid: z.string().check(z.regex(/^[A-Za-z0-9_-]{32}$/)),
   name: z._default(z.string(), ''),
-  created: z.iso.datetime({ offset: true }),
-  modified: z.iso.datetime({ offset: true }),
+  created: Rfc3339,
+  modified: Rfc3339,
 })
 export type UpstreamKey = z.infer<typeof Metadata>
 
-const Created = z.extend(Metadata, { key: z.string().check(z.regex(/^[\x21-\x7e]{64}$/)) })
+const Created = z.object({ ...Metadata.shape, key: z.string().check(z.regex(/^[\x21-\x7e]{64}$/)) })
 export type CreatedKey = z.infer<typeof Created>
 
 /** Only the needed fields of a list entry, so that one odd entry does not make the whole list malformed. */
