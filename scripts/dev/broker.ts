@@ -14,8 +14,10 @@ export interface BrokerOptions {
   port: number
   persistTo: string
   vars: Record<string, string>
-  /** All that it prints, beside being shown or held back. */
+  /** All that it prints to its standard output, beside being shown or held back. */
   onOutput?: (chunk: Buffer) => void
+  /** Likewise to its standard error. */
+  onErrorOutput?: (chunk: Buffer) => void
 }
 
 export class Broker {
@@ -26,7 +28,7 @@ export class Broker {
   #running = true
   #held: Buffer[] | null = []
 
-  constructor({ port, persistTo, vars, onOutput }: BrokerOptions) {
+  constructor({ port, persistTo, vars, onOutput, onErrorOutput }: BrokerOptions) {
     this.url = `http://${LOOPBACK}:${port}`
     const listen = ['--ip', LOOPBACK, '--port', String(port), '--inspector-port', '0', '--persist-to', persistTo]
     const set = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
@@ -41,7 +43,10 @@ export class Broker {
       onOutput?.(chunk)
       this.#print(chunk)
     })
-    this.#child.stderr?.on('data', (chunk: Buffer) => this.#print(chunk))
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      onErrorOutput?.(chunk)
+      this.#print(chunk)
+    })
     this.ended = new Promise((resolve) => {
       // Not 'close': workerd may outlive wrangler and hold its pipes.
       this.#child.once('exit', (code) => resolve(code ?? 1))

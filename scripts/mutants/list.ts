@@ -288,4 +288,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (reply.kind === 'ok' && false) ctx.waitUntil(",
     test: 'test/issuing/lentConnections.test.ts',
   },
+  {
+    promise: 'G19',
+    breaks: "The Worker's log line holds the URL of the request.",
+    file: 'src/http/frame.ts',
+    find: "route: c.get('route') ?? null,",
+    replace: 'route: c.req.url,',
+    test: 'test/node/broker/platformLogs.test.ts',
+  },
 ]

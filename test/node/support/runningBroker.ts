@@ -28,6 +28,8 @@ export interface RunningBroker {
   admin(method: 'GET' | 'POST' | 'DELETE', route: string, body?: object): Promise<{ status: number; json: Answer }>
   /** `id:key` of the first root key. */
   rootKey: string
+  /** Everything that wrangler and workerd have printed. */
+  output(): string
   /** The broker's own log lines of requests. */
   requests(): { method: string; route: string | null; status: number }[]
   /** As a deployment with other variables, on the same storage. It may be meant not to be ready. */
@@ -53,9 +55,17 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
   })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
   const output: Buffer[] = []
+  const errorOutput: Buffer[] = []
   const port = await freePort()
   let vars: Record<string, string> = { ...secrets, ...upstream }
-  const started = () => new Broker({ port, persistTo: state, vars, onOutput: (chunk) => output.push(chunk) })
+  const started = () =>
+    new Broker({
+      port,
+      persistTo: state,
+      vars,
+      onOutput: (chunk) => output.push(chunk),
+      onErrorOutput: (chunk) => errorOutput.push(chunk),
+    })
   let broker = started()
   const stop = async () => {
     await Promise.all([broker.stop(), emulator.close()])
@@ -96,6 +106,7 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
     emulator: new EmulatorControl(emulator.url),
     admin,
     rootKey: secrets.ROOT_KEYS,
+    output: () => Buffer.concat([...output, ...errorOutput]).toString('utf8'),
     requests: () =>
       Buffer.concat(output)
         .toString('utf8')
