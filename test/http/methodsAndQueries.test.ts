@@ -1,9 +1,13 @@
-/** Every route with HEAD, and with query parameters that it does not have or that are repeated. */
+/**
+ * Every route with HEAD, OPTIONS and the methods it does not have, and with query parameters that it does not have or that are
+ * repeated. TRACE cannot be sent from here: test/node/broker/traceMethod.test.ts.
+ */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { Route, RouteName } from '../../src/contract/routes.ts'
 import { type Broker, newBroker } from '../support/broker/broker.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
+import { APP } from '../support/broker/doors.ts'
 import { expectUnchanged, rowOf, stateOf } from '../support/contract/accessRows.ts'
 import { furnishAll, pathOf, routes } from '../support/contract/callers.ts'
 
@@ -45,6 +49,35 @@ describe('HEAD and GET', () => {
       await expectUnchanged(broker, before)
     }
     expect(wrong).toEqual([])
+  })
+})
+
+const isAt = (route: Route, path: string) => new RegExp(`^${route.path.replace(/:[a-z_]+/g, '[^/]+')}$`).test(path)
+const METHODS = ['GET', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'] as const
+
+describe('a method that a path does not have', () => {
+  it('OPTIONS and every other method that a path does not have is a 405 with the methods it has, and changes nothing', async () => {
+    const broker = newBroker()
+    const acme = await furnishAll(broker, 'acme')
+    const before = await stateOf(broker)
+    const wrong: string[] = []
+    for (const path of new Set(routes.map(([, route]) => route.path))) {
+      // `subjects/search` is also a `subjects/:subject_id`.
+      const here = routes.filter(([, route]) => isAt(route, pathOf({ path }, acme)))
+      const has = here.map(([, { method }]) => method)
+      const token = here.some(([, { access }]) => access === 'client-token') ? acme.clientToken : env.ADMIN_TOKEN
+      for (const method of METHODS.filter((each) => !(has as string[]).includes(each))) {
+        const headers = method === 'GET' ? {} : { 'access-control-request-method': 'POST', origin: APP }
+        const answer = await broker.call(method, pathOf({ path }, acme), token, undefined, headers)
+        const allow = new Set(answer.headers.get('allow')?.split(', '))
+        const isRefused = answer.status === 405 && allow.size === has.length && has.every((it) => allow.has(it))
+        if (!isRefused || answer.headers.has('access-control-allow-origin')) {
+          wrong.push(`${method} ${path}: ${shown(answer)} ${[...allow]}`)
+        }
+      }
+    }
+    expect(wrong).toEqual([])
+    await expectUnchanged(broker, before)
   })
 })
 
