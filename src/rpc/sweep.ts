@@ -18,5 +18,6 @@ export interface ReconcileOrder {
 export interface Reconciliation {
   /** `stranger`: the tenant has no row of the key. */
   readonly findings: readonly { readonly uid: string; readonly class: 'orphan' | 'missing' | 'stranger' }[]
+  /** How many of the order's `checks` were made. */
   readonly checked: number
 }

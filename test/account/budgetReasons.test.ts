@@ -63,6 +63,23 @@ it('G9: A tenant over its share orders no rename and no removal: 429, nothing is
   expectStatus(await remove(uids[3]), 200)
 })
 
+it('G9: A removal that is ordered goes on though its tenant is over its share, and a repeat of the order says so', async () => {
+  const { uids, rename, remove } = await ordering(newBroker(), { keys: 2, share: 2 })
+  await emulator.fault({ operation: 'delete', fault: { kind: 'status', status: 500 } })
+  const first = await remove(uids[0])
+  expect(outcomeOf(first)).toBe('502 31023')
+  expectStatus(await rename(uids[1]), 200)
+  const repeated = await remove(uids[0])
+  expect(outcomeOf(repeated)).toBe('429 31018')
+  expect(Number(repeated.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(repeated.json.errors[0].message).toBe(first.json.errors[0].message)
+  expect(repeated.json.errors[0].message).toContain('is being carried on')
+  expect((await remove(uids[1])).json.errors[0].message).not.toContain('is being carried on')
+  await nearlyFiveMinutes()
+  await nearlyFiveMinutes()
+  expect((await keyRows('acme')).map(({ state }) => state)).toEqual(['deleted', 'active'])
+})
+
 it('G9: Jobs that carry out the orders of a tenant stay within its share, and leave the operators theirs', async () => {
   const broker = newBroker()
   const { uids, rename, remove } = await ordering(broker, { keys: 8, share: 10 })

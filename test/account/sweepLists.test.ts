@@ -1,12 +1,18 @@
 /** G5: a list of Cloudflare's that lags is no evidence, and deletes nothing. */
 
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { Account } from '../../src/account/account.ts'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from '../support/broker/clock.ts'
 import { auditOf, generate, served } from '../support/broker/doors.ts'
 import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
+import { tenantStub } from '../support/storage/storage.ts'
 import { jobRows, keyRows } from '../support/storage/tenantRows.ts'
 import { found, setBothClocks, sweepNow } from '../support/tenants/sweeps.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const uids = async () => (await liveKeys()).map(({ uid }) => uid).sort()
 const states = async (tenant: string) => (await keyRows(tenant)).map(({ state }) => state)
@@ -23,6 +29,24 @@ describe('G5: a key that is not listed', () => {
     expect(await countAsked('get')).toBe(1)
     expect(await states('acme')).toEqual(['active'])
     expect(await uids()).toEqual([uid])
+  })
+
+  it('G5: A check that the budget refuses is not counted, and the key is checked by a later sweep', async () => {
+    const broker = newBroker()
+    const acme = await served(broker)
+    await emulator.removeKey(acme.uid)
+    settle()
+    const order = { keys: [], listedAt: Date.now(), checks: 5 }
+    const examine = async () => {
+      const result = await tenantStub('acme').examineKeys(order)
+      return result.ok ? result.value : result.failure
+    }
+    const refused = { ok: false, failure: { code: 'rate_limited', retryAfterSeconds: 60 } } as const
+    const spend = vi.spyOn(Account.prototype, 'spend').mockResolvedValue(refused)
+    expect(await examine()).toEqual({ findings: [], checked: 0 })
+    spend.mockRestore()
+    expect(await examine()).toEqual({ findings: [{ uid: acme.uid, class: 'missing' }], checked: 1 })
+    expect(await countAsked('get')).toBe(1)
   })
 
   it('G5: A key neither listed nor found by one look-up is missing in the list, the trail and the account', async () => {

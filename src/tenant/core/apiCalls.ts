@@ -71,11 +71,16 @@ export class Purse {
    * the order is stored, and its job asks again.
    */
   async prepay(): Promise<Failure | undefined> {
+    const failure = await this.prepayStored()
+    if (failure?.code === 'rate_limited') throw errorOf(failure)
+    return failure
+  }
+
+  /** Takes a call for an order that is stored already: whatever the failure, its job asks again. */
+  async prepayStored(): Promise<Failure | undefined> {
     const asked = await askForCall(this.#ctx, this.#purpose)
     this.#prepaid = asked.ok
-    if (asked.ok) return
-    if (asked.failure.code === 'rate_limited') throw errorOf(asked.failure)
-    return asked.failure
+    return asked.ok ? undefined : asked.failure
   }
 
   /** Takes a call, unless one is prepaid, and makes it. Throws the refusal of the budget. */

@@ -41,16 +41,26 @@ const isDue = (ctx: TenantContext, checkedAt: number | null): boolean =>
 
 /** Single-flight: one check a minute for each key. A clear answer ends the minute early. */
 export function sharedCheck(ctx: TenantContext, uid: string): Promise<void> {
-  return ctx.memory.keyChecks.share(uid, () => check(ctx, uid))
+  return ctx.memory.keyChecks.share(uid, async () => {
+    await check(ctx, uid)
+  })
 }
 
-/** Asks Cloudflare once. An unclear answer changes nothing. */
-export async function check(ctx: TenantContext, uid: string, purpose: Spending['purpose'] = 'tenant'): Promise<void> {
+/**
+ * Asks Cloudflare once. An unclear answer changes nothing. Resolves to whether a call was sent: the budget, or the queue to
+ * Cloudflare, may refuse it.
+ */
+export async function check(
+  ctx: TenantContext,
+  uid: string,
+  purpose: Spending['purpose'] = 'tenant',
+): Promise<boolean> {
   // While the Account is out of reach, a look-up is answered from the copy.
   const granted = await askForCall(ctx, purpose)
-  if (!granted.ok) return
+  if (!granted.ok) return false
   const reply = await sendPaid(ctx, purpose, () => ctx.turnKeys.get(uid, CHECK_DEADLINE_MS))
-  if (reply.kind !== 'ok' && reply.kind !== 'gone') return
+  if (reply.kind !== 'ok' && reply.kind !== 'gone') return !(reply.kind === 'rate-limited' && reply.unsent)
   ctx.memory.keyChecks.forget(uid)
   transition(ctx, visibleKey(ctx, uid), { kind: 'checked', reply: said(reply) })
+  return true
 }

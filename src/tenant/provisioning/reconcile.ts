@@ -79,7 +79,8 @@ export async function reconcileKeys(
     .sort((left, right) => (left.checked_at ?? 0) - (right.checked_at ?? 0))
   const found = judged.filter(({ verdict }) => verdict === 'found')
   const asked = [...absent, ...found].slice(0, checks)
-  for (const { uid } of asked) await confirm(ctx, uid)
+  let checked = 0
+  for (const { uid } of asked) if (await confirm(ctx, uid)) checked++
 
   const missing = visibleKeys(ctx.sql).filter(({ state }) => state === 'missing')
   const reported = judged.flatMap(({ uid, verdict }) =>
@@ -87,7 +88,7 @@ export async function reconcileKeys(
   )
   return {
     findings: [...reported, ...missing.map(({ uid }) => ({ uid, class: 'missing' as const }))],
-    checked: asked.length,
+    checked,
   }
 }
 
@@ -116,11 +117,13 @@ const judge = (ctx: TenantContext, listed: SweptKey): Verdict =>
     ctx.now(),
   )
 
-/** One GET. Only a clear answer changes a state; a key that is being deleted is left to its job. */
-async function confirm(ctx: TenantContext, uid: string): Promise<void> {
+/** One GET, if the budget has it; whether it was sent. Only a clear answer changes a state; a key that is being deleted is left to its job. */
+async function confirm(ctx: TenantContext, uid: string): Promise<boolean> {
   const before = keyByUid(ctx.sql, uid)?.state
-  await check(ctx, uid, 'recovery').catch(() => undefined)
+  // It throws when the key was deleted while Cloudflare was asked.
+  const sent = await check(ctx, uid, 'recovery').catch(() => true)
   if (keyByUid(ctx.sql, uid)?.state !== before) await publishKey(ctx, uid)
+  return sent
 }
 
 /** Neither a uid nor an intent has a dot. */

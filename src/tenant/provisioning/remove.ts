@@ -35,10 +35,11 @@ export async function removeTurnKey(
     if (failure) throw errorOf(failure)
     return row
   }
-  admit()
+  const isOrdered = admit().state === 'deleting'
   const purse = new Purse(ctx, purposeOf(caller))
   try {
-    const unpaid = await purse.prepay()
+    // Over its share a tenant orders nothing. A removal that is ordered goes on, and its caller is to know.
+    const unpaid = await (isOrdered ? purse.prepayStored() : purse.prepay())
     const row = admit()
     // From here on no mint with this key commits.
     transition(ctx, row, event, call)
