@@ -110,7 +110,7 @@ function operation(operationId: RouteName, route: Route, errors: Readonly<Record
     description,
     security: securityOf(route.access),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body ? { requestBody: requestBody(body) } : {}),
+    ...(body ? { requestBody: requestBody(body, route.method) } : {}),
     responses: withErrors(successResponses(OPERATIONS[operationId]), errors),
   }
 }
@@ -129,14 +129,15 @@ function securityOf(access: Route['access']): Security[] {
   return [{ apiToken: [access.scope] }, { adminToken: [] }]
 }
 
-const requestBody = ({ presence, description, content }: Body): Json => ({
+const requestBody = ({ presence, description, content }: Body, method: Route['method']): Json => ({
   description,
   required: presence === 'required',
   content: Object.fromEntries(
-    Object.entries(content).map(([type, [schema, example]]) => [
-      type,
-      { schema: ref('schemas', schema), examples: { example: ref('examples', example) } },
-    ]),
+    Object.entries(content).flatMap(([type, [schema, example]]) => {
+      const given = { schema: ref('schemas', schema), examples: { example: ref('examples', example) } }
+      const isMergePatch = method === 'PATCH' && type === 'application/json'
+      return [...(isMergePatch ? [['application/merge-patch+json', given]] : []), [type, given]]
+    }),
   ),
 })
 

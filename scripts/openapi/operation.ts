@@ -22,12 +22,13 @@ export const TAGS = {
 
 export type SchemaName = keyof typeof ANSWERS | keyof typeof REQUESTS
 export type ExampleName = keyof typeof EXAMPLES
-export type MediaType = 'application/json' | 'application/merge-patch+json' | 'application/x-www-form-urlencoded'
+export type MediaType = 'application/json' | 'application/x-www-form-urlencoded'
 
 export interface Body {
   /** `optional`: the request may be sent without a body. */
   readonly presence: 'required' | 'optional'
   readonly description: string
+  /** A PATCH takes its JSON as `application/merge-patch+json` too. */
   readonly content: Readonly<Partial<Record<MediaType, readonly [SchemaName, ExampleName]>>>
 }
 

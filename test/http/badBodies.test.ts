@@ -6,6 +6,7 @@ import type { Answer } from '../support/broker/answer.ts'
 import { newBroker } from '../support/broker/broker.ts'
 import { within } from '../support/broker/clock.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
+import { bodyTypesOf } from '../support/broker/openapi.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { bodyTargets, notRefused, type Sent, sendTo, type Target, WITHOUT_BODY } from '../support/contract/bodies.ts'
 import { routes } from '../support/contract/callers.ts'
@@ -118,6 +119,23 @@ describe('a bad body', () => {
       }
     }
     expect(wrong).toEqual([])
+  })
+
+  it('A body is taken in the content types that the OpenAPI document names for its route, and in no other', async () => {
+    const broker = newBroker()
+    const types = ['application/json', 'application/merge-patch+json', FORM['content-type'], 'text/plain', 'text/json']
+    const taken: Record<string, string[]> = {}
+    const documented: Record<string, string[]> = {}
+    for (const target of await bodyTargets(broker)) {
+      documented[target.name] = bodyTypesOf(target.route.path, target.route.method).sort()
+      const tried = types.map(async (type) => {
+        const { status } = await sendTo(broker, target, '[', { 'content-type': type })
+        return status === 415 ? [] : [type]
+      })
+      taken[target.name] = (await Promise.all(tried)).flat().sort()
+    }
+    expect(taken).toEqual(documented)
+    expect(Object.values(documented).flat()).toContain('application/merge-patch+json')
   })
 
   it('A bad body above 16 KiB is a 413, before more of it than that was read', async () => {

@@ -55,7 +55,6 @@ export const ADMIN: Operations<
       presence: 'required',
       description: 'What to change.',
       content: {
-        'application/merge-patch+json': ['TenantPatch', 'tenantPatch'],
         'application/json': ['TenantPatch', 'tenantPatch'],
       },
     },

@@ -42,6 +42,12 @@ const { schemas, responses, headers } = components
 // Without the examples: their `id` would be taken for the id of a schema.
 const lookup = dereference({ paths, components: { schemas, responses, headers } } as Schema, undefined, BASE)
 
+/** The content types that an operation takes, as the document says. */
+export const bodyTypesOf = (path: string, method: string): string[] => {
+  const item = paths[path.replaceAll(/:([a-z_]+)/g, '{$1}')]?.[method.toLowerCase()] as Operation | undefined // by its method
+  return Object.keys(item?.requestBody?.content ?? {})
+}
+
 const TEMPLATES = Object.entries(paths).map(([template, methods]) => ({
   pattern: new RegExp(`^${template.replaceAll('.', '\\.').replaceAll(/\{[a-z_]+\}/g, '[^/]+')}$`),
   methods: methods as Record<string, Operation>, // and `parameters`, which is no method
