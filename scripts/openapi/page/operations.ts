@@ -27,13 +27,16 @@ export const pathHtml = (path: string): string => escapeHtml(path).replaceAll('/
 export function operationSection(document: Document, place: Place): string {
   const { method, path, operation } = place
   const references = [...place.pathParameters, ...(operation.parameters ?? [])]
-  const parameters = references.map((reference) => resolve(document, 'parameters', reference))
+  const all = references.map((reference) => resolve(document, 'parameters', reference))
+  const parameters = all.filter((parameter) => parameter.in !== 'header')
+  const headers = all.filter((parameter) => parameter.in === 'header')
   return `<section class="operation" id="${operationAnchor(operation)}">
 <h3>${escapeHtml(operation.summary)}</h3>
 <p class="route"><span class="method ${method}">${method.toUpperCase()}</span> <code>${pathHtml(path)}</code></p>
 ${paragraphs(operation.description)}
 <p><b>Token:</b> ${tokenOf(operation)}</p>
 ${parameters.length > 0 ? `<h4>Parameters</h4>${parameterTable(parameters)}` : ''}
+${headersOf(headers)}
 ${bodyOf(document, operation)}
 <h4>Answers</h4>
 ${answersOf(document, operation)}
@@ -66,6 +69,20 @@ function parameterTable(parameters: readonly Parameter[]): string {
   ])
   return table(['parameter', 'type', 'meaning'], rows)
 }
+
+/** The headers that the request may have: they are listed once, and linked here. */
+function headersOf(headers: readonly Parameter[]): string {
+  if (headers.length === 0) return ''
+  const links = headers.map(
+    ({ name, required }) => `${requestHeaderLink(name)}${required ? '' : ' <small>optional</small>'}`,
+  )
+  return `<p><b>Headers of the request:</b> ${links.join(', ')}</p>`
+}
+
+const requestHeaderLink = (name: string): string =>
+  `<a href="#${requestHeaderAnchor(name)}"><code>${escapeHtml(name)}</code></a>`
+
+export const requestHeaderAnchor = (name: string): string => `request-header-${name.toLowerCase()}`
 
 function bodyOf(document: Document, { requestBody }: Operation): string {
   if (!requestBody) return ''

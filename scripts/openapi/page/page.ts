@@ -1,7 +1,7 @@
 // The page /docs: the OpenAPI document in HTML. It needs no script and asks no other host; its style is public/docs.css.
 import { anchor, escapeHtml, inline, paragraphs, table } from './html.ts'
-import { operationAnchor, operationSection, type Place, pathHtml } from './operations.ts'
-import { schemaAnchor, schemaSection } from './schemas.ts'
+import { operationAnchor, operationSection, type Place, pathHtml, requestHeaderAnchor } from './operations.ts'
+import { schemaAnchor, schemaSection, typeOf } from './schemas.ts'
 import type { Document, Operation } from './shape.ts'
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options']
@@ -27,6 +27,7 @@ export function page(document: Document): string {
 <ul>
 <li><a href="#tokens">Tokens</a></li>
 ${groups.map(({ name, places }) => contentsOf(name, places)).join('\n')}
+<li><a href="#request-headers">Headers of requests</a></li>
 <li><a href="#headers">Headers of answers</a></li>
 <li><a href="#schemas">Schemas</a></li>
 </ul>
@@ -48,6 +49,19 @@ ${table(
 )}
 </section>
 ${groups.map(({ name, description, places }) => groupOf(document, { name, description, places })).join('\n')}
+<section id="request-headers"><h2>Headers of requests</h2>
+${table(
+  ['header', 'type', 'example', 'meaning'],
+  Object.values(components.parameters)
+    .filter((parameter) => parameter.in === 'header')
+    .map(({ name, schema, example, description }) => [
+      `<code id="${requestHeaderAnchor(name)}">${escapeHtml(name)}</code>`,
+      typeOf(schema),
+      `<code>${escapeHtml(String(example))}</code>`,
+      inline(description),
+    ]),
+)}
+</section>
 <section id="headers"><h2>Headers of answers</h2>
 ${table(
   ['header', 'example', 'meaning'],

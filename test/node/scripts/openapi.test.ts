@@ -127,3 +127,20 @@ it('The page of the OpenAPI document loads nothing but its style: no script, no 
   const outside = matches(html, /href="([^"#][^"]*)"/g).filter((link) => !link.startsWith('/'))
   expect(outside.filter((link) => !link.startsWith('https://github.com/turn-broker/'))).toEqual([])
 })
+
+it('The page of the OpenAPI document describes each header once, and every operation links those it has', () => {
+  const headers = Object.values(
+    document.components.parameters as Record<string, { in: string; name: string; description: string }>,
+  )
+  const named = headers.filter((parameter) => parameter.in === 'header')
+  expect(named.length).toBeGreaterThan(3)
+  for (const { name } of named) {
+    const anchor = `request-header-${name.toLowerCase()}`
+    expect(matches(html, new RegExp(`id="${anchor}"`, 'g')), name).toHaveLength(1)
+    const uses = JSON.stringify(document.paths).split(`header.${name}"`).length - 1
+    expect(html.split(`href="#${anchor}"`).length - 1, name).toBe(uses)
+  }
+  for (const name of Object.keys(document.components.headers)) {
+    expect(html.split(`id="header-${name.toLowerCase()}"`), name).toHaveLength(2)
+  }
+})
