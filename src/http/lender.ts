@@ -3,16 +3,22 @@
  * Tenant decides, records and answers; what is lent sends one mint of this request and nothing else. Not logged, not traced.
  */
 import { mintSender } from '../cloudflare/mintCall.ts'
+import { within } from '../concurrency/deadline.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
 import type { Ctx } from './context.ts'
 import { call, tenantObject } from './objects.ts'
+
+/** More than a mint may take. */
+const LANDING_MS = 10_000
+const nothing = () => undefined
 
 /** Throws the Tenant's refusal. */
 export function issue(c: Ctx, tenant: string, request: IssueRequest): Promise<Issued | StunOnly> {
   const { lendConnections, rtcUrl } = c.get('config')
   const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now: () => Date.now() }
   const asked = tenantObject(c, tenant).issue(request, lendConnections ? mintSender(rtcUrl, upstream) : null)
-  // A caller who hangs up leaves the mint half a minute to end.
-  c.executionCtx.waitUntil(asked.catch(() => undefined))
+  // A caller who hangs up leaves the mint time to end.
+  const ended = asked.then(nothing, nothing)
+  c.executionCtx.waitUntil(within(LANDING_MS, ended, nothing))
   return call(asked)
 }

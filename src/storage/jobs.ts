@@ -63,6 +63,8 @@ export class Jobs<Kind extends string> {
   #refusals = 0
   /** The jobs under way in this object, by kind and key. */
   readonly #underWay = new Map<string, { readonly kind: string; readonly work: Promise<void> }>()
+  /** `due` of the earliest row; `undefined`: it is read when it is next needed. */
+  #earliestDue: number | null | undefined
   /** Number of alarms that still wait for their jobs. The runtime repeats an alarm whose object ends meanwhile. */
   #waiting = 0
 
@@ -79,10 +81,13 @@ export class Jobs<Kind extends string> {
       key,
       due,
     )
+    // The row may have been the earliest one, at another time.
+    this.#earliestDue = undefined
   }
 
   /** Adds a job unless it exists; an existing one keeps its time. */
   ensure(kind: Kind, key: string, due: number): void {
+    this.#earliestDue = undefined
     this.#storage.sql.exec('INSERT INTO jobs (kind, key, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', kind, key, due)
   }
 
@@ -94,7 +99,13 @@ export class Jobs<Kind extends string> {
 
   /** Removes a job. Returns whether it existed. */
   remove(kind: Kind, key: string): boolean {
+    this.#earliestDue = undefined
     return this.#storage.sql.exec('DELETE FROM jobs WHERE kind = ? AND key = ?', kind, key).rowsWritten > 0
+  }
+
+  /** After a transaction that was rolled back: what was remembered of the rows is read again. */
+  forget(): void {
+    this.#earliestDue = undefined
   }
 
   /** Sets the alarm to the earliest job. Synchronous, so that the alarm commits together with the writes before it. */
@@ -192,6 +203,7 @@ export class Jobs<Kind extends string> {
   }
 
   #settle(job: JobRow, outcome: JobOutcome): void {
+    this.#earliestDue = undefined
     // The job was put again while it ran, so the newer one stays.
     if (!this.#unchanged(job)) return
     if (outcome === 'done') {
@@ -216,8 +228,11 @@ export class Jobs<Kind extends string> {
 
   /** When the next job may be started; `null`: nothing is to be done. */
   #earliest(): number | null {
-    if (this.#underWay.size === 0)
-      return this.#storage.sql.exec<{ due: number | null }>('SELECT min(due) AS due FROM jobs').one().due
+    if (this.#underWay.size === 0) {
+      if (this.#earliestDue === undefined)
+        this.#earliestDue = this.#storage.sql.exec<{ due: number | null }>('SELECT min(due) AS due FROM jobs').one().due
+      return this.#earliestDue
+    }
     const due = this.#next(Number.MAX_SAFE_INTEGER, 1)[0]?.due ?? null
     if (this.#waiting > 0) return due
     return Math.min(due ?? Number.POSITIVE_INFINITY, this.#now() + OUTLIVED_MS)

@@ -4,13 +4,14 @@ import * as log from './log.ts'
 
 /** Runs one synchronous transaction, then sets the alarm. Throws `storage_failed` if SQL fails: nothing was stored. */
 export const transaction =
-  (storage: DurableObjectStorage, jobs: { readonly arm: () => void }) =>
+  (storage: DurableObjectStorage, jobs: { readonly arm: () => void; readonly forget: () => void }) =>
   <T>(work: () => T): T => {
     try {
       const value = storage.transactionSync(work)
       jobs.arm()
       return value
     } catch (error) {
+      jobs.forget()
       if (error instanceof BrokerError) throw error
       log.failure('storage_failed', {}, error)
       throw new BrokerError('storage_failed')

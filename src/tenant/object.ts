@@ -24,7 +24,7 @@ import { newConnections } from './core/connections.ts'
 import type { TenantContext } from './core/context.ts'
 import type { TenantJobKind } from './core/jobKinds.ts'
 import { rootKeysInUse } from './core/rootKeyUse.ts'
-import { skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
+import { forgetTenantRecord, skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
 import { refusalJobs } from './issuing/refusalAudit.ts'
 import { countLedger } from './ledger/counts.ts'
 import { pruningJobs } from './ledger/pruning.ts'
@@ -164,6 +164,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
       try {
         return transact(work)
       } catch (error) {
+        forgetTenantRecord({ sql })
         // A refusal is decided before its transaction has written anything; storage that failed has undone writes.
         if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
         memory.forget()

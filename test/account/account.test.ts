@@ -1,4 +1,5 @@
 /** The account at the admin door: its state, its own audit trail; and a tenant's object that was set back in time. */
+
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
@@ -9,6 +10,7 @@ import { leaks } from '../support/secrets/secrets.ts'
 import { STANDING } from '../support/secrets/secretWatch.ts'
 import { runJobs } from '../support/storage/storage.ts'
 import { accountSql, tenantSql } from '../support/storage/tenantRows.ts'
+import { killObjects } from '../support/tenants/issuing.ts'
 import { accountView, sweepNow } from '../support/tenants/sweeps.ts'
 
 describe('GET /v1/admin/account', () => {
@@ -143,6 +145,7 @@ describe('a tenant’s object that was set back in time', () => {
     await runJobs('acme')
     const known = Number((await accountSql("SELECT version FROM tenants WHERE id = 'acme'"))[0]?.version)
     await tenantSql('acme', "UPDATE tenant SET version = 1, name = 'Tenant acme'")
+    await killObjects()
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
     for (let round = 0; round < 2; round++) {
       passTime(MINUTE_MS)

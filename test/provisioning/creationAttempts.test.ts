@@ -1,4 +1,5 @@
 /** Creations that the official SDK repeats by itself: which attempt is taken for a repeat of which. */
+
 import { abortAllDurableObjects } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import type { Scope } from '../../src/contract/scopes.ts'
@@ -10,6 +11,7 @@ import { expectFailure, expectNoRepeat } from '../support/broker/errors.ts'
 import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
 import { runJobs } from '../support/storage/storage.ts'
 import { keyRows, tenantSql } from '../support/storage/tenantRows.ts'
+import { killObjects } from '../support/tenants/issuing.ts'
 
 const SCOPES: Scope[] = ['turn_keys:read', 'turn_keys:write', 'turn_keys:reveal']
 
@@ -190,6 +192,7 @@ it('Attempts are forgotten after three minutes, and a refusal leaves none', asyn
   expect(await tenantSql('acme', 'SELECT 1 FROM attempts')).toHaveLength(1)
   passTime(3 * MINUTE_MS)
   await tenantSql('acme', "UPDATE tenant SET policy = '{}'")
+  await killObjects()
   expectStatus(await create(0, { name: 'later' }), 201)
   expect(await tenantSql('acme', 'SELECT 1 FROM attempts')).toHaveLength(1)
 })

@@ -37,7 +37,24 @@ interface Row extends Record<string, SqlStorageValue> {
 
 type Sql = Pick<TenantContext, 'sql'>
 
+/** Of each object's database: the row as it is now. Only the writers below change it; a rollback forgets it. */
+const records = new WeakMap<SqlStorage, TenantRecord>()
+
+/** The row, read once after each change. Throws before the object is set up. */
 export function tenantRecord({ sql }: Sql): TenantRecord {
+  const known = records.get(sql)
+  if (known) return known
+  const record = readRecord(sql)
+  records.set(sql, record)
+  return record
+}
+
+/** After a transaction that was rolled back. */
+export function forgetTenantRecord({ sql }: Sql): void {
+  records.delete(sql)
+}
+
+function readRecord(sql: SqlStorage): TenantRecord {
   const row = sql.exec<Row>('SELECT * FROM tenant').one()
   const chosen = JSON.parse(row.policy) as PolicyPatch // every writer below takes a PolicyPatch
   const { id, name, region, status, version, epoch } = row
@@ -56,17 +73,8 @@ export function tenantRecord({ sql }: Sql): TenantRecord {
   }
 }
 
-/** Of each object's database: the id never changes, and most operations need nothing else of the row. */
-const ids = new WeakMap<SqlStorage, string>()
-
-/** The tenant's id, read once in the life of the object. Throws before the object is set up. */
-export function tenantId({ sql }: Sql): string {
-  const known = ids.get(sql)
-  if (known !== undefined) return known
-  const { id } = sql.exec<{ id: string }>('SELECT id FROM tenant').one()
-  ids.set(sql, id)
-  return id
-}
+/** The tenant's id. Throws before the object is set up. */
+export const tenantId = (ctx: Sql): string => tenantRecord(ctx).id
 
 /** A policy is merged with its defaults and checked once for each text: a mint asks for it several times. */
 const policies = new Map<string, Policy>()
@@ -97,6 +105,7 @@ export function requireActive(ctx: Sql): TenantRecord {
 
 /** Writes the row when the object is set up; a repeat changes nothing. */
 export function insertTenant({ sql }: Sql, setUp: TenantSetUp): void {
+  records.delete(sql)
   sql.exec(
     `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
        VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
@@ -114,35 +123,42 @@ export function changeTenant(
   { sql }: Sql,
   { name, status, chosen }: Pick<TenantRecord, 'name' | 'status' | 'chosen'>,
 ): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET name = ?, status = ?, policy = ?', name, status, JSON.stringify(chosen))
 }
 
 /** For what the broker changes in a policy by itself: the default key after a rotation or a removal. */
 export function setPolicy({ sql }: Sql, chosen: PolicyPatch): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(chosen))
 }
 
 export function markDeleting({ sql }: Sql): void {
+  records.delete(sql)
   sql.exec("UPDATE tenant SET status = 'deleting'")
 }
 
 /** Something was taken away: mints in flight check their eligibility again before they commit. */
 export function raiseEpoch({ sql }: Sql): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET epoch = epoch + 1')
 }
 
 /** Others know the tenant by its version: it grows with every change that they must hear of. Raises the epoch too. */
 export function raiseVersion({ sql }: Sql, now: number): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', now)
 }
 
 /** After a restore: the Account and the edge know of later versions, and believe only a greater one. */
 export function skipToVersion({ sql }: Sql, version: number): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', version)
 }
 
 /** A restored tenant: at least this version, and suspended until an operator has looked. */
 export function comeBackSuspended({ sql }: Sql, version: number): void {
+  records.delete(sql)
   sql.exec('UPDATE tenant SET version = max(version, ?)', version)
   sql.exec("UPDATE tenant SET status = 'suspended' WHERE status = 'active'")
 }
