@@ -140,8 +140,16 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G9',
     breaks: 'An order over the share of a tenant is stored, and its job carries it out.',
     file: 'src/tenant/core/apiCalls.ts',
-    find: "if (asked.failure.code === 'rate_limited') throw errorOf(asked.failure)",
+    find: "if (failure?.code === 'rate_limited') throw errorOf(failure)",
     replace: 'void errorOf',
+    test: 'test/account/budgetReasons.test.ts',
+  },
+  {
+    promise: 'G9',
+    breaks: 'A repeated order of a removal over the share is refused as if the removal did not go on.',
+    file: 'src/tenant/provisioning/remove.ts',
+    find: '(isOrdered ? purse.prepayStored() : purse.prepay())',
+    replace: 'purse.prepay()',
     test: 'test/account/budgetReasons.test.ts',
   },
   {
