@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini'
 import { isLoopbackHost } from './contract/hosts.ts'
+import { REGIONS } from './contract/resources/tenants.ts'
 import { parseRootKeys, type RootKeys } from './crypto/rootKeys.ts'
 
 export interface Config {
@@ -33,20 +34,8 @@ export type ParsedConfig =
 
 const MIN_ADMIN_TOKEN_CHARACTERS = 32
 
-/** Cloudflare's location hints of Durable Objects. */
-const LOCATION_HINTS = [
-  'wnam',
-  'enam',
-  'sam',
-  'weur',
-  'eeur',
-  'apac',
-  'apac-ne',
-  'apac-se',
-  'oc',
-  'afr',
-  'me',
-] as const satisfies readonly DurableObjectLocationHint[]
+/** Cloudflare's location hints of Durable Objects: a tenant's regions and two more. */
+const LOCATION_HINTS = [...REGIONS, 'apac-ne', 'apac-se'] as const satisfies readonly DurableObjectLocationHint[]
 
 const Bearer = z.string().check(z.regex(/^[\x21-\x7e]{16,512}$/))
 

@@ -188,8 +188,8 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G11',
     breaks: 'Mints take the connection that is left for KV.',
     file: 'src/tenant/core/connections.ts',
-    find: 'mints: { atOnce: 3,',
-    replace: 'mints: { atOnce: 4,',
+    find: 'mints: [3,',
+    replace: 'mints: [4,',
     test: 'test/cloudflare/connections.test.ts',
   },
   {

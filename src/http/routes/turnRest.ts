@@ -11,24 +11,26 @@ import { issueToServer, serverRequest } from '../serverCredential.ts'
 
 export function turnRestRoutes(app: App): void {
   mount(app, 'turnRestCreate', async (c) => {
-    const username = isForm(c) ? await usernameInForm(c) : (await readJson(c, TurnRestRequest)).value.username
-    return issueTo(c, username ?? null)
+    const subject = isForm(c) ? await subjectInForm(c) : (await readJson(c, TurnRestRequest)).value.username
+    return issueTo(c, subject ?? null)
   })
 
-  mount(app, 'turnRest', (c) => {
-    const { service, username, key, api } = c.req.query()
-    if (service !== 'turn') throw malformed('service: must be "turn"')
-    if (key !== undefined || api !== undefined) throw TOKEN_IN_FIELD
-    return issueTo(c, subjectOf(username))
-  })
+  mount(app, 'turnRest', (c) => issueTo(c, subjectIn(c.req.query())))
 }
 
-/** `service` may be left out: draft-uberti-behave-turn-rest-00 §2.1 sends it by GET and by POST. */
-async function usernameInForm(c: Ctx): Promise<string | null> {
+/** draft-uberti-behave-turn-rest-00 §2.1 sends `service` by POST too; here it may be left out. */
+async function subjectInForm(c: Ctx): Promise<string | null> {
   const form = await readForm(c, ['service', 'username', 'key', 'api'])
-  if (form.has('key') || form.has('api')) throw TOKEN_IN_FIELD
-  if ((form.get('service') ?? 'turn') !== 'turn') throw malformed('service: must be "turn"')
-  return subjectOf(form.get('username') ?? undefined)
+  return subjectIn({ service: 'turn', ...Object.fromEntries(form) })
+}
+
+function subjectIn({ service, username, key, api }: Record<string, string>): string | null {
+  if (service !== 'turn') throw malformed('service: must be "turn"')
+  if ((key ?? api) !== undefined) throw malformed('key, api: send the API token in the Authorization header instead')
+  if (username === undefined) return null
+  const subject = Subject.safeParse(username)
+  if (!subject.success) throw malformed('username: must have 1 to 128 characters and no control characters')
+  return subject.data
 }
 
 function issueTo(c: Ctx, subject: string | null): () => Promise<Response> {
@@ -38,13 +40,4 @@ function issueTo(c: Ctx, subject: string | null): () => Promise<Response> {
     const remainingSeconds = secondsLeft(expiresAt, Date.now())
     return c.json({ username, password, ttl: remainingSeconds, uris: urls.turn } satisfies TurnRestAnswer)
   }
-}
-
-const TOKEN_IN_FIELD = malformed('key, api: send the API token in the Authorization header, not in the URL or the body')
-
-function subjectOf(username: string | undefined): string | null {
-  if (username === undefined) return null
-  const subject = Subject.safeParse(username)
-  if (!subject.success) throw malformed('username: must have 1 to 128 characters and no control characters')
-  return subject.data
 }

@@ -4,13 +4,14 @@
  */
 import { Semaphore } from '../../concurrency/semaphore.ts'
 
+/** How many run at once, and how many more wait. */
 const TABLE = {
   /** A mint that waits in the queue has its deadline there too. */
-  mints: { atOnce: 3, queued: 256 },
-  revocations: { atOnce: 1, queued: 256 },
+  mints: [3, 256],
+  revocations: [1, 256],
   /** Calls about TURN keys, and the mints that prove a key's secret. */
-  keys: { atOnce: 1, queued: 64 },
-  kv: { atOnce: 1, queued: 256 },
+  keys: [1, 64],
+  kv: [1, 256],
 } as const
 
 export interface Connections {
@@ -21,13 +22,9 @@ export interface Connections {
 }
 
 /** One for each object, built when it starts. */
-export function newConnections(): Connections {
-  const semaphore = ({ atOnce, queued }: { readonly atOnce: number; readonly queued: number }) =>
-    new Semaphore(atOnce, queued)
-  return {
-    mints: semaphore(TABLE.mints),
-    revocations: semaphore(TABLE.revocations),
-    keys: semaphore(TABLE.keys),
-    kv: semaphore(TABLE.kv),
-  }
-}
+export const newConnections = (): Connections => ({
+  mints: new Semaphore(...TABLE.mints),
+  revocations: new Semaphore(...TABLE.revocations),
+  keys: new Semaphore(...TABLE.keys),
+  kv: new Semaphore(...TABLE.kv),
+})
