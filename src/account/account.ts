@@ -40,6 +40,7 @@ import {
 import { claimIssuers } from './directory/issuers.ts'
 import { claimTurnKey, ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
 import { RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
+import { beginPruning, PRUNE_JOB, prune } from './pruning.ts'
 import { neededRootKeys, recordCurrentRootKey, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
@@ -76,6 +77,7 @@ export class Account extends DurableObject<Env> {
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
     }
+    beginPruning(this.#context)
     // An alarm that was lost, or that an earlier release could not set, is set when the object starts.
     jobs.arm()
   }
@@ -209,6 +211,7 @@ export class Account extends DurableObject<Env> {
       },
       [SWEEP_JOB]: () => sweep(ctx, this.#list),
       [RESEAL_JOB]: (job) => resealJob(ctx, job),
+      [PRUNE_JOB]: () => prune(ctx),
     })
   }
 

@@ -68,11 +68,16 @@ export function pruneAuditTrail(
 ): number {
   const { newest } = sql.exec<{ newest: number | null }>('SELECT max(seq) AS newest FROM audit_events').one()
   // Sequence and time grow together: the oldest rows are the first ones.
-  const oldest = sql
-    .exec<{ seq: number; at: number }>('SELECT seq, at FROM audit_events ORDER BY seq LIMIT ?', atMost)
-    .toArray()
-  const past = oldest.filter(({ seq, at }) => at < before || seq <= (newest ?? 0) - keptRows)
-  const last = past.at(-1)
-  if (last) sql.exec('DELETE FROM audit_events WHERE seq <= ?', last.seq)
-  return past.length
+  let [last, past] = [0, 0]
+  for (const { seq, at } of sql.exec<{ seq: number; at: number }>(
+    'SELECT seq, at FROM audit_events ORDER BY seq LIMIT ?',
+    atMost,
+  )) {
+    // The first row that is kept ends the reading.
+    if (at >= before && seq > (newest ?? 0) - keptRows) break
+    last = seq
+    past++
+  }
+  if (past > 0) sql.exec('DELETE FROM audit_events WHERE seq <= ?', last)
+  return past
 }

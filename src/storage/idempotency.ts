@@ -12,6 +12,9 @@ export const IDEMPOTENCY_TABLE = `
   ) WITHOUT ROWID;
   CREATE INDEX idempotency_created ON idempotency (created_at);`
 
+/** Migration: the final answer is stored by the target. SQLite would take the key's first column: all records of a route. */
+export const IDEMPOTENCY_TARGETS = 'CREATE INDEX idempotency_target ON idempotency (target, route);'
+
 const KEPT_MS = 24 * 3_600_000
 
 export interface IdempotencyKey {
@@ -57,11 +60,12 @@ export class Idempotency {
     return { target: row.target, answer: row.answer }
   }
 
-  /** Records the first request. Also deletes expired records, so that the table stays bounded. */
+  /** Records the first request. A record with this key that has expired is replaced. */
   begin(route: string, { key, bodyHash }: IdempotencyKey, target: string): void {
-    this.forgetExpired()
     this.#sql.exec(
-      'INSERT INTO idempotency (route, key, body_hash, target, created_at) VALUES (?, ?, ?, ?, ?)',
+      `INSERT INTO idempotency (route, key, body_hash, target, created_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET body_hash = excluded.body_hash, target = excluded.target, answer = NULL,
+         created_at = excluded.created_at`,
       route,
       key,
       bodyHash,
@@ -70,15 +74,25 @@ export class Idempotency {
     )
   }
 
-  /** Deletes expired records, for an object that records no new ones. */
-  forgetExpired(): void {
-    this.#sql.exec('DELETE FROM idempotency WHERE created_at <= ?', this.#now() - KEPT_MS)
+  /** Deletes the oldest expired records, `atMost` of them, for the pruning job. Returns how many were deleted. */
+  forgetExpired(atMost: number): number {
+    const expired = this.#sql
+      .exec<{ route: string; key: string }>(
+        'SELECT route, key FROM idempotency WHERE created_at <= ? ORDER BY created_at LIMIT ?',
+        this.#now() - KEPT_MS,
+        atMost,
+      )
+      .toArray()
+    for (const { route, key } of expired) {
+      this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND key = ?', route, key)
+    }
+    return expired.length
   }
 
   /** Stores the final answer of the request that made `target`. Must not contain a secret. */
   finish(route: string, target: string, answer: unknown): void {
     this.#sql.exec(
-      'UPDATE idempotency SET answer = ? WHERE route = ? AND target = ?',
+      'UPDATE idempotency INDEXED BY idempotency_target SET answer = ? WHERE route = ? AND target = ?',
       JSON.stringify(answer),
       route,
       target,
@@ -87,11 +101,19 @@ export class Idempotency {
 
   /** Like `forget`, but keeps a record that has a final answer. */
   forgetUnanswered(route: string, target: string): void {
-    this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ? AND answer IS NULL', route, target)
+    this.#sql.exec(
+      'DELETE FROM idempotency INDEXED BY idempotency_target WHERE route = ? AND target = ? AND answer IS NULL',
+      route,
+      target,
+    )
   }
 
   /** Deletes the record, so that a repeat with the same key runs again: the first request had no effect. */
   forget(route: string, target: string): void {
-    this.#sql.exec('DELETE FROM idempotency WHERE route = ? AND target = ?', route, target)
+    this.#sql.exec(
+      'DELETE FROM idempotency INDEXED BY idempotency_target WHERE route = ? AND target = ?',
+      route,
+      target,
+    )
   }
 }

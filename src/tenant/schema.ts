@@ -1,6 +1,6 @@
 /** The Tenant's tables; docs/storage.md explains every column. Migrations are only ever appended. */
 import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
-import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
+import { IDEMPOTENCY_TABLE, IDEMPOTENCY_TARGETS } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
 
 export const MIGRATIONS = [
@@ -98,4 +98,21 @@ export const MIGRATIONS = [
      PRIMARY KEY (hour, key_uid)
    ) WITHOUT ROWID;
    CREATE TABLE ledger_checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);`,
+  IDEMPOTENCY_TARGETS,
+  // What pruning and the caps go by, so that they read what they change. A tenant that never mints is pruned too.
+  `CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE INDEX turn_keys_ended ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NULL;
+   CREATE INDEX turn_keys_replaced ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NOT NULL;
+   ALTER TABLE bans ADD COLUMN ended_at INTEGER;
+   UPDATE bans SET ended_at = lifted_at;
+   CREATE INDEX bans_open ON bans (until) WHERE ended_at IS NULL;
+   CREATE INDEX bans_ended ON bans (ended_at) WHERE ended_at IS NOT NULL;
+   INSERT INTO marks (name, value)
+     SELECT 'open-bans', count(*) FILTER (WHERE ended_at IS NULL) FROM bans UNION ALL
+     SELECT 'ended-bans', count(ended_at) FROM bans UNION ALL
+     SELECT 'revocation-targets', count(*) FROM revocation_targets;
+   ALTER TABLE url_lists ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+   UPDATE url_lists SET used_at = coalesce((SELECT max(issued_at) FROM credentials), 0);
+   CREATE INDEX url_lists_used ON url_lists (used_at);
+   INSERT INTO jobs (kind, key, due) SELECT 'prune', '', 1 WHERE EXISTS (SELECT 1 FROM tenant) ON CONFLICT DO NOTHING;`,
 ] as const

@@ -5,7 +5,7 @@ import { expectStatus } from '../support/broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { runJobs, tenantStub } from '../support/storage/storage.ts'
-import { breakAudit, jobRows, repairAudit, tenantSql } from '../support/storage/tenantRows.ts'
+import { breakAudit, repairAudit, tenantSql } from '../support/storage/tenantRows.ts'
 import { credentialRows, expectOutcome, type Issuer, newIssuer } from '../support/tenants/issuing.ts'
 
 const DAY_MS = 24 * HOUR_MS
@@ -16,7 +16,7 @@ const mint = async ({ generate }: Issuer, ttl: number, subject = 'ann') =>
 const count = async (table: string): Promise<number> =>
   Number((await tenantSql('acme', `SELECT count(*) AS n FROM ${table}`))[0]?.n)
 
-const pruneDue = async () => (await jobRows('acme')).find(({ kind }) => kind === 'prune')?.due
+const pruneDue = async () => (await tenantSql('acme', "SELECT due FROM jobs WHERE kind = 'prune'"))[0]?.due
 
 /** Inserts credentials that expire at `at`, and audit events of that time. */
 const plant = (credentials: number, events: number, at: number) =>

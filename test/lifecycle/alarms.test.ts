@@ -12,7 +12,9 @@ import { accountStub, tenantSql, tenantStub } from '../support/storage/tenantRow
 
 const alarmOf = (stub: DurableObjectStub) => runInDurableObject(stub, (_, { storage }) => storage.getAlarm())
 const forgetAlarm = (stub: DurableObjectStub) => runInDurableObject(stub, (_, { storage }) => storage.deleteAlarm())
-const kinds = async (id: string) => (await tenantSql(id, 'SELECT kind FROM jobs ORDER BY kind')).map(({ kind }) => kind)
+/** Unfinished work: every job but the pruning, which never ends. */
+const kinds = async (id: string) =>
+  (await tenantSql(id, "SELECT kind FROM jobs WHERE kind <> 'prune' ORDER BY kind")).map(({ kind }) => kind)
 
 /** The prototype of the runtime's storage, so that its setAlarm can be made to fail. */
 const storageOf = (stub: DurableObjectStub): Promise<DurableObjectStorage> =>

@@ -148,7 +148,8 @@ export const ADMIN: Operations<
   accountAuditList: {
     tag: 'Audit',
     summary: "Read the account's audit trail",
-    description: 'Tenants created and deleted, sweeps and reseals. Newest first.',
+    description:
+      'Tenants created and deleted, sweeps and reseals. Newest first. With a filter one call looks at 2,000 rows at most: a page may have few items, or none, and a `nextCursor`. The list ends where `nextCursor` is null.',
     answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
   },
   resealOrder: {

@@ -64,7 +64,8 @@ export const SERVER: Operations<
   credentialList: {
     tag: 'Credentials',
     summary: 'List live credentials',
-    description: 'Newest first, without passwords.',
+    description:
+      'Newest first, without passwords. One call looks at 2,000 rows at most: a page may have few items, or none, and a `nextCursor`. The list ends where `nextCursor` is null.',
     answers: { 200: { description: 'A page of credentials.', json: ['CredentialPage', 'credentialPage'] } },
   },
   subjectSearch: {
@@ -88,7 +89,7 @@ export const SERVER: Operations<
     tag: 'Revocations',
     summary: 'Revoke live credentials',
     description:
-      'Of a subject, of a TURN key, of one id, or all. Takes effect at once for new requests; the broker revokes at Cloudflare in the background. With `banUntil` the subject is banned too.',
+      'Of a subject, of a TURN key, of one id, or all. Takes effect at once for new requests; the broker revokes at Cloudflare in the background. With `banUntil` the subject is banned too. A tenant has at most 200,000 revocations, of which the oldest that are done make room.',
     headers: ['Idempotency-Key'],
     body: {
       presence: 'required',
@@ -101,26 +102,27 @@ export const SERVER: Operations<
   revocationGet: {
     tag: 'Revocations',
     summary: 'Get the progress of a revocation',
-    description: 'Can be read for 30 days after the revocation is done.',
+    description: 'Can be read for 30 days; of a tenant with more than 100,000 revocations, the newest.',
     answers: { 200: { description: 'The revocation.', json: ['Revocation', 'revocation'] } },
   },
   banList: {
     tag: 'Revocations',
     summary: 'List bans',
-    description: 'Newest first, with those that ended in the last 30 days.',
+    description: 'Newest first, with those that ended in the last 30 days, the latest 100,000 of them.',
     answers: { 200: { description: 'A page of bans.', json: ['BanPage', 'banPage'] } },
   },
   banCreate: {
     tag: 'Revocations',
     summary: 'Ban a subject or an API token',
     description:
-      'A banned subject gets no credential. A banned API token is refused on every route, and so are the client tokens made with it. Live credentials stay valid until they are revoked.',
+      'A banned subject gets no credential. A banned API token is refused on every route, and so are the client tokens made with it. Live credentials stay valid until they are revoked. A tenant has at most 100,000 bans in force; those lifted or past their end do not count.',
     body: {
       presence: 'required',
       description: 'Exactly one of `subject`, `tokenId`, and until when.',
       content: { 'application/json': ['BanCreate', 'banCreate'] },
     },
     answers: { 201: { description: 'The ban.', json: ['Ban', 'ban'] } },
+    errors: ['conflict'],
   },
   banLift: {
     tag: 'Revocations',
@@ -145,7 +147,8 @@ export const SERVER: Operations<
   auditList: {
     tag: 'Audit',
     summary: "Read the tenant's audit trail",
-    description: 'Newest first. Filters compare exactly and can be combined.',
+    description:
+      'Newest first. Filters compare exactly and can be combined. With a filter one call looks at 2,000 rows at most: a page may have few items, or none, and a `nextCursor`. The list ends where `nextCursor` is null.',
     answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
   },
 }

@@ -6,6 +6,11 @@ import { CredentialId, Subject } from './credentials.ts'
 /** How long a finished revocation and an ended ban can be read. */
 export const REVOCATION_KEPT_DAYS = 30
 
+/** Bans in force of one tenant: neither lifted nor past their end. */
+export const MAX_OPEN_BANS = 100_000
+/** Revocations of one tenant, running ones included. From half of that the oldest that is done makes room. */
+export const MAX_REVOCATIONS = 200_000
+
 const selector = {
   subject: z.exactOptional(Subject),
   keyId: z.exactOptional(TurnKeyUid),

@@ -1,5 +1,6 @@
 /** The table `bans`: until when a subject or an API token is refused. Only this file writes it. */
 import { newId } from '../../crypto/ids.ts'
+import { addToMark, markOf } from './marks.ts'
 
 export interface BanRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -9,7 +10,13 @@ export interface BanRow extends Record<string, SqlStorageValue> {
   until: number
   created_at: number
   lifted_at: number | null
+  /** When it was lifted, or its end once that was seen to have passed; `null`: it counts as open. */
+  ended_at: number | null
 }
+
+/** Beyond that number of ended bans a new ban deletes the earliest of them. */
+export const MAX_ENDED_BANS = 100_000
+const FORGOTTEN_A_BAN = 2
 
 export const isBanned = (sql: SqlStorage, column: 'subject_id' | 'token_id', id: string, now: number): boolean =>
   sql.exec(`SELECT 1 FROM bans WHERE ${column} = ? AND until > ? AND lifted_at IS NULL LIMIT 1`, id, now).toArray()
@@ -28,12 +35,13 @@ export const bansBefore = (sql: SqlStorage, before: number | null, limit: number
     )
     .toArray()
 
-export const insertBanRow = (
+/** Inside a transaction. */
+export function insertBanRow(
   sql: SqlStorage,
   ban: { readonly subjectId: string | null; readonly tokenId: string | null; readonly until: number },
   now: number,
-): BanRow =>
-  sql
+): BanRow {
+  const row = sql
     .exec<BanRow>(
       'INSERT INTO bans (id, subject_id, token_id, until, created_at) VALUES (?, ?, ?, ?, ?) RETURNING *',
       newId('bn'),
@@ -43,12 +51,44 @@ export const insertBanRow = (
       now,
     )
     .one()
-
-export function liftBanRow(sql: SqlStorage, { seq }: BanRow, now: number): void {
-  sql.exec('UPDATE bans SET lifted_at = ? WHERE seq = ?', now, seq)
+  addToMark(sql, 'open-bans', 1)
+  // A tenant that bans and lifts all day keeps a bounded number of rows, without waiting for the pruning job.
+  if (markOf(sql, 'ended-bans') > MAX_ENDED_BANS) forgetBans(sql, Number.MAX_SAFE_INTEGER, FORGOTTEN_A_BAN)
+  return row
 }
 
-/** Bans that ended or were lifted before then. */
-export function forgetBans(sql: SqlStorage, before: number): void {
-  sql.exec('DELETE FROM bans WHERE until < ? OR lifted_at < ?', before, before)
+/** Inside a transaction, for a ban that was not lifted before. */
+export function liftBanRow(sql: SqlStorage, { seq, ended_at }: BanRow, now: number): void {
+  sql.exec('UPDATE bans SET lifted_at = ?, ended_at = coalesce(ended_at, ?) WHERE seq = ?', now, now, seq)
+  if (ended_at === null) countEnded(sql, 1)
+}
+
+/** Bans that are in force; those whose end has passed count until `endBans` has met them. */
+export const countOpenBans = (sql: SqlStorage): number => markOf(sql, 'open-bans')
+
+/** Inside a transaction: takes up to `atMost` bans whose end has passed out of the number of open ones. */
+export function endBans(sql: SqlStorage, now: number, atMost: number): void {
+  const ended = sql.exec(
+    `UPDATE bans SET ended_at = until WHERE seq IN (
+       SELECT seq FROM bans WHERE ended_at IS NULL AND until <= ? ORDER BY until LIMIT ?) RETURNING 1`,
+    now,
+    atMost,
+  )
+  countEnded(sql, ended.toArray().length)
+}
+
+/** Inside a transaction: deletes up to `atMost` bans that ended before then, the earliest first. */
+export function forgetBans(sql: SqlStorage, before: number, atMost: number): void {
+  const deleted = sql.exec(
+    `DELETE FROM bans WHERE seq IN (
+       SELECT seq FROM bans WHERE ended_at IS NOT NULL AND ended_at < ? ORDER BY ended_at LIMIT ?) RETURNING 1`,
+    before,
+    atMost,
+  )
+  addToMark(sql, 'ended-bans', -deleted.toArray().length)
+}
+
+function countEnded(sql: SqlStorage, bans: number): void {
+  addToMark(sql, 'open-bans', -bans)
+  addToMark(sql, 'ended-bans', bans)
 }

@@ -66,7 +66,7 @@ export async function commitMint(
         keyUid: flight.keyUid,
         origin: request.origin,
         sealed: refused ? null : sealed,
-        urlList: keepUrlList(ctx.sql, minted.urls),
+        urlList: keepUrlList(ctx, minted.urls),
         issuedAt: begunAt,
         expiresAt,
       })

@@ -1,28 +1,40 @@
 /**
  * The job that keeps the object small: it deletes expired credentials, audit events by age and by number, and the rest
- * after fixed times. A run does a bounded amount of work and comes back while there is more.
+ * after fixed times. A run reads and writes in proportion to what it deletes, `ROWS_A_RUN` rows of a table at most, and comes
+ * back while there is more. It exists as long as the tenant, also where no credential was ever minted.
  */
 import { REVOCATION_KEPT_DAYS } from '../../contract/resources/revocations.ts'
 import { pruneAuditTrail } from '../../storage/audit.ts'
 import type { JobOutcome } from '../../storage/jobs.ts'
-import { forgetBans } from '../core/banRows.ts'
+import { endBans, forgetBans } from '../core/banRows.ts'
 import type { TenantContext } from '../core/context.ts'
-import { tenantRecord } from '../core/tenantRow.ts'
+import { tenantId, tenantRecord } from '../core/tenantRow.ts'
+import { forgetKey, forgettableKeys } from '../turnKeys/writes.ts'
 import { forgetCounts, ROWS_A_CHECKPOINT, storeCounts } from './counts.ts'
 import { deleteCredential } from './credentialRows.ts'
 import { countBulk, forgetRevocations, settleTargets } from './revocationRows.ts'
 import type { StateRow } from './revokingRows.ts'
 import { forgetSubjects } from './subjects.ts'
+import { forgetUrlLists, URL_LIST_KEPT_MS } from './urlLists.ts'
 import { countUsage, forgetUsage } from './usage.ts'
 
 const PRUNE_JOB = 'prune'
 const ROWS_A_RUN = 500
+/** Of each the Account is told. */
+const KEYS_A_RUN = 20
 const AT_LEAST_EVERY_MS = 3_600_000
 const NOT_BEFORE_MS = 60_000
+/** While more credentials or events are due: these grow with the mints. */
+const SOON_MS = 1_000
 /** How long a row outlives its credential: the mints of the last minute are counted from their rows. */
 const KEPT_MS = 60_000
 const DAY_MS = 86_400_000
 const USAGE_KEPT_DAYS = 90
+
+/** Inside the transaction that sets the tenant up. */
+export function beginPruning({ jobs, now }: Pick<TenantContext, 'jobs' | 'now'>): void {
+  jobs.ensure(PRUNE_JOB, '', now() + AT_LEAST_EVERY_MS)
+}
 
 /** Inside the transaction of a mint: makes sure that the job exists. It also stores the counts, so many new rows call it earlier. */
 export function schedulePruning(ctx: Pick<TenantContext, 'memory' | 'jobs' | 'now'>, expiresAt: number): void {
@@ -32,20 +44,20 @@ export function schedulePruning(ctx: Pick<TenantContext, 'memory' | 'jobs' | 'no
   ctx.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, ctx.now() + AT_LEAST_EVERY_MS))
 }
 
-export const pruningJobs = (ctx: TenantContext) => ({ [PRUNE_JOB]: async () => prune(ctx) })
+export const pruningJobs = (ctx: TenantContext) => ({ [PRUNE_JOB]: () => prune(ctx) })
 
-function prune(ctx: TenantContext): JobOutcome {
+async function prune(ctx: TenantContext): Promise<JobOutcome> {
   const now = ctx.now()
-  const more = ctx.transact(() => {
+  const { soon, later } = ctx.transact(() => {
     const expired = pruneCredentials(ctx, now)
     const audited = pruneAudit(ctx, now)
-    pruneResources(ctx, now)
-    ctx.idempotency.forgetExpired()
     storeCounts(ctx)
     forgetCounts(ctx.sql, now)
-    return expired || audited
+    return { soon: expired || audited, later: pruneResourcesInTheirTurn(ctx, now) }
   })
-  if (more) return { againAt: now + 1_000 }
+  const keysLeft = await pruneKeys(ctx, now)
+  if (soon) return { againAt: now + SOON_MS }
+  if (later || keysLeft) return { againAt: now + NOT_BEFORE_MS }
   const { next } = ctx.sql.exec<{ next: number | null }>('SELECT min(expires_at) AS next FROM credentials').one()
   return { againAt: Math.min(Math.max((next ?? 0) + KEPT_MS, now + NOT_BEFORE_MS), now + AT_LEAST_EVERY_MS) }
 }
@@ -83,12 +95,35 @@ function pruneAudit(ctx: TenantContext, now: number): boolean {
   return deleted === ROWS_A_RUN
 }
 
-function pruneResources(ctx: TenantContext, now: number): void {
+/** Not in every run of those that follow each other: subjects, revocations and bans do not grow with expired credentials. */
+function pruneResourcesInTheirTurn(ctx: TenantContext, now: number): boolean {
+  if (now < ctx.memory.resourcesPrunedAt + NOT_BEFORE_MS) return true
+  ctx.memory.resourcesPrunedAt = now
+  return pruneResources(ctx, now)
+}
+
+/** Inside a transaction. Returns whether a walk over the subjects, or expired records of requests, are left for the next run. */
+function pruneResources(ctx: TenantContext, now: number): boolean {
   const { sql } = ctx
   const kept = now - REVOCATION_KEPT_DAYS * DAY_MS
-  forgetRevocations(sql, kept)
-  forgetBans(sql, kept)
+  forgetRevocations(sql, kept, ROWS_A_RUN)
+  endBans(sql, now, ROWS_A_RUN)
+  forgetBans(sql, kept, ROWS_A_RUN)
   forgetUsage(sql, now - USAGE_KEPT_DAYS * DAY_MS)
+  forgetUrlLists(sql, now - URL_LIST_KEPT_MS, ROWS_A_RUN)
+  const records = ctx.idempotency.forgetExpired(ROWS_A_RUN)
   const { auditRetentionDays } = tenantRecord(ctx).policy
-  forgetSubjects(sql, now - auditRetentionDays * DAY_MS, ROWS_A_RUN)
+  const walking = forgetSubjects(ctx, now - auditRetentionDays * DAY_MS, ROWS_A_RUN)
+  return walking || records === ROWS_A_RUN
+}
+
+/** Rows of keys that ended long ago. The Account forgets first whose they were: it is asked again if it does not answer. */
+async function pruneKeys(ctx: TenantContext, now: number): Promise<boolean> {
+  const rows = forgettableKeys(ctx.sql, now, KEYS_A_RUN)
+  for (const row of rows) {
+    const released = row.uid === null || (await ctx.account.releaseTurnKey(row.uid, tenantId(ctx))).ok
+    if (!released) return false
+    ctx.transact(() => forgetKey(ctx.sql, row))
+  }
+  return rows.length >= KEYS_A_RUN
 }

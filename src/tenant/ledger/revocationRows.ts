@@ -2,6 +2,7 @@
  * The tables `revocations` and `revocation_targets`: which credentials a revocation waits for, and how many are through.
  * Only this file writes them, inside the caller's transaction.
  */
+import { addToMark, markOf } from '../core/marks.ts'
 
 export interface RevocationRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -47,16 +48,21 @@ export function insertTargets(
       revocation,
       expires_at,
     )
+  addToMark(sql, 'revocation-targets', rows.length)
 }
+
+export const countTargets = (sql: SqlStorage): number => markOf(sql, 'revocation-targets')
 
 /** Counts a credential's end on every revocation that waits for it. */
 export function settleTargets(sql: SqlStorage, credential: number, as: 'revoked' | 'expired'): void {
-  const waiting = sql.exec<{ revocation: number }>(
-    'DELETE FROM revocation_targets WHERE credential = ? RETURNING revocation',
-    credential,
-  )
-  for (const { revocation } of waiting.toArray())
-    sql.exec(`UPDATE revocations SET ${as} = ${as} + 1 WHERE seq = ?`, revocation)
+  const waiting = sql
+    .exec<{ revocation: number }>(
+      'DELETE FROM revocation_targets WHERE credential = ? RETURNING revocation',
+      credential,
+    )
+    .toArray()
+  addToMark(sql, 'revocation-targets', -waiting.length)
+  for (const { revocation } of waiting) sql.exec(`UPDATE revocations SET ${as} = ${as} + 1 WHERE seq = ?`, revocation)
 }
 
 /** Credentials with a waiting revocation that have expired by then, the earliest first. */
@@ -111,7 +117,37 @@ export function countBulk(
   }
 }
 
-/** Revocations that were ordered before then and wait for nothing. */
-export function forgetRevocations(sql: SqlStorage, before: number): void {
-  sql.exec('DELETE FROM revocations WHERE created_at < ? AND matched = revoked + expired', before)
+/** Of the `atMost` oldest revocations, deletes those that were ordered before then and wait for nothing. */
+export function forgetRevocations(sql: SqlStorage, before: number, atMost: number): void {
+  for (const { seq } of oldestRevocations(sql, atMost, before).filter(isDone)) deleteRevocation(sql, seq)
+}
+
+/** From the oldest stored revocation to the newest: at least as many as there are. */
+export const spanOfRevocations = (sql: SqlStorage): number =>
+  sql
+    .exec<{ span: number | null }>(
+      'SELECT (SELECT max(seq) FROM revocations) - (SELECT min(seq) FROM revocations) + 1 AS span',
+    )
+    .one().span ?? 0
+
+/** Deletes the oldest revocation that waits for nothing, if it is among the `among` oldest. */
+export function forgetOldestRevocation(sql: SqlStorage, among: number): void {
+  const done = oldestRevocations(sql, among, Number.MAX_SAFE_INTEGER).find(isDone)
+  if (done) deleteRevocation(sql, done.seq)
+}
+
+function oldestRevocations(sql: SqlStorage, atMost: number, before: number): RevocationRow[] {
+  const oldest: RevocationRow[] = []
+  for (const row of sql.exec<RevocationRow>('SELECT * FROM revocations ORDER BY seq LIMIT ?', atMost)) {
+    // Sequence and time grow together: the first young row ends the reading.
+    if (row.created_at >= before) break
+    oldest.push(row)
+  }
+  return oldest
+}
+
+const isDone = ({ matched, revoked, expired }: RevocationRow): boolean => matched === revoked + expired
+
+function deleteRevocation(sql: SqlStorage, seq: number): void {
+  sql.exec('DELETE FROM revocations WHERE seq = ?', seq)
 }

@@ -4,6 +4,7 @@
  */
 import { newId } from '../../crypto/ids.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
+import { markOf, setMark } from '../core/marks.ts'
 
 const DAY_MS = 86_400_000
 
@@ -40,15 +41,29 @@ export function deleteSubject(sql: SqlStorage, id: string): void {
   sql.exec('DELETE FROM subjects WHERE id = ?', id)
 }
 
-/** Subjects not used since then that have neither a credential nor a ban; `atMost` of them. */
-export function forgetSubjects(sql: SqlStorage, usedBefore: number, atMost: number): void {
-  sql.exec(
-    `DELETE FROM subjects WHERE seq IN (
-       SELECT seq FROM subjects WHERE used_at < ?
-         AND NOT EXISTS (SELECT 1 FROM credentials WHERE subject_id = subjects.id)
-         AND NOT EXISTS (SELECT 1 FROM bans WHERE subject_id = subjects.id)
-       LIMIT ?)`,
-    usedBefore,
-    atMost,
-  )
+/**
+ * Inside a transaction: one step of a walk over all subjects, of `atMost` rows. Deletes those not used since `usedBefore` that
+ * have neither a credential nor a ban. A walk begins at most once a day. Returns whether it goes on.
+ */
+export function forgetSubjects({ sql, now }: ReadContext, usedBefore: number, atMost: number): boolean {
+  const walked = markOf(sql, 'subjects-walked')
+  if (walked === 0 && now() < markOf(sql, 'subjects-next-walk')) return false
+  const step = sql
+    .exec<{ seq: number; id: string; used_at: number }>(
+      'SELECT seq, id, used_at FROM subjects WHERE seq > ? ORDER BY seq LIMIT ?',
+      walked,
+      atMost,
+    )
+    .toArray()
+  for (const { id, used_at } of step) {
+    if (used_at < usedBefore && !isReferredTo(sql, id)) deleteSubject(sql, id)
+  }
+  const goesOn = step.length === atMost
+  setMark(sql, 'subjects-walked', goesOn ? (step.at(-1)?.seq ?? 0) : 0)
+  if (walked === 0) setMark(sql, 'subjects-next-walk', now() + DAY_MS)
+  return goesOn
 }
+
+const isReferredTo = (sql: SqlStorage, id: string): boolean =>
+  sql.exec('SELECT 1 FROM credentials WHERE subject_id = ? LIMIT 1', id).toArray().length > 0 ||
+  sql.exec('SELECT 1 FROM bans WHERE subject_id = ? LIMIT 1', id).toArray().length > 0

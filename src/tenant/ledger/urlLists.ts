@@ -1,10 +1,27 @@
-/** The table `url_lists`, which only this file writes: the lists of server URLs that Cloudflare gave with its credentials. */
+/**
+ * The table `url_lists`: each list of URLs that Cloudflare gave, once. Only this file reads and writes it. A list that no
+ * credential can refer to any more is deleted, except the newest.
+ */
+import { MAX_TTL_SECONDS } from '../../contract/values.ts'
+import type { ReadContext } from '../core/context.ts'
+
+/** `used_at` is written once a day at most. */
+const USE_NOTED_MS = 86_400_000
+/** Longer than any credential lives that came with the list on a day whose use was not noted, until its row is pruned. */
+export const URL_LIST_KEPT_MS = USE_NOTED_MS + MAX_TTL_SECONDS * 1_000 + 86_400_000
 
 /** The id of a list of URLs; the same list is stored once. Inside a transaction. */
-export function keepUrlList(sql: SqlStorage, urls: readonly string[]): number {
+export function keepUrlList({ sql, now }: ReadContext, urls: readonly string[]): number {
   const text = JSON.stringify(urls)
-  const [known] = sql.exec<{ id: number }>('SELECT id FROM url_lists WHERE urls = ?', text).toArray()
-  return known?.id ?? sql.exec<{ id: number }>('INSERT INTO url_lists (urls) VALUES (?) RETURNING id', text).one().id
+  const at = now()
+  const [known] = sql
+    .exec<{ id: number; used_at: number }>('SELECT id, used_at FROM url_lists WHERE urls = ?', text)
+    .toArray()
+  if (!known)
+    return sql.exec<{ id: number }>('INSERT INTO url_lists (urls, used_at) VALUES (?, ?) RETURNING id', text, at).one()
+      .id
+  if (known.used_at < at - USE_NOTED_MS) sql.exec('UPDATE url_lists SET used_at = ? WHERE id = ?', at, known.id)
+  return known.id
 }
 
 export const urlList = (sql: SqlStorage, id: number): string[] => {
@@ -14,6 +31,16 @@ export const urlList = (sql: SqlStorage, id: number): string[] => {
 
 /** The list that Cloudflare gave last; `undefined`: it never gave one. */
 export function newestUrlList(sql: SqlStorage): string[] | undefined {
-  const [row] = sql.exec<{ id: number }>('SELECT max(id) AS id FROM url_lists HAVING id IS NOT NULL').toArray()
-  return row && urlList(sql, row.id)
+  const { id } = sql.exec<{ id: number | null }>('SELECT max(id) AS id FROM url_lists').one()
+  return id === null ? undefined : urlList(sql, id)
+}
+
+/** Inside a transaction: deletes up to `atMost` lists that were not given since `usedBefore`. */
+export function forgetUrlLists(sql: SqlStorage, usedBefore: number, atMost: number): void {
+  sql.exec(
+    `DELETE FROM url_lists WHERE id IN (
+       SELECT id FROM url_lists WHERE used_at < ? AND id < (SELECT max(id) FROM url_lists) ORDER BY used_at LIMIT ?)`,
+    usedBefore,
+    atMost,
+  )
 }

@@ -10,6 +10,7 @@ import { countApiTokens } from '../core/apiTokenRows.ts'
 import { MIRROR_JOB, publishSnapshot, recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
 import { changeTenant, insertTenant, requireNotDeleting, tenantRecord } from '../core/tenantRow.ts'
+import { beginPruning } from '../ledger/pruning.ts'
 import { recentUsage } from '../ledger/usage.ts'
 import { MIGRATIONS } from '../schema.ts'
 import { mintingKey } from '../turnKeys/lineage.ts'
@@ -25,6 +26,7 @@ export function initTenant(ctx: TenantContext, setUp: TenantSetUp): TenantView {
   migrate(ctx.storage, MIGRATIONS)
   ctx.transact(() => {
     insertTenant(ctx, setUp)
+    beginPruning(ctx)
   })
   return describeTenant(ctx)
 }

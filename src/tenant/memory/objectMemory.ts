@@ -24,6 +24,8 @@ export class ObjectMemory {
   readonly sealedWith = new Set<string>()
   /** Whether the pruning job is known to exist. */
   pruningScheduled = false
+  /** When the pruning job last looked at what does not grow with mints, in milliseconds since 1970. */
+  resourcesPrunedAt = 0
 
   constructor({ now, checkCoolDownMs }: { readonly now: () => number; readonly checkCoolDownMs: number }) {
     this.keyChecks = new SingleFlight({ ms: checkCoolDownMs, now })

@@ -14,7 +14,7 @@ import { publishKey } from '../turnKeys/cacheEntry.ts'
 import { countTakenPlaces, keyByIntent, type TurnKeyRow } from '../turnKeys/rows.ts'
 import { FIRST_SECRET_VERSION, sealSecret } from '../turnKeys/secret.ts'
 import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
-import { forgetOldKeys, insertIntent } from '../turnKeys/writes.ts'
+import { insertIntent } from '../turnKeys/writes.ts'
 import { CREATE_ROUTE, transition, transitionInTransaction } from './apply.ts'
 import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './machine/vocabulary.ts'
 import { answerCreation, auditKey, replayAttempt, replayCreation, withoutRepeat } from './replay.ts'
@@ -77,7 +77,6 @@ function admit(ctx: TenantContext, creation: TurnKeyCreation): EarlierRequest | 
 
 function storeIntent(ctx: TenantContext, creation: TurnKeyCreation, intent: string): undefined {
   const now = ctx.now()
-  forgetOldKeys(ctx.sql, now)
   insertIntent(ctx.sql, { intent, name: creation.name, now })
   if (creation.idempotency) ctx.idempotency.begin(CREATE_ROUTE, creation.idempotency, intent)
   auditKey(ctx, creation, { target: intent, outcome: 'begun' })

@@ -79,7 +79,7 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
     keyUid: uid,
     origin: null,
     sealed: null,
-    urlList: keepUrlList(ctx.sql, minted.urls),
+    urlList: keepUrlList(ctx, minted.urls),
     issuedAt: begunAt,
     expiresAt,
   })

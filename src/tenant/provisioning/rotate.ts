@@ -14,7 +14,7 @@ import type { TenantContext } from '../core/context.ts'
 import { requireActive, requireNotDeleting, type TenantRecord } from '../core/tenantRow.ts'
 import { countRotationPlaces, isBeingRotated, keyByIntent, keyBySeq, keyByUid, visibleKey } from '../turnKeys/rows.ts'
 import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
-import { forgetOldKeys, insertRotationIntent } from '../turnKeys/writes.ts'
+import { insertRotationIntent } from '../turnKeys/writes.ts'
 import { rotateRoute } from './apply.ts'
 import { makeKey } from './create.ts'
 import { NOTHING_TO_REPLACE } from './machine/succession.ts'
@@ -102,7 +102,6 @@ const conflict = (detail: string) => new BrokerError('conflict', { doNotRepeat: 
 function storeIntent(ctx: TenantContext, rotation: TurnKeyRotation, intent: string): undefined {
   const now = ctx.now()
   const old = visibleKey(ctx, rotation.uid)
-  forgetOldKeys(ctx.sql, now)
   insertRotationIntent(ctx.sql, { intent, old, revokes: rotation.revoke, now })
   if (rotation.idempotency) ctx.idempotency.begin(rotateRoute(rotation.uid), rotation.idempotency, intent)
   auditKey(ctx, rotation, { target: rotation.uid, outcome: 'begun' }, 'turn_key.rotate')

@@ -118,7 +118,8 @@ function find(ctx: TenantContext, { route, caller, attempt }: Asked): Row | unde
   const now = ctx.now()
   const rows = ctx.sql
     .exec<Row>(
-      `SELECT * FROM attempts WHERE begun_at > ? AND route = ? AND caller = ? AND body_hash = ? AND count = ? ORDER BY seq`,
+      `SELECT * FROM attempts WHERE begun_at > ? AND route = ? AND caller = ? AND body_hash = ? AND count = ?
+       ORDER BY begun_at, seq`,
       now - UNANSWERED_FOR_MS,
       route,
       caller,

@@ -12,6 +12,7 @@ import type { TenantContext } from '../core/context.ts'
 import { raiseEpoch } from '../core/tenantRow.ts'
 import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
 import { auditDone } from './auditDone.ts'
+import { requireRoomForBan } from './caps.ts'
 
 export async function createBan(ctx: TenantContext, call: Call & { readonly input: BanCreate }): Promise<BanView> {
   const created = ctx.transact(() => {
@@ -60,6 +61,7 @@ export function insertBan(
   }
   const subjectId = ban.subject === undefined ? null : subjectIdFor(ctx, ban.subject)
   if (ban.subject !== undefined && subjectId !== null) keepSubject(ctx, ban.subject, subjectId)
+  requireRoomForBan(ctx)
   raiseEpoch(ctx)
   return insertBanRow(ctx.sql, { subjectId, tokenId: ban.tokenId ?? null, until: ban.until }, now)
 }

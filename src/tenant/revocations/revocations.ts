@@ -12,6 +12,7 @@ import { countOpenBulk, insertRevocation, revocationById, setMatched } from '../
 import { findSubject } from '../ledger/subjects.ts'
 import { auditDone } from './auditDone.ts'
 import { insertBan } from './bans.ts'
+import { requireRoomForRevocation } from './caps.ts'
 
 const ROUTE = 'revocations'
 /** Each confirmation counts on every bulk revocation that waits for it, so their number is bounded. */
@@ -27,6 +28,7 @@ export function createRevocation(
     const earlier = idempotency && ctx.idempotency.find(ROUTE, idempotency)
     if (earlier) return view(ctx, earlier.target)
     requireFewBulk(ctx, input)
+    requireRoomForRevocation(ctx)
     const id = newId('rv')
     if (input.subject !== undefined && input.banUntil !== undefined) {
       insertBan(ctx, { subject: input.subject, until: input.banUntil }, 'banUntil')

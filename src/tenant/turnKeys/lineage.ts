@@ -18,6 +18,5 @@ export function mintingKey(sql: SqlStorage, uid: string): NamedTurnKeyRow | unde
 
 /** An SQL condition on the ledger's `key_uid`: any key of the lineage of one key. Binds the uid of that key. */
 export const OF_LINEAGE = `key_uid IN (
-  SELECT mate.uid FROM turn_keys named JOIN turn_keys mate
-    ON coalesce(mate.successor, mate.seq) = coalesce(named.successor, named.seq)
-  WHERE named.uid = ?)`
+  SELECT mate.uid FROM (SELECT coalesce(successor, seq) AS newest FROM turn_keys WHERE uid = ?) named
+    JOIN turn_keys mate ON mate.seq = named.newest OR mate.successor = named.newest)`

@@ -1,7 +1,7 @@
 /** Reading the table `turn_keys`. It is written by writes.ts only. Knows neither Cloudflare nor callers. */
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
-import { DOUBT_COUNTS_MS, isVisible, type TurnKeyState, VISIBLE } from './states.ts'
+import { DOUBT_COUNTS_MS, isVisible, type TurnKeyState, UNFINISHED, VISIBLE } from './states.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -35,7 +35,9 @@ export interface TurnKeyRow extends Record<string, SqlStorageValue> {
 /** A row of a key that has a uid of Cloudflare. */
 export type NamedTurnKeyRow = TurnKeyRow & { uid: string }
 
-const visible = VISIBLE.map((state) => `'${state}'`).join(', ')
+const listOf = (states: readonly TurnKeyState[]) => states.map((state) => `'${state}'`).join(', ')
+const visible = listOf(VISIBLE)
+const unfinished = listOf(UNFINISHED)
 
 export const keyByIntent = (sql: SqlStorage, intent: string): TurnKeyRow | undefined =>
   sql.exec<TurnKeyRow>('SELECT * FROM turn_keys WHERE intent = ?', intent).toArray()[0]
@@ -69,8 +71,9 @@ export const countTakenPlaces = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>(
       `SELECT count(*) AS n FROM turn_keys
-       WHERE state IN ('active', 'missing') OR (state = 'deleting' AND successor IS NULL)
-         OR (replaces IS NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?)))`,
+       WHERE state IN ('active', 'missing', 'deleting', 'creating', 'unknown') AND (
+         state IN ('active', 'missing') OR (state = 'deleting' AND successor IS NULL)
+         OR (replaces IS NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?))))`,
       now - DOUBT_COUNTS_MS,
     )
     .one().n
@@ -80,15 +83,16 @@ export const countRotationPlaces = (sql: SqlStorage, now: number): number =>
   sql
     .exec<{ n: number }>(
       `SELECT count(*) AS n FROM turn_keys
-       WHERE state = 'retiring' OR (state = 'deleting' AND successor IS NOT NULL)
-         OR (replaces IS NOT NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?)))`,
+       WHERE state IN ('retiring', 'deleting', 'creating', 'unknown') AND (
+         state = 'retiring' OR (state = 'deleting' AND successor IS NOT NULL)
+         OR (replaces IS NOT NULL AND (state = 'creating' OR (state = 'unknown' AND begun_at > ?))))`,
       now - DOUBT_COUNTS_MS,
     )
     .one().n
 
 /** Every key that is neither deleted nor failed; for the deletion of the tenant. */
 export const unfinishedKeys = (sql: SqlStorage): TurnKeyRow[] =>
-  sql.exec<TurnKeyRow>("SELECT * FROM turn_keys WHERE state NOT IN ('deleted', 'failed')").toArray()
+  sql.exec<TurnKeyRow>(`SELECT * FROM turn_keys WHERE state IN (${unfinished})`).toArray()
 
 /** The row of a key that callers may see; throws the 404 of an unknown key otherwise. */
 export function visibleKey({ sql }: { readonly sql: SqlStorage }, uid: string): NamedTurnKeyRow {

@@ -37,6 +37,16 @@ export const VISIBLE = ['active', 'retiring', 'missing'] as const satisfies read
 export const isVisible = (state: TurnKeyState): state is (typeof VISIBLE)[number] =>
   VISIBLE.some((visible) => visible === state)
 
+/** Neither deleted nor failed: there is something to do, or to keep. */
+export const UNFINISHED = [
+  'creating',
+  'unknown',
+  'active',
+  'retiring',
+  'deleting',
+  'missing',
+] as const satisfies readonly TurnKeyState[]
+
 /** When Cloudflare's list is searched for a creation with an unknown outcome, after it began. Lists lag: hence five times. */
 export const RECONCILE_AFTER_MS = [60_000, 300_000, 900_000, 3_600_000, 86_400_000] as const
 /** A creation with an unknown outcome counts against `maxTurnKeys` for this long; after that it very likely made no key. */

@@ -147,12 +147,29 @@ export interface KeyColumns {
 
 /** How long a row outlives its key, so that an operator can see what became of it. */
 const FINAL_ROWS_KEPT_MS = 30 * 86_400_000
+/** How long the row of a replaced key leads to its successor after the replaced key was deleted. */
+const REPLACED_ROWS_KEPT_MS = 400 * 86_400_000
 
-/** Deletes rows of keys that ended 30 days ago, except those whose successor still has a row. */
-export function forgetOldKeys(sql: SqlStorage, now: number): void {
-  sql.exec(
-    `DELETE FROM turn_keys WHERE state IN ('deleted', 'failed') AND state_at < ?
-       AND (successor IS NULL OR successor NOT IN (SELECT seq FROM turn_keys))`,
+/** Up to `atMost` keys that ended long enough ago to be forgotten, those longest ago first. By the state it would read all. */
+export const forgettableKeys = (sql: SqlStorage, now: number, atMost: number): TurnKeyRow[] => [
+  ...sql.exec<TurnKeyRow>(
+    `SELECT * FROM turn_keys INDEXED BY turn_keys_ended
+     WHERE state IN ('deleted', 'failed') AND successor IS NULL AND state_at < ?
+     ORDER BY state_at LIMIT ?`,
     now - FINAL_ROWS_KEPT_MS,
-  )
+    atMost,
+  ),
+  ...sql.exec<TurnKeyRow>(
+    `SELECT * FROM turn_keys INDEXED BY turn_keys_replaced
+     WHERE state IN ('deleted', 'failed') AND successor IS NOT NULL AND state_at < ?
+     ORDER BY state_at LIMIT ?`,
+    now - REPLACED_ROWS_KEPT_MS,
+    atMost,
+  ),
+]
+
+/** Deletes the row of a key that ended. Those that led to it lead nowhere now: they go after their own 30 days. */
+export function forgetKey(sql: SqlStorage, { seq }: TurnKeyRow): void {
+  sql.exec("UPDATE turn_keys SET successor = NULL WHERE successor = ? AND state IN ('deleted', 'failed')", seq)
+  sql.exec('DELETE FROM turn_keys WHERE seq = ?', seq)
 }

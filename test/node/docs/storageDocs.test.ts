@@ -100,6 +100,9 @@ describe('docs/storage.md', () => {
       names.split(', ').map((name) => name.replace(/ of .+/, '')),
     )
     expect(unique(bounded)).toEqual(unique(tables))
+    // A number, a setting, or one row for each of something else that is bounded.
+    for (const [names, bound = ''] of tableOf(sectionOf(document, 'Growth'), 'table'))
+      expect(bound, names).toMatch(/\d|\bone (?:small )?row\b|max[A-Z]\w+|auditRetention/)
   })
 })
 

@@ -15,9 +15,9 @@ export const accountSql = (sql: string): Promise<Rows> => exec(accountStub(), sq
 
 export const keyRows = (id: string): Promise<Rows> => tenantSql(id, 'SELECT * FROM turn_keys ORDER BY seq')
 
-/** Unfinished work, except the tenant's report to the Account, which follows every change. */
+/** Unfinished work, except what every tenant has: its report to the Account after a change, and the pruning job. */
 export const jobRows = (id: string): Promise<Rows> =>
-  tenantSql(id, "SELECT kind, key, due, attempt FROM jobs WHERE kind <> 'mirror' ORDER BY kind, key")
+  tenantSql(id, "SELECT kind, key, due, attempt FROM jobs WHERE kind NOT IN ('mirror', 'prune') ORDER BY kind, key")
 
 /** Makes every write of such audit rows fail, as a broken database would, until it is repaired. */
 export async function breakAudit(id: string, when = '1'): Promise<void> {
