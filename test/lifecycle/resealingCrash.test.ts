@@ -73,7 +73,7 @@ async function run(broker: ReturnType<typeof deploy>, batches = 3): Promise<void
 }
 
 /** The steps of a whole run: one test dies at each of them. */
-const STEPS = 51
+const STEPS = 61
 
 describe('G12: resealing', () => {
   it.each(Array.from({ length: STEPS + 1 }, (_, at) => at + 1))(

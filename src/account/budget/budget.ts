@@ -84,7 +84,8 @@ export function giveBack(sql: SqlStorage, { purpose, tenant }: Spending): void {
 /** Number of calls in the last 5 minutes, by their reason. */
 export function spentCalls(sql: SqlStorage, now: number): Record<CallPurpose, number> {
   const rows = sql.exec<{ purpose: CallPurpose; n: number }>(
-    'SELECT purpose, sum(calls) AS n FROM api_calls WHERE bucket >= ? GROUP BY purpose',
+    `SELECT purpose, sum(calls) AS n FROM api_calls WHERE purpose IN ('tenant', 'recovery', 'operator') AND bucket >= ?
+     GROUP BY purpose`,
     oldestBucket(now),
   )
   return { tenant: 0, recovery: 0, operator: 0, ...Object.fromEntries([...rows].map(({ purpose, n }) => [purpose, n])) }

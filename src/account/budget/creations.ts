@@ -24,8 +24,8 @@ export function noteCreation(
 export const tenantOfCreation = (sql: SqlStorage, intent: string): string | null =>
   sql.exec<{ tenant: string }>('SELECT tenant FROM creations WHERE intent = ?', intent).toArray()[0]?.tenant ?? null
 
-export const countCreations = (sql: SqlStorage): number =>
-  sql.exec<{ n: number }>('SELECT count(*) AS n FROM creations').one().n
+export const hasCreations = (sql: SqlStorage): boolean =>
+  sql.exec('SELECT 1 FROM creations LIMIT 1').toArray().length > 0
 
 /** Deletes creations older than 31 days, unless their key is still listed. Inside a transaction. */
 export function deleteOldCreations(sql: SqlStorage, now: number, listed: ReadonlySet<string>): void {

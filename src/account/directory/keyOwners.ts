@@ -28,12 +28,19 @@ export function ownerOfTurnKey(sql: SqlStorage, uid: string): string | null {
   return row?.tenant ?? null
 }
 
-/** The tenants that own a TURN key, each once. */
-export const tenantsWithKeys = (sql: SqlStorage): string[] =>
-  sql
-    .exec<{ tenant: string }>('SELECT DISTINCT tenant FROM turn_key_owners')
-    .toArray()
-    .map(({ tenant }) => tenant)
+/** The next `limit` tenants by id that own a TURN key. One step of the index a tenant, however many keys it owns. */
+export function tenantsWithKeys(sql: SqlStorage, after: string, limit: number): string[] {
+  const tenants: string[] = []
+  for (let last = after; tenants.length < limit; ) {
+    const { next } = sql
+      .exec<{ next: string | null }>('SELECT min(tenant) AS next FROM turn_key_owners WHERE tenant > ?', last)
+      .one()
+    if (next === null) break
+    tenants.push(next)
+    last = next
+  }
+  return tenants
+}
 
-export const countOwnedKeys = (sql: SqlStorage): number =>
-  sql.exec<{ n: number }>('SELECT count(*) AS n FROM turn_key_owners').one().n
+export const hasOwnedKeys = (sql: SqlStorage): boolean =>
+  sql.exec('SELECT 1 FROM turn_key_owners LIMIT 1').toArray().length > 0

@@ -30,14 +30,22 @@ export function recordCurrentRootKey(sql: SqlStorage, now: number, { current }: 
 /** Adds the root keys that a tenant reported as needed. Removes none. Call it inside a transaction. */
 export function addRootKeyUses(ctx: AccountContext, tenant: string, rootKeys: readonly string[]): void {
   for (const rootKey of rootKeys) {
-    ctx.sql.exec(
-      `INSERT INTO root_key_uses (root_key, tenant, noted_at)
-       SELECT ?, id, ? FROM tenants WHERE id = ? AND state <> 'deleted'
-       ON CONFLICT DO UPDATE SET noted_at = excluded.noted_at`,
+    const now = ctx.now()
+    const known = ctx.sql.exec(
+      'UPDATE root_key_uses SET noted_at = ? WHERE root_key = ? AND tenant = ? RETURNING 1',
+      now,
       rootKey,
-      ctx.now(),
       tenant,
     )
+    if (known.toArray().length > 0) continue
+    const added = ctx.sql.exec(
+      `INSERT INTO root_key_uses (root_key, tenant, noted_at)
+       SELECT ?, id, ? FROM tenants WHERE id = ? AND state <> 'deleted' RETURNING 1`,
+      rootKey,
+      now,
+      tenant,
+    )
+    if (added.toArray().length > 0) countUse(ctx, rootKey, 1)
   }
 }
 
@@ -51,29 +59,39 @@ export function retainRootKeyUses(
   rootKeys: readonly string[],
   since: number,
 ): void {
-  const kept = JSON.stringify(rootKeys)
-  ctx.sql.exec(
+  const removed = ctx.sql.exec<{ id: string }>(
     `DELETE FROM root_key_uses
-     WHERE tenant = ? AND noted_at < ? AND root_key NOT IN (SELECT value FROM json_each(?))`,
+     WHERE tenant = ? AND noted_at < ? AND root_key NOT IN (SELECT value FROM json_each(?)) RETURNING root_key AS id`,
     tenant,
     since,
-    kept,
+    JSON.stringify(rootKeys),
   )
+  for (const { id } of removed.toArray()) countUse(ctx, id, -1)
 }
 
 /** Removes all root key uses of a deleted tenant. Call it inside a transaction. */
-export const deleteRootKeyUses = (ctx: AccountContext, tenant: string): unknown =>
-  ctx.sql.exec('DELETE FROM root_key_uses WHERE tenant = ?', tenant)
+export function deleteRootKeyUses(ctx: AccountContext, tenant: string): void {
+  const removed = ctx.sql.exec<{ id: string }>(
+    'DELETE FROM root_key_uses WHERE tenant = ? RETURNING root_key AS id',
+    tenant,
+  )
+  for (const { id } of removed.toArray()) countUse(ctx, id, -1)
+}
 
-/** Ids of all needed root keys. Skips along the index, so the cost does not grow with the number of tenants. */
+/** The number of tenants that need a root key, so that no one has to count the rows of all tenants. */
+function countUse({ sql }: AccountContext, rootKey: string, by: 1 | -1): void {
+  sql.exec(
+    'INSERT INTO root_key_counts (root_key, tenants) VALUES (?, ?) ON CONFLICT DO UPDATE SET tenants = tenants + excluded.tenants',
+    rootKey,
+    by,
+  )
+  if (by < 0) sql.exec('DELETE FROM root_key_counts WHERE root_key = ? AND tenants <= 0', rootKey)
+}
+
+/** Ids of all needed root keys. */
 export function neededRootKeys(ctx: AccountContext): string[] {
   const rows = ctx.sql.exec<{ id: string }>(
-    `WITH RECURSIVE used(id) AS (
-       SELECT min(root_key) FROM root_key_uses
-       UNION ALL
-       SELECT (SELECT min(root_key) FROM root_key_uses WHERE root_key > used.id) FROM used WHERE used.id IS NOT NULL
-     )
-     SELECT id FROM used WHERE id IS NOT NULL
+    `SELECT root_key AS id FROM root_key_counts
      UNION SELECT root_key FROM root_keys_front WHERE until IS NULL OR until > ?`,
     ctx.now() - MAX_SIGNED_LIFE_MS,
   )
@@ -85,7 +103,7 @@ export function rootKeysInUse(ctx: AccountContext): RootKeyUse[] {
   const { sql, rootKeys } = ctx
   const counts = new Map(
     sql
-      .exec<{ id: string; n: number }>('SELECT root_key AS id, count(*) AS n FROM root_key_uses GROUP BY root_key')
+      .exec<{ id: string; n: number }>('SELECT root_key AS id, tenants AS n FROM root_key_counts')
       .toArray()
       .map(({ id, n }) => [id, n]),
   )

@@ -52,5 +52,4 @@ export const firstFindings = (sql: SqlStorage): FindingView[] =>
     .toArray()
     .map(({ since, ...finding }) => ({ ...finding, since: instant(since) }))
 
-export const countAllFindings = (sql: SqlStorage): number =>
-  sql.exec<{ n: number }>('SELECT count(*) AS n FROM findings').one().n
+export const hasFindings = (sql: SqlStorage): boolean => sql.exec('SELECT 1 FROM findings LIMIT 1').toArray().length > 0

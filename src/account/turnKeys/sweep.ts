@@ -57,16 +57,14 @@ export async function sweep(ctx: AccountContext, list: UpstreamList): Promise<Jo
   const { byTenant, unowned, intents } = groupByTenant(ctx, listed.keys)
   if (run.next === '') ctx.transact(() => recordFindings(ctx.sql, unowned, run.id))
 
-  const tenants = tenantsToAsk(ctx, byTenant).filter((id) => id > run.next)
-  const share = tenants.slice(0, TENANTS_A_SHARE)
+  const { share, last, goesOn } = nextShare(ctx, byTenant, run.next)
   for (let first = 0; first < share.length; first += TENANTS_AT_ONCE) {
     const group = share.slice(first, first + TENANTS_AT_ONCE)
     await Promise.all(
       group.map((id) => reconcileTenant(ctx, id, { run: run.id, listed, keys: byTenant.get(id) ?? [] })),
     )
   }
-  const last = share.at(-1)
-  if (last !== undefined && tenants.length > share.length) {
+  if (goesOn) {
     ctx.transact(() => ctx.sql.exec('UPDATE sweep SET next = ?', last))
     return { againAt: ctx.now() }
   }
@@ -118,10 +116,23 @@ function groupByTenant(ctx: AccountContext, keys: readonly UpstreamKey[]) {
   return { byTenant, unowned, intents }
 }
 
-/** Tenants with listed keys, and tenants that own keys: a key that is not listed may be missing. */
-function tenantsToAsk(ctx: AccountContext, byTenant: ReadonlyMap<string, unknown>): string[] {
-  const all = new Set([...byTenant.keys(), ...tenantsWithKeys(ctx.sql)])
-  return [...all].filter((id) => isTenant(ctx, id)).sort()
+/**
+ * The next tenants by id: those with listed keys, and those that own keys, because a key that is not listed may be missing.
+ * `last`: where the share after it begins.
+ */
+function nextShare(
+  ctx: AccountContext,
+  byTenant: ReadonlyMap<string, unknown>,
+  after: string,
+): { readonly share: string[]; readonly last: string; readonly goesOn: boolean } {
+  const listed = [...byTenant.keys()].filter((id) => id > after)
+  const next = [...new Set([...listed, ...tenantsWithKeys(ctx.sql, after, TENANTS_A_SHARE + 1)])].sort()
+  const share = next.slice(0, TENANTS_A_SHARE)
+  return {
+    share: share.filter((id) => isTenant(ctx, id)),
+    last: share.at(-1) ?? after,
+    goesOn: next.length > share.length,
+  }
 }
 
 async function reconcileTenant(

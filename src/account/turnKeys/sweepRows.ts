@@ -1,10 +1,10 @@
 /** The sweep's one row, and whether a sweep has anything to do. The row is written by sweep.ts only. */
 import type { SweepView } from '../../contract/resources/account.ts'
 import { instant } from '../../contract/values.ts'
-import { countCreations } from '../budget/creations.ts'
+import { hasCreations } from '../budget/creations.ts'
 import type { AccountContext } from '../core/context.ts'
-import { countOwnedKeys } from '../directory/keyOwners.ts'
-import { countAllFindings, countFindings, firstFindings } from './findings.ts'
+import { hasOwnedKeys } from '../directory/keyOwners.ts'
+import { countFindings, firstFindings, hasFindings } from './findings.ts'
 
 export const SWEEP_JOB = 'sweep'
 export const SWEEP_EVERY_MS = 3_600_000
@@ -29,7 +29,7 @@ export const scheduleSweep = (ctx: Pick<AccountContext, 'jobs' | 'now'>): void =
   ctx.jobs.ensure(SWEEP_JOB, '', ctx.now() + SWEEP_EVERY_MS)
 
 export const isAnythingToSweep = (sql: SqlStorage): boolean =>
-  countOwnedKeys(sql) + countCreations(sql) + countAllFindings(sql) > 0
+  hasOwnedKeys(sql) || hasCreations(sql) || hasFindings(sql)
 
 export function sweepView({ sql, jobs }: AccountContext): SweepView {
   const row = sweepRow(sql)
