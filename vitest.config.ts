@@ -59,6 +59,7 @@ export default defineConfig({
                   DEPLOYMENT: 'test',
                   MATRIX_EVERY_AWAIT: process.env.MATRIX_EVERY_AWAIT ?? '',
                   MATRIX_CELL: process.env.MATRIX_CELL ?? '',
+                  G15_ROWS: process.env.G15_ROWS ?? '',
                 },
                 ratelimits: {
                   RATE_IP: { namespace_id: '1001', simple: outOfTheWay },

@@ -7,6 +7,8 @@ declare namespace Cloudflare {
     MATRIX_EVERY_AWAIT: string
     /** The name of a cell of the fault matrix, to play that one only. */
     MATRIX_CELL: string
+    /** Rows of each kind in a filled object; empty: 10,000. */
+    G15_ROWS: string
   }
 }
 

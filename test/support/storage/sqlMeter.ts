@@ -7,27 +7,32 @@ export interface SqlCost {
   texts: string[]
 }
 
-/** Wraps `exec` of this storage's prototype until `stop` is called. Cursors are summed up when the meter stops, inside the object. */
+/**
+ * Wraps `exec` of this storage's prototype until `stop` is called. Every object of src reads a cursor to its end before it awaits
+ * anything, so a cursor is summed up in the next microtask, where it was made.
+ */
 export function meterSql(
   sql: SqlStorage,
   which: 'of every object' | 'of this object' = 'of every object',
 ): { stop: () => SqlCost } {
   const prototype = Object.getPrototypeOf(sql) as SqlStorage
   const { exec } = prototype
-  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = []
-  const texts: string[] = []
+  const cost: SqlCost = { statements: 0, rowsRead: 0, rowsWritten: 0, texts: [] }
   prototype.exec = function metered(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
     const cursor = exec.call(this, query, ...bindings)
     if (which === 'of this object' && this !== sql) return cursor
-    cursors.push(cursor)
-    texts.push(query.replaceAll(/\s+/g, ' ').trim())
+    cost.statements++
+    cost.texts.push(query.replaceAll(/\s+/g, ' ').trim())
+    queueMicrotask(() => {
+      cost.rowsRead += cursor.rowsRead
+      cost.rowsWritten += cursor.rowsWritten
+    })
     return cursor
   } as SqlStorage['exec']
   return {
     stop() {
       prototype.exec = exec
-      const sum = (of: 'rowsRead' | 'rowsWritten') => cursors.reduce((total, cursor) => total + cursor[of], 0)
-      return { statements: cursors.length, rowsRead: sum('rowsRead'), rowsWritten: sum('rowsWritten'), texts }
+      return cost
     },
   }
 }
