@@ -15,9 +15,9 @@ export class Semaphore {
     this.#queueLength = queueLength
   }
 
-  /** Whether an operation would run at once. */
-  get isFree(): boolean {
-    return this.#inside < this.#width
+  /** How many operations would run at once. */
+  get free(): number {
+    return this.#width - this.#inside
   }
 
   /**

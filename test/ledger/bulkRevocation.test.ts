@@ -2,7 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { expectStatus, newTurnKey } from '../support/broker/broker.ts'
-import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
+import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { filledSubject, fillLedger } from '../support/storage/largeLedger.ts'
 import { meterSql, type SqlCost } from '../support/storage/sqlMeter.ts'
@@ -174,4 +174,35 @@ it('At most 20 revocations of a whole TURN key or tenant wait at once; the next 
   expectOutcome(await acme.post('/revocations', { all: true }), '409 conflict')
   expectOutcome(await acme.post('/revocations', { keyId: acme.uid }), '409 conflict')
   expectOutcome(await acme.post('/revocations', { subject: 'ann' }), '202')
+})
+
+describe('a revocation of many', () => {
+  it('A revocation of many uses two idle connections for mints beside its own, and leaves one for the next mint', async () => {
+    const acme = await newIssuer({ maxLiveCredentialsPerSubject: 100 })
+    for (let n = 0; n < 8; n++) expectStatus(await acme.generate({ customIdentifier: 'ann' }), 201)
+    await emulator.hold('revoke', 'revoking', { times: 'always' })
+    const { id } = await acme.revocation({ subject: 'ann' })
+    await emulator.untilHeld('revoking', { count: 3 })
+    expectStatus(await acme.generate({ customIdentifier: 'bob' }), 201)
+    expect(await emulator.log('revoke')).toHaveLength(3)
+    await emulator.clearFaults()
+    await emulator.release('revoking')
+    await until('the revocation is done', async () => (await acme.progress(id)).state === 'done')
+  })
+
+  it('A revocation of many uses its own connection alone while mints take theirs', async () => {
+    const acme = await newIssuer({ maxLiveCredentialsPerSubject: 100 })
+    for (let n = 0; n < 8; n++) expectStatus(await acme.generate({ customIdentifier: 'ann' }), 201)
+    await emulator.hold('generate-ice-servers', 'minting', { times: 2 })
+    const mints = [1, 2].map((n) => acme.generate({ customIdentifier: `s-${n}` }))
+    await emulator.untilHeld('minting', { count: 2 })
+    await emulator.hold('revoke', 'revoking', { times: 1 })
+    await acme.revocation({ subject: 'ann' })
+    await emulator.untilHeld('revoking')
+    await scheduler.wait(100)
+    expect(await emulator.log('revoke')).toHaveLength(1)
+    await emulator.release('revoking')
+    await emulator.release('minting')
+    await Promise.all(mints)
+  })
 })

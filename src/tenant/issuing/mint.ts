@@ -80,7 +80,7 @@ export async function mintUpstream(
 function attempt(ctx: MintContext, key: OpenedKey, input: MintInput): Promise<Attempt> {
   const { semaphore } = ctx.mints
   // An idle object pays no further hop: its own connections come first.
-  if (input.lend && !semaphore.isFree) return attemptOver(ctx, key, input, lentConnection(ctx, key, input.lend))
+  if (input.lend && semaphore.free === 0) return attemptOver(ctx, key, input, lentConnection(ctx, key, input.lend))
   return semaphore.run(input.until - ctx.now(), () => attemptOver(ctx, key, input, ctx.credentials.mint))
 }
 

@@ -117,13 +117,17 @@ export interface NotRevoked {
   readonly failure: Failure
 }
 
-/** Asks Cloudflare to revoke one credential now. `undefined`: Cloudflare confirmed. */
-export async function revokeNow(ctx: TenantContext, row: CredentialRow): Promise<NotRevoked | undefined> {
+/** Asks Cloudflare to revoke one credential now, over a connection of `turn`. `undefined`: Cloudflare confirmed. */
+export async function revokeNow(
+  ctx: TenantContext,
+  row: CredentialRow,
+  turn = ctx.revocationSemaphore,
+): Promise<NotRevoked | undefined> {
   const key = keyByUid(ctx.sql, row.key_uid)
   if (!key) return { why: 'unreadable', failure: { code: 'upstream_failed' } }
   const opened = await openKey(ctx, key).catch(() => undefined)
   if (!opened) return { why: 'unreadable', failure: { code: 'internal' } }
-  const failed = await askUpstream(ctx, opened, row.username)
+  const failed = await askUpstream({ ...ctx, revocationSemaphore: turn }, opened, row.username)
   if (!failed) ctx.transact(() => confirm(ctx, row))
   return failed
 }

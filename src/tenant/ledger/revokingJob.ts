@@ -3,6 +3,7 @@
  * in bounded steps. Both come back until nothing is left.
  */
 import { pause } from '../../concurrency/deadline.ts'
+import type { Semaphore } from '../../concurrency/semaphore.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
@@ -33,33 +34,58 @@ export const revokingJobs = (ctx: TenantContext) => ({
 
 /**
  * A bounded share: what was never asked for first, then what a bulk revocation marked and what was tried longest ago, so that
- * neither a failing credential nor a bulk revocation holds up the others. The wait grows only while every call fails.
+ * neither a failing credential nor a bulk revocation holds up the others. While mints leave connections idle, two of those are
+ * used too. The wait grows only while every call fails.
  */
 async function revokingJob(ctx: TenantContext, { attempt }: Job): Promise<JobOutcome> {
   const begun = ctx.now()
   settleExpired(ctx, begun)
-  let tried = 0
-  let confirmed = 0
-  let failed = 0
-  while (tried < PER_RUN && ctx.now() < begun + RUN_MS) {
-    const row = nextRevoking(ctx.sql, begun)
-    if (!row) break
-    tried++
-    if (isOver(ctx, row)) {
-      ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, NEVER))
-    } else if (await revokeNow(ctx, row)) {
-      failed++
-      ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, ctx.now()))
-    } else confirmed++
-  }
+  const run: Run = { begun, tried: 0, confirmed: 0, failed: 0, inHand: new Set() }
+  const { semaphore: mints } = ctx.mints
+  // One connection stays free for the next mint.
+  const areIdle = () => mints.free > 1
+  await Promise.all([
+    revokeInTurn(ctx, run, ctx.revocationSemaphore, () => true),
+    revokeInTurn(ctx, run, mints, areIdle),
+    revokeInTurn(ctx, run, mints, areIdle),
+  ])
   const now = ctx.now()
   const live = ctx.live()
   if (live.revoking(now) === 0) return 'done'
   // The rest was minted with keys that are deleted, together with their secrets: those credentials end by expiry.
-  if (tried === 0 && bulkRevocations(ctx.sql).length === 0) return { againAt: live.lastExpiry(null, now) ?? now }
-  if (failed === 0) return { againAt: now }
-  if (confirmed > 0) return { againAt: now + FIRST_PAUSE_MS }
+  if (run.tried === 0 && bulkRevocations(ctx.sql).length === 0) return { againAt: live.lastExpiry(null, now) ?? now }
+  if (run.failed === 0) return { againAt: now }
+  if (run.confirmed > 0) return { againAt: now + FIRST_PAUSE_MS }
   return { againAt: now + Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempt, 10), LONGEST_PAUSE_MS), failed: true }
+}
+
+interface Run {
+  readonly begun: number
+  tried: number
+  confirmed: number
+  failed: number
+  /** Rows that Cloudflare is being asked about. */
+  readonly inHand: Set<number>
+}
+
+/** One call after the other over connections of `turn`, as long as `mayGoOn` and the run has rows, calls and time left. */
+async function revokeInTurn(ctx: TenantContext, run: Run, turn: Semaphore, mayGoOn: () => boolean): Promise<void> {
+  while (run.tried < PER_RUN && ctx.now() < run.begun + RUN_MS && mayGoOn()) {
+    const row = nextRevoking(ctx.sql, run.begun, run.inHand)
+    if (!row) return
+    run.tried++
+    run.inHand.add(row.seq)
+    try {
+      if (isOver(ctx, row)) {
+        ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, NEVER))
+      } else if (await revokeNow(ctx, row, turn)) {
+        run.failed++
+        ctx.transact(() => noteRevokeAttempt(ctx.sql, row.seq, ctx.now()))
+      } else run.confirmed++
+    } finally {
+      run.inHand.delete(row.seq)
+    }
+  }
 }
 
 const isOver = (ctx: TenantContext, row: CredentialRow): boolean =>

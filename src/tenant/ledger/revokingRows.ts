@@ -48,14 +48,20 @@ export const rowsBetween = (
     limit,
   )
 
-/** The next row to ask Cloudflare for that was last tried before then; `undefined`: there is none. */
-export const nextRevoking = (sql: SqlStorage, triedBefore: number): CredentialRow | undefined =>
+/** The next row to ask Cloudflare for that was last tried before then and is none of `except`; `undefined`: there is none. */
+export const nextRevoking = (
+  sql: SqlStorage,
+  triedBefore: number,
+  except: ReadonlySet<number>,
+): CredentialRow | undefined =>
   sql
     .exec<CredentialRow>(
-      "SELECT * FROM credentials WHERE state = 'revoking' AND tried_at < ? ORDER BY tried_at, seq LIMIT 1",
+      "SELECT * FROM credentials WHERE state = 'revoking' AND tried_at < ? ORDER BY tried_at, seq LIMIT ?",
       triedBefore,
+      except.size + 1,
     )
-    .toArray()[0]
+    .toArray()
+    .find(({ seq }) => !except.has(seq))
 
 /** A key's rows that are being revoked. */
 export const revokingOfKey = (
