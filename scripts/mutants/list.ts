@@ -252,8 +252,8 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G15',
     breaks: 'The list of tenants reads the tombstones of deleted ones.',
     file: 'src/account/directory/directory.ts',
-    find: ' INDEXED BY tenants_there',
-    replace: '',
+    find: 'INDEXED BY tenants_there',
+    replace: 'NOT INDEXED',
     test: 'test/growth/accountCosts.test.ts',
   },
   {
