@@ -1,7 +1,7 @@
 // Load with faults, on real sockets. Short here; `LOAD_SECONDS=60` takes the time and the numbers of a real trial.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type PlainBroker, startPlainBroker } from '../../../bench/workerd.ts'
+import { type PlainBroker, startPlainBroker } from '../../../bench/runtime/broker.ts'
 import type { EmulatorControl, Operation } from '../../../emulator/client.ts'
 import { ERRORS } from '../../../src/errors.ts'
 import { residentBytes } from '../support/processes.ts'

@@ -1,6 +1,6 @@
 // The host that mints goes away and comes back, on real sockets.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type PlainBroker, startPlainBroker } from '../../../bench/workerd.ts'
+import { type PlainBroker, startPlainBroker } from '../../../bench/runtime/broker.ts'
 
 let broker: PlainBroker
 let mintUrl: string
