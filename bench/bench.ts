@@ -47,7 +47,12 @@ try {
   for (const { rows, run } of experiments) {
     const wanted = rows.filter(({ id }) => ids?.includes(id) ?? true)
     process.stdout.write(`${wanted.map(({ id }) => id).join(', ')} …\n`)
-    const found = await run(lab)
+    // One experiment that breaks does not take the others' figures with it.
+    const found = await run(lab).catch((error: unknown) => {
+      process.exitCode = 1
+      say(`${wanted.map(({ id }) => id).join(', ')}: broke. ${error instanceof Error ? error.message : String(error)}`)
+      return []
+    })
     for (const row of wanted) {
       const finding = found.find((each) => each.row === row.id)
       if (finding) lines.push(toLine(row, finding))
@@ -64,7 +69,7 @@ mkdirSync(flags.out, { recursive: true })
 writeFileSync(path.join(flags.out, 'latest.json'), `${JSON.stringify(result, null, 2)}\n`)
 writeFileSync(path.join(flags.out, 'latest.svg'), svg)
 writeFileSync(path.join(flags.out, 'latest.txt'), `${terminalTable(result)}\n`)
-if (flags.write) {
+if (flags.write && process.exitCode === undefined) {
   writeFileSync(path.join(root, 'docs/performance.md'), page(result))
   writeFileSync(path.join(root, 'docs/performance.svg'), svg)
 }

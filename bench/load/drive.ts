@@ -15,12 +15,17 @@ export interface Contender {
   readonly url: string
   /** The runtime's process, whose processor time is read. */
   readonly pid: number
-  /** Any other status ends the benchmark: it must not measure errors. */
+  /** An answer with another status is a failure, and not measured. */
   readonly expects: number
   /** Before a round, outside of its time. */
   readonly prepare?: () => Promise<void>
   /** The next request; `undefined`: none is left, the round ends early. */
   readonly next: () => Ask | undefined
+}
+
+export interface Load {
+  readonly lanes: number
+  readonly seconds: number
 }
 
 export interface Sample {
@@ -29,20 +34,31 @@ export interface Sample {
   /** Processor time of the runtime for one request; `undefined` where /proc does not tell. */
   readonly cpuMsEach: number | undefined
   readonly done: number
+  /** How many requests failed, and one of their answers. */
+  readonly failed: number
+  readonly failure: string
 }
 
+/** More failures than this share end the benchmark: it must not measure errors. */
+const TOLERATED = 0.05
+const TOLERATED_AT_LEAST = 3
+
 /** One round. The first request of each lane is not measured: connections are made, and idle ones may have been closed. */
-export async function drive(contender: Contender, load: { lanes: number; seconds: number }): Promise<Sample> {
+export async function drive(contender: Contender, load: Load): Promise<Sample> {
   const { lanes, seconds } = load
   await contender.prepare?.()
   const pool = new Pool(contender.url, { connections: lanes, pipelining: 1 })
-  const ask = async (): Promise<boolean> => {
+  let failed = 0
+  let failure = ''
+  const ask = async (): Promise<'done' | 'failed' | 'none left'> => {
     const request = contender.next()
-    if (!request) return false
+    if (!request) return 'none left'
     const { statusCode, body } = await pool.request(request)
     const text = await body.text()
-    if (statusCode !== contender.expects) throw new Error(`${contender.name}: ${statusCode} ${text.slice(0, 500)}`)
-    return true
+    if (statusCode === contender.expects) return 'done'
+    failed++
+    failure = `${contender.name}: ${statusCode} ${text.slice(0, 300)}`
+    return 'failed'
   }
   try {
     await Promise.all(Array.from({ length: lanes }, ask))
@@ -51,9 +67,10 @@ export async function drive(contender: Contender, load: { lanes: number; seconds
     const begun = performance.now()
     const lane = async () => {
       for (let sent = performance.now(); sent - begun < seconds * 1_000; ) {
-        if (!(await ask())) return
+        const outcome = await ask()
+        if (outcome === 'none left') return
         const now = performance.now()
-        latenciesMs.push(now - sent)
+        if (outcome === 'done') latenciesMs.push(now - sent)
         sent = now
       }
     }
@@ -61,11 +78,15 @@ export async function drive(contender: Contender, load: { lanes: number; seconds
     const elapsedMs = performance.now() - begun
     const cpuAfter = cpuMs(contender.pid)
     const done = latenciesMs.length
+    if (failed > Math.max(TOLERATED_AT_LEAST, TOLERATED * (done + failed)))
+      throw new Error(`${failed} failed: ${failure}`)
     return {
       p50Ms: median(latenciesMs),
       perSecond: (done * 1_000) / elapsedMs,
       cpuMsEach: cpuBefore === undefined || cpuAfter === undefined ? undefined : (cpuAfter - cpuBefore) / done,
       done,
+      failed,
+      failure,
     }
   } finally {
     await pool.close()

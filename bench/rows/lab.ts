@@ -1,4 +1,5 @@
 // Starts what an experiment asks for when it asks for it, and stops all of it at the end.
+import { drive } from '../load/drive.ts'
 import { type LightUpstream, startUpstream } from '../load/upstream.ts'
 import { type PlainBroker, startPlainBroker } from '../runtime/broker.ts'
 import { type Peers, startPeers } from '../runtime/peers.ts'
@@ -18,7 +19,19 @@ export function openLab(options: {
   const peers = once<Peers>(async () => startPeers((await upstream.get()).url, { core }))
   const tenant = once<BenchTenant>(async () => BenchTenant.create(await broker.get(), 'bench'))
   return {
-    lab: { ...options, upstream: upstream.get, broker: broker.get, peers: peers.get, tenant: tenant.get },
+    lab: {
+      ...options,
+      async drive(contender, load) {
+        const sample = await drive(contender, load)
+        if (sample.failed > 0)
+          options.say(`${sample.failed} of ${sample.failed + sample.done} failed. ${sample.failure}`)
+        return sample
+      },
+      upstream: upstream.get,
+      broker: broker.get,
+      peers: peers.get,
+      tenant: tenant.get,
+    },
     async close() {
       await (await broker.begun())?.stop()
       await (await peers.begun())?.runtime.stop()

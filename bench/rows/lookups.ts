@@ -1,5 +1,5 @@
 // The look-up of a TURN key out of KV, against a Hono handler that reads one value from KV and answers it.
-import { type Contender, drive, interleaved } from '../load/drive.ts'
+import { type Contender, interleaved } from '../load/drive.ts'
 import { median, ratios } from '../load/statistics.ts'
 import type { Experiment, Lab, Row } from './row.ts'
 import { always } from './tenant.ts'
@@ -37,9 +37,9 @@ function lookup(lanes: number, row: Row): Experiment {
     async run(lab) {
       const both = await contenders(lab)
       const { rounds, seconds } = lab.effort
-      for (const name of ['broker', 'bare'] as const) await drive(both[name], { lanes, seconds: 0.5 })
+      for (const name of ['broker', 'bare'] as const) await lab.drive(both[name], { lanes, seconds: 0.5 })
       const found = await interleaved(['broker', 'bare'] as const, rounds, (name) =>
-        drive(both[name], { lanes, seconds }),
+        lab.drive(both[name], { lanes, seconds }),
       )
       const [ours, bare] = [
         found.broker.map(({ perSecond }) => perSecond),

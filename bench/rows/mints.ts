@@ -1,5 +1,5 @@
 // First mints beside naive and partytracks: how long, how many a second, and what processor time.
-import { type Contender, drive, interleaved, type Sample } from '../load/drive.ts'
+import { type Contender, interleaved, type Sample } from '../load/drive.ts'
 import { median, ratios } from '../load/statistics.ts'
 import type { Experiment, Finding, Lab, Row } from './row.ts'
 import { always, BenchTenant, firstMints } from './tenant.ts'
@@ -40,8 +40,8 @@ async function rounds<Name extends string>(
   const seconds = turnSeconds(lab, lanes)
   ;(await lab.upstream()).delayMs = upstreamMs
   const names = Object.keys(contenders) as Name[] // a record has its own names
-  for (const name of names) await drive(contenders[name], { lanes, seconds: 0.3 })
-  return interleaved(names, rounds, (name) => drive(contenders[name], { lanes, seconds }))
+  for (const name of names) await lab.drive(contenders[name], { lanes, seconds: 0.3 })
+  return interleaved(names, rounds, (name) => lab.drive(contenders[name], { lanes, seconds }))
 }
 
 const p50 = (samples: readonly Sample[]) => samples.map(({ p50Ms }) => p50Ms)

@@ -1,5 +1,5 @@
 // A forged client token is refused, against a Worker that answers every request with the same 401.
-import { type Ask, drive, interleaved } from '../load/drive.ts'
+import { type Ask, interleaved } from '../load/drive.ts'
 import { median, ratios } from '../load/statistics.ts'
 import type { Experiment, Lab, Row } from './row.ts'
 import { always, type BenchTenant } from './tenant.ts'
@@ -34,9 +34,9 @@ function refusal(row: Row, request: (tenant: BenchTenant, token: string) => Ask)
         bare: always({ name: 'bare', url: peers.bare, pid: peers.runtime.pid(), expects: 401 }, [ask]),
       }
       const { rounds, seconds } = lab.effort
-      for (const name of ['broker', 'bare'] as const) await drive(both[name], { lanes: 1, seconds: 0.5 })
+      for (const name of ['broker', 'bare'] as const) await lab.drive(both[name], { lanes: 1, seconds: 0.5 })
       const found = await interleaved(['broker', 'bare'] as const, rounds, (name) =>
-        drive(both[name], { lanes: 1, seconds }),
+        lab.drive(both[name], { lanes: 1, seconds }),
       )
       const [ours, bare] = [
         found.broker.map(({ perSecond }) => perSecond),

@@ -1,5 +1,5 @@
 // A subject asks again: the broker answers from its ledger, naive and partytracks mint again.
-import { drive, interleaved } from '../load/drive.ts'
+import { interleaved } from '../load/drive.ts'
 import { median, ratios } from '../load/statistics.ts'
 import type { Experiment, Row } from './row.ts'
 import { always } from './tenant.ts'
@@ -25,10 +25,10 @@ function repeat(setting: { lanes: number; upstreamMs: number }, row: Row): Exper
       // Each subject's first mint, none of which is measured.
       let minted = 0
       const first = { ...contenders.broker, next: () => asks[minted++] }
-      await drive(first, { lanes: 4, seconds: 60 })
-      await drive(contenders.broker, { lanes, seconds: 0.3 })
+      await lab.drive(first, { lanes: 4, seconds: 60 })
+      await lab.drive(contenders.broker, { lanes, seconds: 0.3 })
       const found = await interleaved(['broker', 'naive'] as const, rounds, (name) =>
-        drive(contenders[name], { lanes, seconds }),
+        lab.drive(contenders[name], { lanes, seconds }),
       )
       const [ours, naive] = [found.broker.map(({ p50Ms }) => p50Ms), found.naive.map(({ p50Ms }) => p50Ms)]
       const behind = `${median(ours).toPrecision(3)} ms, naive ${median(naive).toPrecision(3)} ms`

@@ -1,4 +1,5 @@
 // What a row of the benchmark is, and what an experiment has to work with.
+import type { Contender, Load, Sample } from '../load/drive.ts'
 import type { LightUpstream } from '../load/upstream.ts'
 import type { PlainBroker } from '../runtime/broker.ts'
 import type { Peers } from '../runtime/peers.ts'
@@ -44,6 +45,8 @@ export interface Lab {
   peers(): Promise<Peers>
   /** The tenant that most rows use; its limits are out of the way. */
   tenant(): Promise<BenchTenant>
+  /** One round; says when requests failed. */
+  drive(contender: Contender, load: Load): Promise<Sample>
   /** A line for the terminal. */
   say(line: string): void
 }
