@@ -15,7 +15,7 @@ import type { Effort } from './rows/row.ts'
 import { moveTo, twoCores } from './runtime/cores.ts'
 
 const root = path.join(import.meta.dirname, '..')
-const FULL: Effort = { rounds: 9, seconds: 1.5, liveCredentials: 1_000_000, quick: false }
+const FULL: Effort = { rounds: 7, seconds: 1.5, liveCredentials: 1_000_000, quick: false }
 const QUICK: Effort = { rounds: 3, seconds: 0.5, liveCredentials: 100_000, quick: true }
 
 const { values: flags } = parseArgs({

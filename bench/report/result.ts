@@ -12,6 +12,9 @@ import { storesInMemory, workerdVersion } from '../runtime/workerd.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 
+/** More waiting processes than this for each processor. */
+const BUSY_SHARE = 0.5
+
 export interface Conditions {
   readonly date: string
   readonly commit: string
@@ -28,6 +31,8 @@ export interface Conditions {
   readonly effort: Effort
   /** Processes that wanted to run, on average: at the beginning and at the end. */
   readonly loadAverage: readonly number[]
+  /** Whether other programs had work before it began: then the figures are theirs too. */
+  readonly busy: boolean
 }
 
 export interface Line extends Row, Summary {
@@ -71,6 +76,7 @@ export function conditions(of: { cores: Cores | undefined; effort: Effort; loadB
     rates: { run: LIMITS, shipped: shippedRates() },
     effort: of.effort,
     loadAverage: [of.loadBefore, oneMinute()],
+    busy: of.loadBefore > BUSY_SHARE * os.cpus().length,
   }
 }
 

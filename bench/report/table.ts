@@ -50,6 +50,9 @@ export function conditionLines({ conditions: of }: Result): string[] {
   return [
     `${of.date.slice(0, 10)}, commit ${of.commit}${of.effort.quick ? ', --quick' : ''}; ${of.effort.rounds} rounds, a turn of ${of.effort.seconds} s for each.`,
     `Machine: ${of.machine}; ${cores}; load average ${of.loadAverage.join(' before, ')} after.`,
+    ...(of.busy
+      ? ['Other programs were at work on this machine: look at the spread before a figure is compared.']
+      : []),
     `workerd ${of.workerd}, Node ${of.node}; SQLite files in ${of.storage === 'memory' ? 'memory' : 'a folder on disk'}. Upstream: ${of.upstream}.`,
     `Policy of the tenants: ${list(of.policy)}.`,
     `Rates, requests a minute: ${list(of.rates.run)}; shipped: ${list(of.rates.shipped)}.`,
