@@ -1,4 +1,6 @@
 // The figures of the benchmark: medians, ratios within a round, spread, verdict, plot and table.
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { interleaved } from '../../../bench/load/drive.ts'
 import { median, ratios, summarize, verdict } from '../../../bench/load/statistics.ts'
@@ -84,5 +86,13 @@ describe('the rows of the benchmark', () => {
     for (const { id } of ROWS) expect(experimentsFor([id])).toHaveLength(1)
     expect(experimentsFor(undefined)).toEqual(EXPERIMENTS)
     expect(() => experimentsFor(['refused-form', 'nonsense'])).toThrow('no such row: nonsense.')
+  })
+
+  it('bench/README.md explains each row, and no other', () => {
+    const readme = readFileSync(path.join(import.meta.dirname, '../../../bench/README.md'), 'utf8')
+    const explained = [...readme.matchAll(/^\| (`[^|]*) \| (?!all rows|some rows|does)/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, id]) => id),
+    )
+    expect(explained.sort()).toEqual(ROWS.map(({ id }) => id).sort())
   })
 })
