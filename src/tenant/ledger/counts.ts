@@ -10,6 +10,9 @@ import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf
 const MINUTE_MS = 60_000
 /** Rows are in the order of their commits, and a mint may have begun this long before its own. */
 const LONGEST_MINT_MS = 10_000
+const LEDGER_ROW = 'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials'
+/** Rows before the checkpoint that are read at a time. */
+const PAGE = 8
 /** With this many rows after the checkpoint the next one is due. */
 export const ROWS_A_CHECKPOINT = 2_000
 
@@ -53,18 +56,21 @@ const one = ({ state }: LedgerRow): SecondCount => ({
   revoking: state === 'revoking' ? 1 : 0,
 })
 
-/** Newest first: every row after the checkpoint, and further until one is too old for the mints of the last minute. */
+/** Every row after the checkpoint, and the mints of the last minute among those before it. */
 function newestRows(sql: SqlStorage, after: number, now: number) {
-  const rows: LedgerRow[] = []
-  const minted: number[] = []
-  for (const row of sql.exec<LedgerRow>(
-    'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials ORDER BY seq DESC',
-  )) {
-    if (row.seq <= after && row.issued_at <= now - MINUTE_MS - LONGEST_MINT_MS) break
-    if (row.issued_at > now - MINUTE_MS) minted.push(row.issued_at)
-    if (row.seq > after) rows.push(row)
+  const rows = sql.exec<LedgerRow>(`${LEDGER_ROW} WHERE seq > ? ORDER BY seq DESC`, after).toArray()
+  const minted = rows.map(({ issued_at }) => issued_at)
+  for (let below = after + 1, page = PAGE; page === PAGE; ) {
+    const older = sql
+      .exec<LedgerRow>(`${LEDGER_ROW} WHERE seq < ? ORDER BY seq DESC LIMIT ?`, below, PAGE)
+      .toArray()
+      .filter(({ issued_at }) => issued_at > now - MINUTE_MS - LONGEST_MINT_MS)
+    minted.push(...older.map(({ issued_at }) => issued_at))
+    page = older.length
+    below = older.at(-1)?.seq ?? below
   }
-  return { rows, rowsSinceStored: rows.length, mintedInLastMinute: minted.sort((a, b) => a - b) }
+  const mintedInLastMinute = minted.filter((at) => at > now - MINUTE_MS).sort((x, y) => x - y)
+  return { rows, rowsSinceStored: rows.length, mintedInLastMinute }
 }
 
 /** Inside the transaction that changed a counted credential: stores the counts of its key and hour. */

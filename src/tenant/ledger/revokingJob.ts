@@ -7,11 +7,11 @@ import type { Semaphore } from '../../concurrency/semaphore.ts'
 import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import type { TenantContext } from '../core/context.ts'
 import { keyByUid } from '../turnKeys/rows.ts'
-import { bulkRevocations, isTakenBack, moveMark } from './bulkRevocations.ts'
+import { bulkRevocations, moveMark } from './bulkRevocations.ts'
 import { type CredentialRow, markRangeRevoking, noteRevokeAttempt } from './credentialRows.ts'
 import { inFlightOfKey, MARK_JOB, type NotRevoked, REVOKE_JOB, revokeNow } from './revocation.ts'
 import { expiredTargets, settleTargets } from './revocationRows.ts'
-import { nextRevoking, revokingOfKey, rowsBetween } from './revokingRows.ts'
+import { nextRevoking, revokingOfKey, seqsBetween } from './revokingRows.ts'
 
 const PER_RUN = 50
 const RUN_MS = 15_000
@@ -23,8 +23,7 @@ const LANDING_LOOK_MS = 25
 const MARKED_IN_BULK = 1
 /** `tried_at` of a row that is not asked for again: it expired, or its key is deleted with its secret. */
 const NEVER = Number.MAX_SAFE_INTEGER
-const ROWS_READ_A_STEP = 2_000
-const ROWS_MARKED_A_STEP = 500
+const ROWS_A_STEP = 500
 const SETTLED_A_RUN = 500
 
 export const revokingJobs = (ctx: TenantContext) => ({
@@ -100,29 +99,18 @@ function settleExpired(ctx: TenantContext, now: number): void {
   })
 }
 
-/** Marks up to 500 rows as `revoking` and erases their passwords; reads at most 2,000. */
+/** Marks what is covered of the next 500 rows as `revoking`, and erases their passwords. */
 function markingJob(ctx: TenantContext): JobOutcome {
   const more = ctx.transact(() => {
     const now = ctx.now()
     const [bulk] = bulkRevocations(ctx.sql)
     if (!bulk) return false
-    const { key_uid: keyUid, marked_seq: after } = bulk
-    let marked = 0
-    let read = 0
-    let markedSeq = after
-    for (const row of rowsBetween(ctx.sql, {
-      after: bulk.marked_seq,
-      until: bulk.until_seq,
-      limit: ROWS_READ_A_STEP,
-    })) {
-      read++
-      markedSeq = row.seq
-      if (row.state !== 'live' || row.expires_at <= now || !isTakenBack([bulk], row)) continue
-      if (++marked === ROWS_MARKED_A_STEP) break
-    }
-    if (marked > 0) markRangeRevoking(ctx.sql, { after, until: markedSeq, keyUid, now }, MARKED_IN_BULK)
-    const isFinished = read < ROWS_READ_A_STEP && marked < ROWS_MARKED_A_STEP
-    moveMark(ctx.sql, keyUid, isFinished ? null : markedSeq)
+    const { key_uid: keyUid, marked_seq: after, until_seq: until } = bulk
+    const seqs = seqsBetween(ctx.sql, { after, until, limit: ROWS_A_STEP })
+    const last = seqs.at(-1)
+    if (last !== undefined) markRangeRevoking(ctx.sql, { after, until: last, keyUid, now }, MARKED_IN_BULK)
+    const isFinished = last === undefined || seqs.length < ROWS_A_STEP
+    moveMark(ctx.sql, keyUid, isFinished ? null : last)
     ctx.jobs.ensure(REVOKE_JOB, '', now)
     return !isFinished || bulkRevocations(ctx.sql).length > 0
   })

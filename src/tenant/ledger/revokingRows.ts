@@ -36,17 +36,20 @@ export function ledgerSpan(sql: SqlStorage): { first: number; last: number; rows
   return { first, last, rows: last - first + 1 }
 }
 
-/** Rows in the order of the ledger, without reading further than the caller does. */
-export const rowsBetween = (
+/** The numbers of the next rows of the ledger. */
+export const seqsBetween = (
   sql: SqlStorage,
   { after, until, limit }: { readonly after: number; readonly until: number; readonly limit: number },
-): Iterable<StateRow> =>
-  sql.exec<StateRow>(
-    'SELECT seq, key_uid, state, expires_at FROM credentials WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?',
-    after,
-    until,
-    limit,
-  )
+): number[] =>
+  sql
+    .exec<{ seq: number }>(
+      'SELECT seq FROM credentials WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?',
+      after,
+      until,
+      limit,
+    )
+    .toArray()
+    .map(({ seq }) => seq)
 
 /** The next row to ask Cloudflare for that was last tried before then and is none of `except`; `undefined`: there is none. */
 export const nextRevoking = (

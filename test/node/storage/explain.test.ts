@@ -46,8 +46,8 @@ const STOPS: Readonly<Record<string, string>> = {
   "SELECT seq, key_uid, state, expires_at FROM credentials WHERE expires_at > ? AND state <> 'revoked' AND key_uid = ? ORDER BY seq":
     'for a ledger of at most ROWS_MARKED_AT_ONCE rows; a larger one is taken back by an order',
   'SELECT * FROM revocations ORDER BY seq LIMIT ?': 'the oldest rows; the first young one ends the reading',
-  'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials ORDER BY seq DESC':
-    'the newest rows, until the checkpoint and one that is older than 70 s',
+  'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials WHERE seq > ? ORDER BY seq DESC':
+    'the rows after the checkpoint: after 2,000 the next one is stored',
   'SELECT 1 FROM turn_key_owners LIMIT 1': 'one row',
   'SELECT 1 FROM creations LIMIT 1': 'one row',
   'SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1': 'one row',
