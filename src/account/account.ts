@@ -15,6 +15,7 @@ import { parseConfig } from '../env.ts'
 import { BrokerError, errorOf, type Result } from '../errors.ts'
 import type { Spending } from '../rpc/budget.ts'
 import type { Call } from '../rpc/calls.ts'
+import type { Erasure } from '../rpc/restore.ts'
 import type { TenantReport } from '../rpc/tenants.ts'
 import { type AuditPage, readAuditTrail } from '../storage/auditTrail.ts'
 import { Idempotency } from '../storage/idempotency.ts'
@@ -37,9 +38,10 @@ import {
   recordTenantReport,
   type TenantCreation,
 } from './directory/directory.ts'
+import { FORGET_ERASURES_JOB, forgetErasures, recordErasures } from './directory/erasures.ts'
 import { claimIssuers } from './directory/issuers.ts'
 import { claimTurnKey, ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
-import { RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
+import { isBeingRestored, RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
 import { beginPruning, PRUNE_JOB, prune } from './pruning.ts'
 import { neededRootKeys, recordCurrentRootKey, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
@@ -99,6 +101,14 @@ export class Account extends DurableObject<Env> {
 
   restoreTenant(call: Restoration): Promise<Result<RestoredTenant>> {
     return this.#answer((ctx) => restoreTenant(ctx, call))
+  }
+
+  recordErasures(tenant: string, erasures: readonly Erasure[]): Promise<Result<void>> {
+    return this.#answer((ctx) => recordErasures(ctx, tenant, erasures))
+  }
+
+  isBeingRestored(tenant: string): Promise<Result<boolean>> {
+    return this.#answer((ctx) => isBeingRestored(ctx, tenant))
   }
 
   reportTenant(report: TenantReport): Promise<Result<number>> {
@@ -209,6 +219,7 @@ export class Account extends DurableObject<Env> {
         await resumeRestore(ctx, key)
         return 'done'
       },
+      [FORGET_ERASURES_JOB]: () => forgetErasures(ctx),
       [SWEEP_JOB]: () => sweep(ctx, this.#list),
       [RESEAL_JOB]: (job) => resealJob(ctx, job),
       [PRUNE_JOB]: () => prune(ctx),

@@ -72,4 +72,8 @@ export const MIGRATIONS = [
    UPDATE reseal_order SET (tenants, done, failed, moved, unreadable, rows_left) = (
      SELECT count(*), coalesce(sum(state = 'done'), 0), coalesce(sum(unreadable > 0), 0), coalesce(sum(moved), 0),
        coalesce(sum(unreadable), 0), coalesce(sum(rows_left), 0) FROM reseals);`,
+  `CREATE TABLE erasures (
+     tenant TEXT NOT NULL, subject_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, subject_id)
+   ) WITHOUT ROWID;
+   CREATE INDEX erasures_at ON erasures (at);`,
 ] as const

@@ -9,7 +9,7 @@ import type { TenantView } from '../contract/resources/tenants.ts'
 import type { Result } from '../errors.ts'
 import type { Spending } from './budget.ts'
 import type { ResealOrder, ResealReport } from './reseal.ts'
-import type { Bookmarks, RestoreFinish } from './restore.ts'
+import type { Bookmarks, Erasure, RestoreFinish } from './restore.ts'
 import type { ReconcileOrder, Reconciliation } from './sweep.ts'
 import type { TenantReport, TenantSetUp } from './tenants.ts'
 
@@ -24,6 +24,8 @@ export interface AccountPort {
   markTenantDeleted(id: string): Promise<Result<void>>
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>>
   observe(observed: Observed): Promise<Result<void>>
+  recordErasures(tenant: string, erasures: readonly Erasure[]): Promise<Result<void>>
+  isBeingRestored(tenant: string): Promise<Result<boolean>>
 }
 
 /** The methods of a Tenant that the Account calls. */
@@ -33,6 +35,7 @@ export interface TenantPort {
   examineKeys(examination: ReconcileOrder): Promise<Result<Reconciliation>>
   bookmarksAt(at: number): Promise<Result<Bookmarks>>
   setBack(to: string): Promise<Result<void>>
+  eraseAgain(subjectIds: readonly string[]): Promise<Result<void>>
   comeBack(call: RestoreFinish): Promise<Result<TenantView | null>>
   edgeSnapshot(): Promise<Result<TenantSnapshot>>
 }

@@ -1,4 +1,4 @@
-/** RPC messages of restoring a tenant to an earlier time (point-in-time recovery). */
+/** RPC messages of restoring a tenant to an earlier time (point-in-time recovery), and of the erasures that outlive it. */
 import type { Call } from './calls.ts'
 
 export interface Bookmarks {
@@ -13,4 +13,14 @@ export interface RestoreFinish {
   readonly by?: Call | undefined
   /** The last version that the Account knows. */
   readonly version: number
+}
+
+/** How many erasures one call carries at most, in either direction. */
+export const ERASURES_A_CALL = 200
+
+/** An erased subject: its id, never its name. */
+export type Erasure = {
+  readonly subjectId: string
+  /** Milliseconds since 1970. */
+  readonly at: number
 }

@@ -27,10 +27,12 @@ import { rootKeysInUse } from './core/rootKeyUse.ts'
 import { forgetTenantRecord, skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
 import { refusalJobs } from './issuing/refusalAudit.ts'
 import { countLedger } from './ledger/counts.ts'
+import { erasureJobs } from './ledger/erasures.ts'
 import { pruningJobs } from './ledger/pruning.ts'
 import { revokingJobs } from './ledger/revokingJob.ts'
 import { DELETION_JOB, deletionJob } from './lifecycle/delete.ts'
 import { RESTORE_JOB } from './lifecycle/restore.ts'
+import { RestoreGate } from './lifecycle/restoreGate.ts'
 import { ISSUERS } from './lifecycle/tenant.ts'
 import { ObjectMemory } from './memory/objectMemory.ts'
 import { IMPORT_JOB, importJob } from './provisioning/import.ts'
@@ -51,6 +53,7 @@ const CACHE_RETRY_MS = 30_000
 export abstract class TenantObject extends DurableObject<Env> {
   readonly #context: TenantContext | { readonly misconfigured: string }
   #setUp: boolean
+  protected readonly restoreGate = new RestoreGate()
   /** The Account has only the tombstone left: the storage goes as soon as no job is under way. */
   #buried = false
 
@@ -85,6 +88,7 @@ export abstract class TenantObject extends DurableObject<Env> {
       ...reconcileJobs(ctx),
       ...revokingJobs(ctx),
       ...refusalJobs(ctx),
+      ...erasureJobs(ctx),
       ...pruningJobs(ctx),
     })
     if (!this.#buried || ctx.jobs.underWay > 0) return
@@ -99,12 +103,24 @@ export abstract class TenantObject extends DurableObject<Env> {
     return answering(this.#context, (ctx) => {
       const value = operation(ctx)
       this.#setUp = true
+      this.restoreGate.open()
       return value
     })
   }
 
   /** `by`: who asks, where that may be a token of the tenant. Once a tenant is deleted, none of its tokens is valid. */
   protected answer<T>(operation: (ctx: TenantContext) => T | Promise<T>, by?: Caller | Asker): Promise<Result<T>> {
+    return this.answerWhileRestored((ctx) => {
+      const waiting = this.restoreGate.pass(ctx)
+      return waiting === undefined ? operation(ctx) : waiting.then(() => operation(ctx))
+    }, by)
+  }
+
+  /** The same without the gate: for the Account's own steps of a restore. */
+  protected answerWhileRestored<T>(
+    operation: (ctx: TenantContext) => T | Promise<T>,
+    by?: Caller | Asker,
+  ): Promise<Result<T>> {
     return answering(this.#context, (ctx) => {
       if (!this.#setUp && by && !isOperator(by)) throw new BrokerError('invalid_token', { aboutCaller: true })
       if (!this.#setUp) throw new BrokerError('not_found', { detail: 'No such tenant.' })

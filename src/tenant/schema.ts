@@ -115,4 +115,5 @@ export const MIGRATIONS = [
    UPDATE url_lists SET used_at = coalesce((SELECT max(issued_at) FROM credentials), 0);
    CREATE INDEX url_lists_used ON url_lists (used_at);
    INSERT INTO jobs (kind, key, due) SELECT 'prune', '', 1 WHERE EXISTS (SELECT 1 FROM tenant) ON CONFLICT DO NOTHING;`,
+  'CREATE TABLE unreported_erasures (subject_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;',
 ] as const

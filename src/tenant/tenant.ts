@@ -35,7 +35,7 @@ import { listCredentials } from './ledger/listing.ts'
 import { listAuditEvents } from './lifecycle/auditTrail.ts'
 import { beginDeletion } from './lifecycle/delete.ts'
 import { reseal } from './lifecycle/reseal.ts'
-import { bookmarksAt, finishRestore, scheduleRestore } from './lifecycle/restore.ts'
+import { bookmarksAt, eraseAgain, finishRestore, scheduleRestore } from './lifecycle/restore.ts'
 import { describeTenant, initTenant, patchTenant } from './lifecycle/tenant.ts'
 import { TenantObject } from './object.ts'
 import { createTurnKey } from './provisioning/create.ts'
@@ -75,18 +75,24 @@ export class Tenant extends TenantObject {
   }
 
   bookmarksAt(at: number): Promise<Result<Bookmarks>> {
-    return this.answer((ctx) => bookmarksAt(ctx, at))
+    return this.answerWhileRestored((ctx) => bookmarksAt(ctx, at))
   }
 
   /** Aborts the object; it restarts from the bookmark. Success breaks the RPC; only a failure returns. */
   async setBack(to: string): Promise<Result<void>> {
-    const ordered = await this.answer((ctx) => scheduleRestore(ctx, to))
+    const ordered = await this.answerWhileRestored((ctx) => scheduleRestore(ctx, this.restoreGate, to))
     if (ordered.ok) this.ctx.abort('set back in time')
     return ordered
   }
 
-  comeBack(call: RestoreFinish): Promise<Result<TenantView | null>> {
-    return this.answer((ctx) => finishRestore(ctx, call))
+  eraseAgain(subjectIds: readonly string[]): Promise<Result<void>> {
+    return this.answerWhileRestored((ctx) => eraseAgain(ctx, subjectIds))
+  }
+
+  async comeBack(call: RestoreFinish): Promise<Result<TenantView | null>> {
+    const answer = await this.answerWhileRestored((ctx) => finishRestore(ctx, call))
+    if (answer.ok) this.restoreGate.open()
+    return answer
   }
 
   listApiTokens(page: Page): Promise<Result<{ items: ApiTokenView[]; next: number | null }>> {

@@ -1,2 +1,2 @@
 /** The kinds of the Account's jobs: rows of the table `jobs`. docs/storage.md says what each does and when. */
-export type AccountJobKind = 'tenant-creation' | 'restore-tenant' | 'sweep' | 'reseal' | 'prune'
+export type AccountJobKind = 'tenant-creation' | 'restore-tenant' | 'forget-erasures' | 'sweep' | 'reseal' | 'prune'

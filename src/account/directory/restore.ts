@@ -6,11 +6,12 @@
 
 import { actorOf } from '../../auth/caller.ts'
 import type { RestoredTenant, TenantView } from '../../contract/resources/tenants.ts'
-import { BrokerError, unwrap } from '../../errors.ts'
+import { BrokerError, type Result, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import { audit } from '../../storage/audit.ts'
 import type { AccountContext } from '../core/context.ts'
 import { setUpTenant, type TenantRow, tenantRow } from './directory.ts'
+import { erasedSubjects } from './erasures.ts'
 
 export const RESTORE_JOB = 'restore-tenant'
 const TAKEOVER_MS = 30_000
@@ -43,12 +44,15 @@ export async function resumeRestore(ctx: AccountContext, tenant: string): Promis
   if (isRestorable(tenantRow(ctx, tenant))) await finishRestore(ctx, tenant)
 }
 
-/** Checks that the tenant is back and reports it. If the call breaks, the job retries. */
+/** Until the restore is finished: the tenant's object, when it starts, answers no caller. */
+export const isBeingRestored = ({ jobs }: AccountContext, tenant: string): boolean =>
+  jobs.dueAt(RESTORE_JOB, tenant) !== undefined
+
+/** Repeats the erasures, checks that the tenant is back and reports it. If a call breaks, the job does all of it again. */
 async function finishRestore(ctx: AccountContext, tenant: string, by?: Call): Promise<TenantView> {
+  await eraseAgain(ctx, tenant)
   const { version } = requireRestorable(ctx, tenant)
-  const answer = await objectOf(ctx, tenant)
-    .comeBack({ by, version })
-    .catch(() => ({ ok: false, failure: { code: 'storage_failed' } }) as const)
+  const answer = await whole(() => objectOf(ctx, tenant).comeBack({ by, version }))
   // `not_found`: the storage was lost and the set-up did not happen.
   const restored = !answer.ok && answer.failure.code === 'not_found' ? null : unwrap(answer)
   const outcome = restored ? { outcome: 'done' as const } : { outcome: 'failed' as const, code: 'storage_failed' }
@@ -60,6 +64,24 @@ async function finishRestore(ctx: AccountContext, tenant: string, by?: Call): Pr
     throw new BrokerError('storage_failed', { detail: 'The storage was not restored; repeat the request.' })
   return restored
 }
+
+/** Page by page. While the storage is lost there is nothing to erase: `comeBack` says so too. */
+async function eraseAgain(ctx: AccountContext, tenant: string): Promise<void> {
+  let ids = erasedSubjects(ctx.sql, tenant, '')
+  for (let last = ids.at(-1); last !== undefined; last = ids.at(-1)) {
+    const page = ids
+    const answer = await whole(() => objectOf(ctx, tenant).eraseAgain(page))
+    if (!answer.ok && answer.failure.code === 'not_found') return
+    unwrap(answer)
+    // Many pages take longer than the request has: the job waits for as long as this works.
+    if (isBeingRestored(ctx, tenant)) ctx.transact(() => ctx.jobs.put(RESTORE_JOB, tenant, ctx.now() + TAKEOVER_MS))
+    ids = erasedSubjects(ctx.sql, tenant, last)
+  }
+}
+
+/** A call that broke is a failure like another. */
+const whole = <T>(call: () => Promise<Result<T>>): Promise<Result<T>> =>
+  call().catch(() => ({ ok: false, failure: { code: 'storage_failed' } }) as const)
 
 /** The object aborts itself and restarts from the bookmark, so the RPC is expected to break. */
 async function restartFromBookmark(ctx: AccountContext, tenant: string, to: string): Promise<void> {

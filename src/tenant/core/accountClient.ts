@@ -19,6 +19,9 @@ const DEADLINES_MS = {
   markTenantDeleted: 5_000,
   markedTurnKeys: 10_000,
   observe: 2_500,
+  recordErasures: 2_500,
+  // A tenant whose object starts waits for this one.
+  isBeingRestored: 1_000,
 } as const satisfies Record<keyof AccountPort, number>
 
 type Name = keyof AccountPort
@@ -39,6 +42,8 @@ export function accountCalls(stub: () => AccountPort): AccountPort {
     reportTenant: bounded('reportTenant', (report) => stub().reportTenant(report)),
     markTenantDeleted: bounded('markTenantDeleted', (id) => stub().markTenantDeleted(id)),
     observe: bounded('observe', (observed) => stub().observe(observed)),
+    recordErasures: bounded('recordErasures', (tenant, erasures) => stub().recordErasures(tenant, erasures)),
+    isBeingRestored: bounded('isBeingRestored', (tenant) => stub().isBeingRestored(tenant)),
     markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
   }
 }

@@ -11,6 +11,7 @@ export type TenantJobKind =
   | 'mark-revoking'
   | 'prune'
   | 'count-refusals'
+  | 'report-erasures'
   | 'mirror'
   | 'cache'
   | 'delete-tenant'
