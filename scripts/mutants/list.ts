@@ -81,6 +81,22 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/provisioning/creationFaults.test.ts',
   },
   {
+    promise: 'G5',
+    breaks: 'A created key is shown although Cloudflare refuses its secret.',
+    file: 'src/tenant/provisioning/machine/firstMint.ts',
+    find: '(isAwaited && !isNo)',
+    replace: 'isAwaited',
+    test: 'test/provisioning/creationProof.test.ts',
+  },
+  {
+    promise: 'G5',
+    breaks: 'A created key becomes active although the right to it was lost during its first mint.',
+    file: 'src/tenant/provisioning/machine/firstMint.ts',
+    find: "if (refusal) return withdrawn(refusal, 'refused', now)",
+    replace: '',
+    test: 'test/provisioning/creationProof.test.ts',
+  },
+  {
     promise: 'G6',
     breaks: 'A mint in flight commits although its grounds were taken away.',
     file: 'src/tenant/issuing/commitCheck.ts',

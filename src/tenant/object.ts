@@ -35,9 +35,17 @@ import { RESTORE_JOB } from './lifecycle/restore.ts'
 import { RestoreGate } from './lifecycle/restoreGate.ts'
 import { ISSUERS } from './lifecycle/tenant.ts'
 import { ObjectMemory } from './memory/objectMemory.ts'
+import { provingJob } from './provisioning/create.ts'
 import { IMPORT_JOB, importJob } from './provisioning/import.ts'
 import { CHECK_COOL_DOWN_MS } from './provisioning/lookup.ts'
-import { REMOVE_JOB, RENAME_JOB, RETIRE_JOB, ROTATE_JOB, SETTLE_JOB } from './provisioning/machine/vocabulary.ts'
+import {
+  PROVE_JOB,
+  REMOVE_JOB,
+  RENAME_JOB,
+  RETIRE_JOB,
+  ROTATE_JOB,
+  SETTLE_JOB,
+} from './provisioning/machine/vocabulary.ts'
 import { reconcileJobs } from './provisioning/reconcile.ts'
 import { removalJob } from './provisioning/remove.ts'
 import { renamingJob } from './provisioning/rename.ts'
@@ -75,6 +83,7 @@ export abstract class TenantObject extends DurableObject<Env> {
       [SETTLE_JOB]: (job) => settleCreation(ctx, job),
       [REMOVE_JOB]: (job) => removalJob(ctx, job),
       [RENAME_JOB]: (job) => renamingJob(ctx, job),
+      [PROVE_JOB]: (job) => provingJob(ctx, job),
       [ROTATE_JOB]: (job) => rotationJob(ctx, job),
       [RETIRE_JOB]: (job) => retiringJob(ctx, job),
       [IMPORT_JOB]: (job) => importJob(ctx, job),

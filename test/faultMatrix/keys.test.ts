@@ -2,7 +2,7 @@
 import { describe, it } from 'vitest'
 import { MATRIX_TIMEOUT_MS, playedOnce } from '../support/matrix/matrixRun.ts'
 
-describe.each(['a creation', 'a look-up', 'a rename'] as const)(
+describe.each(['a creation', 'the proof of a created key', 'a look-up', 'a rename'] as const)(
   '%s, under every fault and with a crash at every await',
   (scenario) => {
     const played = playedOnce(scenario)

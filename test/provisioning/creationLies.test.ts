@@ -9,9 +9,13 @@ import { countAsked, emulator, liveKeys } from '../support/broker/upstream.ts'
 import { runJobs } from '../support/storage/storage.ts'
 import { jobRows, keyRows } from '../support/storage/tenantRows.ts'
 
-const create = async () => {
+const newAcme = async () => {
   const broker = newBroker()
-  const acme = await newTenant(broker, 'acme', { scopes: [...SCOPES] })
+  return { broker, acme: await newTenant(broker, 'acme', { scopes: [...SCOPES] }) }
+}
+
+const create = async () => {
+  const { broker, acme } = await newAcme()
   const answer = await broker.call('POST', keysPath('acme'), acme.token, { name: 'first' })
   return { broker, acme, answer }
 }
@@ -26,8 +30,27 @@ describe('G5: an answer to a creation that', () => {
     expect(await keyRows('acme')).toMatchObject([{ state: 'unknown', uid: null, sealed: null }])
   })
 
-  it('G5: An answer to a creation that tells another uid is found out by the first mint, and what was really made is undone', async () => {
+  it('G5: An answer to a creation that tells another uid is not shown, what was really made is undone, and a repeat is refused', async () => {
     await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid' } })
+    const { broker, acme } = await newAcme()
+    const ask = () => broker.call('POST', keysPath('acme'), acme.token, { name: 'first' }, { 'idempotency-key': 'k' })
+    expectFailure(await ask(), 'outcome_unknown')
+    expect((await broker.call('GET', keysPath('acme'), acme.token)).json.result).toEqual([])
+    await until('the stray is gone', async () => (await liveKeys()).length === 0)
+    for (let minutes = 0; minutes < 20; minutes += 5) {
+      passTime(5 * MINUTE_MS)
+      await runJobs('acme')
+    }
+    passTime(MINUTE_MS)
+    await runJobs('acme')
+    expect(await keyRows('acme')).toMatchObject([{ state: 'deleted', sealed: null }])
+    expectFailure(await ask(), 'upstream_failed')
+    expect(await jobRows('acme')).toEqual([])
+  })
+
+  it('G5: An answer to a creation that tells another uid, while Cloudflare mints for no key, is found out by the first mint, and what was really made is undone', async () => {
+    await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid' } })
+    await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 503 } })
     const { broker, acme, answer } = await create()
     expectStatus(answer, 201)
     const uid = String(answer.json.result.uid)
@@ -42,8 +65,9 @@ describe('G5: an answer to a creation that', () => {
     expectStatus(await broker.call('DELETE', keysPath('acme', uid), acme.token), 200)
   })
 
-  it('G5: An answer to a creation that tells another uid is found out by a look-up too, an hour later', async () => {
+  it('G5: An answer to a creation that tells another uid, while Cloudflare mints for no key, is found out by a look-up too, an hour later', async () => {
     await emulator.fault({ operation: 'create', fault: { kind: 'shape', shape: 'foreign-uid' } })
+    await emulator.fault({ operation: 'generate-ice-servers', fault: { kind: 'status', status: 503 } })
     const { broker, acme, answer } = await create()
     passTime(HOUR_MS + MINUTE_MS)
     const found = await broker.call('GET', keysPath('acme', answer.json.result.uid), acme.token)

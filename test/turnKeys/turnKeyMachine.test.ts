@@ -42,6 +42,9 @@ const EVENTS: KeyEvent[] = [
     { kind: 'proved', reply, old: { name: 'first' } },
     { kind: 'proved', reply, old: { name: 'renamed' } },
     { kind: 'proved', reply, old: undefined },
+    { kind: 'tried', reply, refusal: undefined, isAwaited: true },
+    { kind: 'tried', reply, refusal: undefined, isAwaited: false },
+    { kind: 'tried', reply, refusal: { code: 'tenant_suspended' }, isAwaited: true },
   ]),
 ]
 
@@ -62,6 +65,7 @@ const KEYS = TURN_KEY_STATES.flatMap((state) =>
     {},
     { replaced: true },
     { replaces: true },
+    { hasSecret: true },
     { replaces: true, hasSecret: true },
     { pendingName: 'second' },
     { looks: 4 },

@@ -3,6 +3,7 @@ export type TenantJobKind =
   | 'settle-creation'
   | 'remove-turn-key'
   | 'rename-turn-key'
+  | 'prove-turn-key'
   | 'rotate-turn-key'
   | 'retire-turn-key'
   | 'import-turn-key'

@@ -6,27 +6,34 @@ import { BrokerError, type Failure, storable, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { TurnKeyCreation } from '../../rpc/turnKeys.ts'
 import type { EarlierRequest } from '../../storage/idempotency.ts'
+import type { Job, JobOutcome } from '../../storage/jobs.ts'
 import { purposeOf, sendPaid } from '../core/apiCalls.ts'
 import { authorize } from '../core/authorization.ts'
 import type { TenantContext } from '../core/context.ts'
-import { requireActive, tenantId } from '../core/tenantRow.ts'
+import { requireActive, requireNotDeleting, tenantId } from '../core/tenantRow.ts'
 import { publishKey } from '../turnKeys/cacheEntry.ts'
-import { countTakenPlaces, keyByIntent, type TurnKeyRow } from '../turnKeys/rows.ts'
-import { FIRST_SECRET_VERSION, sealSecret } from '../turnKeys/secret.ts'
+import { countTakenPlaces, keyByIntent, keyByUid, type NamedTurnKeyRow, type TurnKeyRow } from '../turnKeys/rows.ts'
+import { FIRST_SECRET_VERSION, openKey, sealSecret } from '../turnKeys/secret.ts'
 import { RECONCILE_AFTER_MS } from '../turnKeys/states.ts'
 import { insertIntent } from '../turnKeys/writes.ts'
 import { CREATE_ROUTE, transition, transitionInTransaction } from './apply.ts'
-import { IN_DOUBT, type KeyEvent, SETTLE_JOB } from './machine/vocabulary.ts'
+import { isClearNo, NOT_YET } from './machine/firstMint.ts'
+import { type CreationEvent, IN_DOUBT, type KeyEvent, SETTLE_JOB } from './machine/vocabulary.ts'
+import { askForProof, SHORTEST_PROOF_MS } from './proof.ts'
 import { answerCreation, auditKey, replayAttempt, replayCreation, withoutRepeat } from './replay.ts'
 import { dedupeSdkRetry } from './sdkRetries.ts'
 import { withIntent } from './withIntent.ts'
 
 /** The route has 12 s; the rest is for the budget, the claim of the uid and the commit. */
 const POST_DEADLINE_MS = 9_000
+/** The rest is for the commit and the answer. */
+const REQUEST_MS = 11_000
+/** How long a job may take for one proof. */
+const JOB_MS = 6_000
 
 /**
  * The steps are those of withIntent.ts; the key is made by one POST that is never repeated, a check that the uid belongs to
- * no other tenant, and one commit that stores the sealed secret.
+ * no other tenant, one commit that stores the sealed secret, and one mint with it before the key is shown.
  */
 export async function createTurnKey(ctx: TenantContext, creation: TurnKeyCreation): Promise<CreatedTurnKey> {
   const intent = newIntent()
@@ -49,12 +56,16 @@ export async function createTurnKey(ctx: TenantContext, creation: TurnKeyCreatio
 }
 
 async function createOnce(ctx: TenantContext, creation: TurnKeyCreation, intent: string): Promise<CreatedTurnKey> {
+  const until = ctx.now() + REQUEST_MS
   return withIntent(ctx, {
     caller: creation.caller,
     intent,
     admit: () => admit(ctx, creation),
     store: () => storeIntent(ctx, creation, intent),
-    make: () => makeKey(ctx, creation, { intent, recheck: () => recheck(ctx, creation) }),
+    make: async () =>
+      (await makeKey(ctx, creation, { intent, recheck: () => recheck(ctx, creation) })) ??
+      // Storage that refuses the commit leaves the key to its job: a repeat would make another.
+      (await tryKey(ctx, { intent, until, recheck: () => recheck(ctx, creation), by: creation }).catch(() => NOT_YET)),
     replay: (earlier) => replayCreation(ctx, creation, earlier),
     answer: async () => {
       await publishKey(ctx, keyByIntent(ctx.sql, intent)?.uid ?? '')
@@ -128,6 +139,62 @@ async function post(ctx: TenantContext, { caller }: Call, row: TurnKeyRow): Prom
   const sealed = await sealSecret(ctx, { uid, version: FIRST_SECRET_VERSION }, key)
   const columns = { sealed, secret_version: FIRST_SECRET_VERSION, created, modified }
   return { kind: 'created', uid, columns, refusal: undefined }
+}
+
+interface Trial {
+  readonly intent: string
+  readonly until: number
+  /** Throws when the key must not become active any more. */
+  readonly recheck: () => void
+  /** Absent: the job. */
+  readonly by?: Call
+}
+
+/**
+ * The first mint with a stored key, which then becomes active. `undefined`: it did, or another event ended the creation. The
+ * credential is on no ledger: it was given to no caller, and Cloudflare ends it after a minute.
+ */
+function tryKey(ctx: TenantContext, { intent, until, recheck, by }: Trial): Promise<Failure | undefined> {
+  return ctx.mutex.run(intent, async () => {
+    const row = keyByIntent(ctx.sql, intent)
+    if (row?.state !== 'creating' || row.uid === null || row.replaces !== null) return
+    const reply = await firstMint(ctx, { ...row, uid: row.uid }, until)
+    return ctx.transact(
+      () =>
+        transitionInTransaction(
+          ctx,
+          row,
+          { kind: 'tried', reply, refusal: refusalBy(recheck), isAwaited: by !== undefined },
+          by,
+        ).failure,
+    )
+  })
+}
+
+async function firstMint(ctx: TenantContext, row: NamedTurnKeyRow, until: number): Promise<CreationEvent['reply']> {
+  if (until - ctx.now() < SHORTEST_PROOF_MS) return NOT_ASKED
+  try {
+    const customIdentifier = marker(ctx.config.deployment, row.intent)
+    const key = await openKey(ctx, row)
+    const reply = await askForProof(ctx, key, { until, makesSense: isClearNo, customIdentifier })
+    return reply.kind === 'ok' ? { kind: 'ok' } : reply
+  } catch {
+    // The secret does not open here: no answer of Cloudflare's.
+    return NOT_ASKED
+  }
+}
+
+const NOT_ASKED = { kind: 'doubtful', reason: 'network' } as const
+
+/** The job: proves a key whose request has ended, or was answered that the key does not mint yet. */
+export async function provingJob(ctx: TenantContext, { key: uid }: Job): Promise<JobOutcome> {
+  const intent = keyByUid(ctx.sql, uid)?.intent
+  // The state machine schedules the next run.
+  if (intent) {
+    await tryKey(ctx, { intent, until: ctx.now() + JOB_MS, recheck: () => void requireNotDeleting(ctx) })
+    await publishKey(ctx, uid)
+  }
+  return 'done'
 }
 
 /** Throws when the tenant was suspended or the API token deleted while Cloudflare was asked. */

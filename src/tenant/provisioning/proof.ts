@@ -18,6 +18,8 @@ import type { OpenedKey } from '../turnKeys/secret.ts'
 
 const PROOF_TTL_SECONDS = 60
 const ATTEMPT_MS = 1_800
+/** A proof that has less time than this does not begin. */
+export const SHORTEST_PROOF_MS = ATTEMPT_MS / 2
 const MAX_ATTEMPTS = 3
 const FIRST_PAUSE_MS = 250
 
@@ -29,17 +31,22 @@ export interface Proof {
 /** What asking for a proof needs of the Tenant. */
 type ProofContext = Pick<TenantContext, 'now' | 'credentials' | 'keySemaphore'>
 
+interface Asking {
+  /** Milliseconds since 1970. */
+  readonly until: number
+  readonly makesSense: (reply: FailedReply) => boolean
+  /** What Cloudflare's statistics show of a credential that no ledger has. */
+  readonly customIdentifier?: string
+}
+
 /**
  * Asks up to three times before `until`, as long as `makesSense` says so. If its turn does not come in time, nothing is sent and
  * the reply is `rate-limited` with `unasked`.
  */
-export async function askForProof(
-  ctx: ProofContext,
-  key: OpenedKey,
-  { until, makesSense }: { readonly until: number; readonly makesSense: (reply: FailedReply) => boolean },
-): Promise<Reply<Proof>> {
+export async function askForProof(ctx: ProofContext, key: OpenedKey, asking: Asking): Promise<Reply<Proof>> {
+  const { until, makesSense } = asking
   for (let attempt = 1; ; attempt++) {
-    const reply = await inTurn(ctx, key, until)
+    const reply = await inTurn(ctx, key, asking)
     if (reply.kind === 'ok') return reply
     const pauseMs = FIRST_PAUSE_MS * 2 ** (attempt - 1)
     if (!makesSense(reply) || attempt >= MAX_ATTEMPTS || ctx.now() + pauseMs >= until) return reply
@@ -48,13 +55,13 @@ export async function askForProof(
 }
 
 /** One attempt. The wait for the connection leaves it its whole deadline, which begins with its turn. */
-async function inTurn(ctx: ProofContext, key: OpenedKey, until: number): Promise<Reply<Proof>> {
-  const waitMs = Math.max(until - ctx.now() - ATTEMPT_MS, ATTEMPT_MS / 2)
+async function inTurn(ctx: ProofContext, key: OpenedKey, { until, customIdentifier }: Asking): Promise<Reply<Proof>> {
+  const waitMs = Math.max(until - ctx.now() - ATTEMPT_MS, SHORTEST_PROOF_MS)
   try {
     return await ctx.keySemaphore.run(waitMs, async () => {
       const begunAt = ctx.now()
-      const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), ATTEMPT_MS / 2)
-      const input = { ttlSeconds: PROOF_TTL_SECONDS, customIdentifier: undefined }
+      const deadlineMs = Math.max(Math.min(ATTEMPT_MS, until - begunAt), SHORTEST_PROOF_MS)
+      const input = { ttlSeconds: PROOF_TTL_SECONDS, customIdentifier }
       const reply = await ctx.credentials.mint(key, input, deadlineMs)
       return reply.kind === 'ok' ? { kind: 'ok', value: { minted: reply.value, begunAt } } : reply
     })

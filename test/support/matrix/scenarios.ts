@@ -42,6 +42,15 @@ export const SCENARIOS = {
     again: (world, { name }) => create(world, name),
     check: checkCreation,
   },
+  'the proof of a created key': {
+    operation: 'generate-ice-servers',
+    route: 'turnKeyCreate',
+    kindsOnly: true,
+    prepare: nothing,
+    act: (world, { name }) => create(world, name),
+    again: (world, { name }) => create(world, name),
+    check: checkCreation,
+  },
   'a look-up': {
     operation: 'get',
     route: 'turnKeyGet',

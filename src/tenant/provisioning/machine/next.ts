@@ -8,6 +8,7 @@ import type { FailedReply } from '../../../cloudflare/reply.ts'
 import type { Failure } from '../../../errors.ts'
 import { isVisible, RECONCILE_AFTER_MS } from '../../turnKeys/states.ts'
 import { checked, renamed, renameOrdered } from './answers.ts'
+import { toBeTried, tried } from './firstMint.ts'
 import { proved, replaced, retired, toBeProven } from './succession.ts'
 import {
   IN_DOUBT,
@@ -47,6 +48,8 @@ export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
       return isVisible(key.state) ? renamed(key, event, now) : { failure: NO_SUCH_KEY }
     case 'checked':
       return isVisible(key.state) ? checked(key, event.reply, now) : NOTHING
+    case 'tried':
+      return tried(key, event, now)
     case 'proved':
       return proved(key, event, now)
     case 'replaced':
@@ -59,11 +62,10 @@ export function next(key: KeyFacts, event: KeyEvent, now: number): Step {
 export function created(key: KeyFacts, { columns, uid, refusal }: KeyEvent & { kind: 'created' }, now: number): Step {
   const set = { ...columns, uid, checked_at: now }
   const settled = { kind: SETTLE_JOB, at: 'over' } as const
-  if (!refusal && key.replaces) {
-    const proof = toBeProven(uid, now)
+  if (!refusal) {
+    const proof = key.replaces ? toBeProven(uid, now) : toBeTried(uid, now)
     return { ...proof, set, jobs: [settled, ...(proof.jobs ?? [])] }
   }
-  if (!refusal) return { to: 'active', set, jobs: [settled], audit: { ...CREATE, outcome: 'done', target: uid } }
   return {
     to: 'deleting',
     set,

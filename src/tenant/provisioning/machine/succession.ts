@@ -64,12 +64,16 @@ export function proved(key: KeyFacts, { reply, old }: SuccessionEvent & { kind: 
     if (old.name === key.name) return taken
     return { ...taken, set: { pending_name: old.name }, jobs: [over, { kind: RENAME_JOB, at: now }] }
   }
-  const age = now - key.begunAt
   const isNo = reply.kind === 'refused' || reply.kind === 'gone'
-  if (age > (isNo ? NOT_YET_MS : UNANSWERED_MS)) return abandoned(UNPROVEN, now)
-  const wait = Math.min(Math.max(age / 4, SOONEST_PROOF_MS), LATEST_PROOF_MS)
-  return { failure: ROTATION_IN_DOUBT, jobs: [{ kind: ROTATE_JOB, at: now + wait }] }
+  if (now - key.begunAt > provedFor(isNo)) return abandoned(UNPROVEN, now)
+  return { failure: ROTATION_IN_DOUBT, jobs: [{ kind: ROTATE_JOB, at: nextProofAt(key.begunAt, now) }] }
 }
+
+/** For how many milliseconds after the creation began a proof is tried. */
+export const provedFor = (isNo: boolean): number => (isNo ? NOT_YET_MS : UNANSWERED_MS)
+
+export const nextProofAt = (begunAt: number, now: number): number =>
+  now + Math.min(Math.max((now - begunAt) / 4, SOONEST_PROOF_MS), LATEST_PROOF_MS)
 
 /** The new key is removed; the old one stays as it is. */
 const abandoned = (failure: Failure, now: number): Step => ({

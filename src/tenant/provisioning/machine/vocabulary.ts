@@ -52,9 +52,16 @@ export type KeyEvent =
   | { readonly kind: 'rename-ordered'; readonly name: string }
   | { readonly kind: 'renamed'; readonly name: string; readonly reply: Said }
   | { readonly kind: 'checked'; readonly reply: Said }
+  | CreationEvent
   | SuccessionEvent
 
-export type KeyJob = typeof SETTLE_JOB | typeof REMOVE_JOB | typeof RENAME_JOB | typeof ROTATE_JOB | typeof RETIRE_JOB
+export type KeyJob =
+  | typeof SETTLE_JOB
+  | typeof PROVE_JOB
+  | typeof REMOVE_JOB
+  | typeof RENAME_JOB
+  | typeof ROTATE_JOB
+  | typeof RETIRE_JOB
 
 /** What an event leads to. It is written in one transaction, without an await. */
 export interface Step {
@@ -93,6 +100,16 @@ export const SETTLED: Failure = {
 }
 
 export const NO_SUCH_KEY = noSuchTurnKey().failure
+
+export const PROVE_JOB = 'prove-turn-key'
+
+/** The first mint with a created key. `refusal`: the right to the key was lost meanwhile. `isAwaited`: the caller still waits. */
+export interface CreationEvent {
+  readonly kind: 'tried'
+  readonly reply: { readonly kind: 'ok' } | FailedReply
+  readonly refusal: Failure | undefined
+  readonly isAwaited: boolean
+}
 
 export const ROTATE_JOB = 'rotate-turn-key'
 export const RETIRE_JOB = 'retire-turn-key'
