@@ -45,6 +45,8 @@ async function newTable(): Promise<readonly CostRow[]> {
         }),
     },
     { of: 'reportTenant', rows: 3, run: () => object().reportTenant(report) },
+    { of: 'recordErasures', rows: 2, run: () => object().recordErasures('acme', [{ subjectId: 'su_1', at: 1 }]) },
+    { of: 'isBeingRestored', run: () => object().isBeingRestored('acme') },
     { of: 'claimIssuers', run: () => object().claimIssuers('acme', [issuer]) },
     { of: 'claimTurnKey', rows: 2, run: () => object().claimTurnKey('another', 'acme') },
     { of: 'releaseTurnKey', run: () => object().releaseTurnKey('another', 'acme') },
@@ -70,7 +72,7 @@ async function newTable(): Promise<readonly CostRow[]> {
       of: 'restoreTenant',
       rows: 20,
       before: async () => giveBookmarks('acme', await keep('acme')),
-      run: () => object().restoreTenant({ ...BY, tenant: 'acme', at: Date.now() - 1 }),
+      run: () => object().restoreTenant({ ...BY, tenant: 'acme', at: Date.now() - 120_000 }),
     },
     { of: 'markTenantDeleted', rows: 10, run: () => object().markTenantDeleted('globex') },
   ]

@@ -99,6 +99,12 @@ it('G15: No job of the Tenant reads or writes more rows than follow from what it
           }),
       },
       { of: 'mirror', rows: 5 },
+      {
+        of: 'report-erasures',
+        rows: 4,
+        given: () => tenantSql('acme', "INSERT INTO unreported_erasures (subject_id, at) VALUES ('su_1', 1)"),
+      },
+      { of: 'prove-turn-key', key: uidOf('9'), given: () => key(uidOf('9'), 'creating'), rows: 8 },
       { of: 'cache', key: 'tenant:acme', rows: 3 },
       { of: 'count-refusals' },
       { of: 'set-back' },
@@ -151,6 +157,15 @@ it('G15: No job of the Account reads or writes more rows than follow from what i
         ),
     },
     { of: 'restore-tenant', key: 'acme', rows: 10 },
+    {
+      of: 'forget-erasures',
+      rows: 500,
+      given: () =>
+        accountSql(
+          `INSERT INTO erasures (tenant, subject_id, at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+           SELECT 'acme', 'su_' || i, 1 FROM n`,
+        ),
+    },
     { of: 'sweep', rows: 30 },
     {
       of: 'reseal',

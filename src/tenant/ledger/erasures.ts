@@ -36,7 +36,7 @@ export function erase(ctx: TenantContext, subjectId: string, by: Pick<AuditEvent
 export async function reportErasures(ctx: TenantContext): Promise<boolean> {
   const erasures = ctx.sql
     .exec<Erasure>(
-      'SELECT subject_id AS subjectId, at FROM unreported_erasures ORDER BY subject_id LIMIT ?',
+      "SELECT subject_id AS subjectId, at FROM unreported_erasures WHERE subject_id > '' ORDER BY subject_id LIMIT ?",
       ERASURES_A_CALL,
     )
     .toArray()

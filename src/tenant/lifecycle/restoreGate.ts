@@ -63,7 +63,9 @@ export class RestoreGate {
 /** Reads one row. The broker's own events prove nothing: jobs run, and erasures are repeated, before the gate opens. */
 function isCertain({ sql, now }: TenantContext): boolean {
   const [newest] = sql
-    .exec<{ at: number; actor: string }>('SELECT at, actor FROM audit_events ORDER BY seq DESC LIMIT 1')
+    .exec<{ at: number; actor: string }>(
+      'SELECT at, actor FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)',
+    )
     .toArray()
   return newest !== undefined && newest.actor !== 'broker' && newest.at > now() - CERTAIN_MS
 }
