@@ -11,7 +11,7 @@ const OPERATIONS: Readonly<Record<string, Times & { readonly title: string }>> =
   repeatFurther: { title: 'repeat, each further one', cpuMs: 1, objectMs: 5 },
   lookUp: { title: 'look-up of a TURN key, from KV', cpuMs: 1, objectMs: 5 },
   refusalForged: { title: 'refusal of a forged client token', cpuMs: 1, objectMs: 5 },
-  refusalByTenant: { title: 'refusal by the Tenant', cpuMs: 1, objectMs: 5 },
+  refusalByTenant: { title: 'refusal by the Tenant, each further one of its kind', cpuMs: 1, objectMs: 5 },
   clientToken: { title: 'client token', cpuMs: 1, objectMs: 5 },
   revocation: { title: 'revocation of one credential', cpuMs: 2, objectMs: 105 },
 }

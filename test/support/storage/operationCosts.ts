@@ -77,11 +77,13 @@ async function newWorld(id: string) {
       expectStatus(await askAsPage(token), 201)
       return token
     },
+    /** A client token of a banned subject, which was refused once: that was written down, more of the kind are counted. */
     async tokenOfBanned(): Promise<string> {
       const subject = newName()
       const token = await doors.clientToken(subject)
       const until = new Date(Date.now() + HOUR_MS).toISOString()
       expectStatus(await doors.post('/bans', { subject, until }), 201)
+      expectStatus(await askAsPage(token), 403)
       return token
     },
     generateFor: (customIdentifier: string) => doors.generate({ ttl: 3_600, customIdentifier }),

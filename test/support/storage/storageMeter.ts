@@ -10,21 +10,31 @@ export interface StorageCost {
   alarmsSet: number
 }
 
-type Cursor = SqlStorageCursor<Record<string, SqlStorageValue>>
+/** A statement, and what it is committed with: its transaction, or itself. */
+interface Statement {
+  rowsRead: number
+  rowsWritten: number
+  readonly unit: object
+}
 
-/** Wraps the prototypes of this storage until `stop` is called. Cursors are summed up when the meter stops. */
+/** Wraps the prototypes of this storage until `stop` is called. */
 export function meterStorage(storage: DurableObjectStorage): { stop: () => StorageCost } {
   const ofSql = Object.getPrototypeOf(storage.sql) as SqlStorage
   const ofStorage = Object.getPrototypeOf(storage) as DurableObjectStorage
   const { exec } = ofSql
   const { transactionSync, setAlarm } = ofStorage
-  /** Each statement with what it is committed with: its transaction, or itself. */
-  const statements: { cursor: Cursor; unit: object }[] = []
+  const statements: Statement[] = []
   let transaction: object | undefined
   let alarmsSet = 0
   ofSql.exec = function metered(this: SqlStorage, query: string, ...bindings: SqlStorageValue[]) {
     const cursor = exec.call(this, query, ...bindings)
-    statements.push({ cursor, unit: transaction ?? cursor })
+    const statement = { rowsRead: 0, rowsWritten: 0, unit: transaction ?? cursor }
+    statements.push(statement)
+    // Once the caller has read the cursor. Later, in another object's turn, it may not be looked at.
+    queueMicrotask(() => {
+      statement.rowsRead = cursor.rowsRead
+      statement.rowsWritten = cursor.rowsWritten
+    })
     return cursor
   } as SqlStorage['exec']
   ofStorage.transactionSync = function metered<T>(this: DurableObjectStorage, work: () => T): T {
@@ -45,8 +55,8 @@ export function meterStorage(storage: DurableObjectStorage): { stop: () => Stora
       ofSql.exec = exec
       ofStorage.transactionSync = transactionSync
       ofStorage.setAlarm = setAlarm
-      const sum = (of: 'rowsRead' | 'rowsWritten') => statements.reduce((total, { cursor }) => total + cursor[of], 0)
-      const wrote = statements.filter(({ cursor }) => cursor.rowsWritten > 0)
+      const sum = (of: 'rowsRead' | 'rowsWritten') => statements.reduce((total, each) => total + each[of], 0)
+      const wrote = statements.filter(({ rowsWritten }) => rowsWritten > 0)
       return {
         statements: statements.length,
         rowsRead: sum('rowsRead'),
