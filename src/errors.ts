@@ -145,11 +145,18 @@ export function storable({ aboutCaller: _aboutCaller, ...failure }: Failure): Fa
   return failure
 }
 
+/** V8's own property; the types of the runtime leave it out. */
+const V8_ERROR = Error as ErrorConstructor & { stackTraceLimit: number }
+
 /** The only error thrown on purpose. Any other exception is answered as `internal`. */
 export class BrokerError extends Error {
   readonly failure: Failure
   constructor(code: ErrorCode, rest: Omit<Failure, 'code'> = {}) {
+    // Thrown on purpose and answered from its code: a stack trace would be the most costly part of a refusal.
+    const { stackTraceLimit } = V8_ERROR
+    V8_ERROR.stackTraceLimit = 0
     super(code)
+    V8_ERROR.stackTraceLimit = stackTraceLimit
     this.name = 'BrokerError'
     this.failure = { code, ...rest }
   }

@@ -4,17 +4,16 @@
  */
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
-import { audit } from '../../storage/audit.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
 import { type CredentialRow, liveCredentialById } from '../ledger/credentialRows.ts'
 import { openPassword } from '../ledger/password.ts'
 import { newestOfSubject, newestReusable } from '../ledger/reusable.ts'
 import { urlList } from '../ledger/urlLists.ts'
-import { countUsage } from '../ledger/usage.ts'
 import { type Eligibility, type Grant, recheckEligibility } from './eligibility.ts'
+import { recordRepeat } from './reuseAudit.ts'
 
 /** What handing a credential out again needs of the Tenant. */
-export type ReuseContext = ReadContext & Pick<TenantContext, 'config' | 'transact'>
+export type ReuseContext = ReadContext & Pick<TenantContext, 'config' | 'transact' | 'memory'>
 
 /** A credential with less left than this is no help in an outage. */
 const LEAST_LEFT_MS = 5_000
@@ -67,18 +66,12 @@ export async function reuse(ctx: ReuseContext, request: IssueRequest, id: string
   if (password === undefined || !row) return
   const rechecked = recheckEligibility(ctx, request)
   if (row.expires_at > ctx.now() + rechecked.ttlCeilingSeconds * 1_000) return
-  ctx.transact(() => {
-    const now = ctx.now()
-    countUsage(ctx.sql, now, 'reused')
-    audit(ctx.sql, now, {
-      actor: rechecked.actor,
-      action: 'credential.reuse',
-      target: id,
-      subjectId: row.subject_id,
-      outcome: 'done',
-      requestId: request.requestId,
-      origin: request.origin,
-    })
+  recordRepeat(ctx, {
+    credentialId: id,
+    actor: rechecked.actor,
+    subjectId: row.subject_id,
+    requestId: request.requestId,
+    origin: request.origin,
   })
   return {
     source: 'reused',

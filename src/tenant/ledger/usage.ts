@@ -20,13 +20,19 @@ export function countUsage(
   )
 }
 
-export const recentUsage = (sql: SqlStorage): UsageDay[] =>
-  sql
+/** The last days, newest first. `repeats`: what is counted of today and not written yet. */
+export function recentUsage(sql: SqlStorage, now: number, repeats: number): UsageDay[] {
+  const days = sql
     .exec<UsageDay>(
       'SELECT day, issued, reused, revoked, expired FROM usage_days ORDER BY day DESC LIMIT ?',
       SHOWN_DAYS,
     )
     .toArray()
+  if (repeats === 0) return days
+  const today = { day: dayOf(now), issued: 0, reused: 0, revoked: 0, expired: 0 }
+  const shown = days[0]?.day === today.day ? days : [today, ...days].slice(0, SHOWN_DAYS)
+  return shown.map((day) => (day.day === today.day ? { ...day, reused: day.reused + repeats } : day))
+}
 
 /** Days that began before then (milliseconds since 1970). */
 export function forgetUsage(sql: SqlStorage, before: number): void {

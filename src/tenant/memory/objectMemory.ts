@@ -7,6 +7,7 @@ import type { Issued } from '../../rpc/issuing.ts'
 import { LiveCounts } from './liveCounts.ts'
 import type { MintInFlight } from './mintInFlight.ts'
 import { RefusalMemory } from './refusalMemory.ts'
+import { ReuseMemory } from './reuseMemory.ts'
 
 export class ObjectMemory {
   /** SDK retries under way, by request id. */
@@ -19,6 +20,7 @@ export class ObjectMemory {
   /** Mints that parallel calls of one subject wait for together. */
   readonly sharedMints = new SingleFlight<Issued>()
   readonly refusals = new RefusalMemory()
+  readonly reuses = new ReuseMemory()
   readonly live = new LiveCounts()
   /** Root keys that are known to be noted in `sealed_with`. */
   readonly sealedWith = new Set<string>()
@@ -33,7 +35,7 @@ export class ObjectMemory {
 
   /**
    * A transaction was rolled back: what was remembered of its rows is read again when it is next needed. What is still
-   * under way (retries, creations, checks, mints, reservations) and the refusals counted so far stay.
+   * under way (retries, creations, checks, mints, reservations) and the refusals and repeats counted so far stay.
    */
   forget(): void {
     this.pruningScheduled = false
