@@ -11,7 +11,8 @@ export const ORIGIN = 'https://broker.test'
 /** Fresh per call of `newBroker`, so that nothing remembered at the edge leaks between tests. */
 export type Broker = ReturnType<typeof newBroker>
 
-export function newBroker(overrides: object = {}) {
+/** `answered` is called with each answer; `send` and what rests on it also wait for what the Worker goes on with afterwards. */
+export function newBroker(overrides: object = {}, answered: () => void = () => undefined) {
   const app = createApp()
   const bindings = { ...env, ...overrides } as Env // tests also pass broken environments
 
@@ -20,6 +21,7 @@ export function newBroker(overrides: object = {}) {
     const url = path.startsWith('http') ? path : ORIGIN + path
     const response = await app.fetch(new Request(url, init), bindings, ctx)
     const text = await response.text()
+    answered()
     await waitOnExecutionContext(ctx)
     const isJson = /json/.test(response.headers.get('content-type') ?? '')
     const json = isJson && text ? JSON.parse(text) : undefined
