@@ -63,8 +63,10 @@ export default defineConfig({
                 },
                 ratelimits: {
                   RATE_IP: { namespace_id: '1001', simple: outOfTheWay },
+                  RATE_SITE: { namespace_id: '1004', simple: outOfTheWay },
                   RATE_TENANT: { namespace_id: '1002', simple: outOfTheWay },
                   RATE_SUBJECT: { namespace_id: '1003', simple: outOfTheWay },
+                  RATE_UNPROVEN: { namespace_id: '1005', simple: outOfTheWay },
                 },
                 outboundService: 'loopback-only',
                 workers: [loopbackOnly(played)],

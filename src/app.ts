@@ -18,6 +18,7 @@ import { healthRoutes } from './http/routes/health.ts'
 import { resealRoutes } from './http/routes/reseal.ts'
 import { revocationRoutes } from './http/routes/revocations.ts'
 import { tenantRoutes } from './http/routes/tenants.ts'
+import { tokenCheckRoutes } from './http/routes/tokenCheck.ts'
 import { turnKeyRoutes } from './http/routes/turnKeys.ts'
 import { turnRestRoutes } from './http/routes/turnRest.ts'
 
@@ -43,6 +44,7 @@ export function createApp(): App {
   apiTokenRoutes(app)
   accountRoutes(app)
   resealRoutes(app)
+  tokenCheckRoutes(app)
 
   app.onError(renderError)
   app.notFound(renderMissing)

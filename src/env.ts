@@ -83,8 +83,10 @@ const Environment = z.object({
   TENANTS: binding<DurableObjectNamespace>('idFromName'),
   ACCOUNT: binding<DurableObjectNamespace>('idFromName'),
   RATE_IP: binding<RateLimit>('limit'),
+  RATE_SITE: binding<RateLimit>('limit'),
   RATE_TENANT: binding<RateLimit>('limit'),
   RATE_SUBJECT: binding<RateLimit>('limit'),
+  RATE_UNPROVEN: binding<RateLimit>('limit'),
 })
 
 /** As in wrangler.toml. Two installations that both keep `local` would sweep each other's TURN keys. */

@@ -6,7 +6,13 @@ import { startEmulator } from '../../emulator/server.ts'
 import { type Runtime, type RuntimeOptions, startRuntime } from './workerd.ts'
 
 /** Requests a minute that no run reaches. */
-export const LIMITS = { RATE_IP: 100_000_000, RATE_TENANT: 100_000_000, RATE_SUBJECT: 100_000_000 }
+export const LIMITS = {
+  RATE_IP: 100_000_000,
+  RATE_SITE: 100_000_000,
+  RATE_TENANT: 100_000_000,
+  RATE_SUBJECT: 100_000_000,
+  RATE_UNPROVEN: 100_000_000,
+}
 
 const NAME = 'broker'
 const SIGNER = 'signer'

@@ -56,7 +56,7 @@ const ban = {
   createdAt: NOW,
   liftedAt: null,
 }
-const rootKey = { id: 'k1', current: true, configured: true, tenants: 1, clientTokensUntil: null }
+const rootKey = { id: 'k1', current: true, configured: true, tenants: 1, tokenCheck: true, clientTokensUntil: null }
 const noFindings = { foreign: 0, 'other-deployment': 0, unclaimed: 0, lost: 0, orphan: 0, missing: 0 }
 const sweep = {
   state: 'done',
@@ -145,7 +145,7 @@ export const EXAMPLES = {
 
   apiTokenCreate: { name: 'back end', scopes: ['client_tokens:create', 'credentials:revoke'] },
   apiTokenRoll: { overlapSeconds: 3_600 },
-  apiTokenSecret: { ...apiToken, token: `tb_${IDS.tenant}_${IDS.token}_${'0'.repeat(49)}` },
+  apiTokenSecret: { ...apiToken, token: `tb_${IDS.tenant}_${IDS.token}_${'0'.repeat(60)}` },
   apiTokenPage: pageOf(apiToken),
 
   auditPage: pageOf({
@@ -187,4 +187,5 @@ export const EXAMPLES = {
     left: 5,
     rootKeys: [rootKey],
   },
+  tokenCheck: { keys: [{ number: 1, state: 'current', signsFrom: CREATED, rootKey: 'k1' }] },
 } as const

@@ -16,7 +16,8 @@ export const TAGS = {
   Tenants: 'For operators: tenants and their policy. A tenant can read itself.',
   'API tokens': 'For operators: the tokens of a tenant’s servers.',
   Audit: 'The audit trails of tenants and of the account.',
-  Account: 'For operators: the Cloudflare account, its budget of API calls, the sweep, and reseals.',
+  Account:
+    'For operators: the Cloudflare account, its budget of API calls, the sweep, reseals, and the check of API tokens.',
   Public: 'For anyone: health, and the browser library.',
 } as const
 

@@ -1,7 +1,7 @@
 // The schemas of the document: bodies of requests and answers, each a component under its name here. JSON Schema comes from
 // zod; refinements.ts adds what zod cannot say, descriptions.ts the words for requests.
 import * as z from 'zod'
-import { Account, Health, Readiness, Reseal, Sweep } from '../../src/contract/answers/account.ts'
+import { Account, Health, Readiness, Reseal, Sweep, TokenCheck } from '../../src/contract/answers/account.ts'
 import { ApiToken, ApiTokenPage, ApiTokenSecret } from '../../src/contract/answers/apiTokens.ts'
 import { AuditEvent, AuditEventPage } from '../../src/contract/answers/auditEvents.ts'
 import {
@@ -107,6 +107,7 @@ export const ANSWERS = {
   TenantPage,
   TenantRestored,
   TenantSummary,
+  TokenCheck,
   TurnKey,
   TurnKeyEnvelope,
   TurnKeyListEnvelope,

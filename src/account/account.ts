@@ -11,6 +11,8 @@ import type { AccountView, SweepView } from '../contract/resources/account.ts'
 import type { AuditEventView } from '../contract/resources/auditEvents.ts'
 import type { ResealView, RootKeyUse } from '../contract/resources/reseal.ts'
 import type { RestoredTenant, TenantSummary, TenantView } from '../contract/resources/tenants.ts'
+import type { TokenCheckView } from '../contract/resources/tokenCheck.ts'
+import type { SealedCheckKey } from '../crypto/checkKeys.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, errorOf, type Result } from '../errors.ts'
 import type { Spending } from '../rpc/budget.ts'
@@ -46,6 +48,7 @@ import { beginPruning, PRUNE_JOB, prune } from './pruning.ts'
 import { neededRootKeys, recordCurrentRootKey, rootKeysInUse } from './rootKeys/inUse.ts'
 import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
+import { CHECK_KEYS_JOB, TokenCheck } from './tokenCheck/tokenCheck.ts'
 import { orderSweep, sweep } from './turnKeys/sweep.ts'
 import { SWEEP_JOB, scheduleSweep } from './turnKeys/sweepRows.ts'
 import { UpstreamList } from './turnKeys/upstreamList.ts'
@@ -53,9 +56,11 @@ import { UpstreamList } from './turnKeys/upstreamList.ts'
 export class Account extends DurableObject<Env> {
   readonly #context: AccountContext | { readonly misconfigured: string }
   readonly #list = new UpstreamList()
+  readonly #tokenCheck: TokenCheck
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
+    this.#tokenCheck = new TokenCheck(env.CACHE)
     const parsed = parseConfig(env)
     if (!parsed.ok) {
       this.#context = { misconfigured: parsed.variable }
@@ -78,6 +83,7 @@ export class Account extends DurableObject<Env> {
       rootKeys: parsed.config.rootKeys,
       tenant: (id, locationHint) => env.TENANTS.get(env.TENANTS.idFromName(id), locationHint ? { locationHint } : {}),
       transact,
+      waitUntil: (work) => state.waitUntil(work),
     }
     beginPruning(this.#context)
     // An alarm that was lost, or that an earlier release could not set, is set when the object starts.
@@ -188,9 +194,12 @@ export class Account extends DurableObject<Env> {
     return this.#answer((ctx) => this.#list.marked(ctx, marker, since))
   }
 
-  /** Orders that every tenant's secrets move to the current root key. */
+  /** Orders that every tenant's secrets move to the current root key. The check keys move at once. */
   orderReseal(call: ResealCall): Promise<Result<ResealView>> {
-    return this.#answer((ctx) => orderReseal(ctx, call))
+    return this.#answer(async (ctx) => {
+      if (call.to === ctx.rootKeys.current) await this.#tokenCheck.reseal(ctx)
+      return orderReseal(ctx, call)
+    })
   }
 
   resealProgress(): Promise<Result<ResealView>> {
@@ -205,6 +214,24 @@ export class Account extends DurableObject<Env> {
   /** Ids of the root keys that are needed to open a secret or verify a client token. Cheap. */
   neededRootKeys(): Promise<Result<string[]>> {
     return this.#answer(neededRootKeys)
+  }
+
+  /** The sealed check keys of API tokens, newest first. */
+  checkKeys(): Promise<Result<SealedCheckKey[]>> {
+    return this.#answer((ctx) => this.#tokenCheck.keys(ctx))
+  }
+
+  /** The same for an edge, which did not find them in KV. */
+  checkKeysForEdge(): Promise<Result<SealedCheckKey[]>> {
+    return this.#answer((ctx) => this.#tokenCheck.keysForEdge(ctx))
+  }
+
+  describeTokenCheck(): Promise<Result<TokenCheckView>> {
+    return this.#answer((ctx) => this.#tokenCheck.view(ctx))
+  }
+
+  replaceCheckKey(call: Call): Promise<Result<TokenCheckView>> {
+    return this.#answer((ctx) => this.#tokenCheck.replace(ctx, call))
   }
 
   override async alarm(): Promise<void> {
@@ -223,6 +250,7 @@ export class Account extends DurableObject<Env> {
       [SWEEP_JOB]: () => sweep(ctx, this.#list),
       [RESEAL_JOB]: (job) => resealJob(ctx, job),
       [PRUNE_JOB]: () => prune(ctx),
+      [CHECK_KEYS_JOB]: () => this.#tokenCheck.copyJob(ctx),
     })
   }
 

@@ -76,4 +76,7 @@ export const MIGRATIONS = [
      tenant TEXT NOT NULL, subject_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, subject_id)
    ) WITHOUT ROWID;
    CREATE INDEX erasures_at ON erasures (at);`,
+  `CREATE TABLE check_keys (
+     number INTEGER PRIMARY KEY, sealed TEXT NOT NULL, version INTEGER NOT NULL, signs_from INTEGER NOT NULL
+   );`,
 ] as const

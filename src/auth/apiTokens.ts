@@ -1,21 +1,35 @@
 /**
- * Format of an API token: `tb_{tenant}_{id}_{secret}{checksum}`. The secret has 256 random bits. The CRC-32 checksum
- * detects typing errors before any storage is read; it is no proof. Only the SHA-256 of the whole token is stored.
+ * Format of an API token: `tb_{tenant}_{id}_{secret}{check}`. The secret has 256 random bits. The check is a truncated HMAC of
+ * what stands before it: without a look-up it shows whether the broker made the token. Whether the token is valid, only the
+ * Tenant says, which stores the SHA-256 of the whole token.
  */
 import { API_TOKEN_ID_CHARACTERS } from '../contract/values.ts'
-import { sha256 } from '../crypto/digest.ts'
-import { base62, crc32, randomBytes } from '../crypto/encoding.ts'
+import { CHECK_CHARACTERS, type CheckKey, checkOf, signingKeyOf } from '../crypto/checkKeys.ts'
+import { sameDigest, sha256 } from '../crypto/digest.ts'
+import { base62, randomBytes } from '../crypto/encoding.ts'
 import type { Caller } from './caller.ts'
 
 const SECRET_BYTES = 32
 const SECRET_CHARACTERS = 43
-const CHECKSUM_CHARACTERS = 6
 
 const SHAPE = new RegExp(
-  `^tb_([a-z0-9][a-z0-9-]{0,31})_([0-9A-Za-z]{${API_TOKEN_ID_CHARACTERS}})_[0-9A-Za-z]{${SECRET_CHARACTERS + CHECKSUM_CHARACTERS}}$`,
+  `^(tb_([a-z0-9][a-z0-9-]{0,31})_([0-9A-Za-z]{${API_TOKEN_ID_CHARACTERS}})_[0-9A-Za-z]{${SECRET_CHARACTERS}})([0-9A-Za-z]{${CHECK_CHARACTERS}})$`,
 )
 
-const checksum = (body: string): string => base62(crc32(body), CHECKSUM_CHARACTERS)
+/** A text with the form of an API token. Anyone can write one. */
+export interface ApiTokenText {
+  readonly tenant: string
+  readonly id: string
+  /** All that stands before the check. */
+  readonly body: string
+  readonly check: string
+}
+
+/**
+ * What the check says. `current`: made with the key that is in use, or with one that will be. `older`: with one that was
+ * replaced. `forged`: with none of the keys, so the broker never made this token.
+ */
+export type Proof = 'current' | 'older' | 'forged'
 
 /** A new token id of 71 random bits. It is unique within a tenant and not secret. */
 export const newApiTokenId = (): string => {
@@ -24,17 +38,38 @@ export const newApiTokenId = (): string => {
 }
 
 /** A new token for an id, and the SHA-256 digest (base64url) to store. */
-export async function newApiToken(tenant: string, id: string): Promise<{ token: string; digest: string }> {
+export async function newApiToken(
+  { tenant, id }: { readonly tenant: string; readonly id: string },
+  checkKey: CheckKey,
+): Promise<{ token: string; digest: string }> {
   const body = `tb_${tenant}_${id}_${base62(randomBytes(SECRET_BYTES), SECRET_CHARACTERS)}`
-  const token = body + checksum(body)
+  const token = body + (await checkOf(checkKey, body))
   return { token, digest: await sha256(token) }
 }
 
-/** Checks syntax and checksum only. Returns the caller that the token claims to be, or `undefined`. */
-export async function readApiToken(token: string): Promise<(Caller & { kind: 'api-token' }) | undefined> {
-  const [, tenant, id] = SHAPE.exec(token) ?? []
-  if (tenant === undefined || id === undefined) return
-  const body = token.slice(0, -CHECKSUM_CHARACTERS)
-  if (checksum(body) !== token.slice(-CHECKSUM_CHARACTERS)) return
-  return { kind: 'api-token', tenant, id, digest: await sha256(token) }
+/** Checks the syntax only. */
+export function parseApiToken(text: string): ApiTokenText | undefined {
+  const [, body, tenant, id, check] = SHAPE.exec(text) ?? []
+  if (body === undefined || tenant === undefined || id === undefined || check === undefined) return
+  return { tenant, id, body, check }
+}
+
+/** Compares the check with that of each key, newest first, in constant time for each. `now`: milliseconds since 1970. */
+export async function proveApiToken(
+  { body, check }: ApiTokenText,
+  keys: readonly CheckKey[],
+  now: number,
+): Promise<Proof> {
+  const signing = signingKeyOf(keys, now)
+  for (const key of keys.toSorted((a, b) => b.number - a.number)) {
+    if (!sameDigest(check, await checkOf(key, body))) continue
+    return signing && key.number < signing.number ? 'older' : 'current'
+  }
+  return 'forged'
+}
+
+/** The caller that the token claims to be. */
+export async function apiTokenCaller(token: ApiTokenText): Promise<Caller & { kind: 'api-token' }> {
+  const { tenant, id, body, check } = token
+  return { kind: 'api-token', tenant, id, digest: await sha256(body + check) }
 }

@@ -1,6 +1,6 @@
 /**
- * The entries in KV, and when they may be used. KV is a cache, never an authority. An entry is used for 60 s after the
- * Tenant confirmed it, and only if its format and tenant match. Anything else is a cache miss.
+ * The entries in KV, and when they may be used. KV is a cache, never an authority. An entry of a tenant is used for 60 s after
+ * the Tenant confirmed it, and only if its format and tenant match. Anything else is a cache miss.
  */
 import * as z from 'zod/mini'
 import { TenantIssuers } from '../contract/policy/issuers.ts'
@@ -18,6 +18,8 @@ const head = { v: z.literal(FORMAT), tenant: z.string(), version: z.int(), confi
 /** Neither id can contain ':', so two entries never share a KV key. */
 export const turnKeyEntryKey = (tenant: string, uid: string): string => `turn-key:${tenant}:${uid}`
 export const snapshotKey = (tenant: string): string => `tenant:${tenant}`
+/** One entry of the whole installation, which the Account writes. */
+export const CHECK_KEYS_KEY = 'check-keys'
 
 /** A TURN key's metadata. `key: null` is the tombstone of a deleted key. */
 export const TurnKeyEntry = z.object({
@@ -51,6 +53,25 @@ export const TenantSnapshot = z.object({
   issuers: TenantIssuers,
 })
 export type TenantSnapshot = z.infer<typeof TenantSnapshot>
+
+/** The sealed check keys of API tokens (crypto/checkKeys.ts), newest first. Of any age: they only change by replacement. */
+export const CheckKeysEntry = z.object({
+  v: z.literal(FORMAT),
+  keys: z.array(z.object({ number: z.int(), signsFrom: z.int(), sealed: z.string(), version: z.int() })),
+})
+export type CheckKeysEntry = z.infer<typeof CheckKeysEntry>
+
+/** The check keys in KV. `undefined` if absent, malformed or of another format, or if KV fails. */
+export async function readCheckKeys(kv: KVNamespace): Promise<CheckKeysEntry['keys'] | undefined> {
+  try {
+    const entry = CheckKeysEntry.safeParse(
+      await kv.get(CHECK_KEYS_KEY, { type: 'json', cacheTtl: KV_CACHE_TTL_SECONDS }),
+    )
+    return entry.success ? entry.data.keys : undefined
+  } catch {
+    return
+  }
+}
 
 /** The entry, of any age. `undefined` if absent, malformed, of another format or tenant, or if KV fails. */
 export async function readEntry<T extends { tenant: string; confirmedAt: number }>(

@@ -145,6 +145,8 @@ export const ROUTES = {
   accountAuditList: listRoute(adminRoute('GET', '/v1/admin/audit-events'), AUDIT_FILTERS),
   resealOrder: { ...adminRoute('POST', '/v1/admin/reseal'), repeatable: true },
   resealProgress: adminRoute('GET', '/v1/admin/reseal'),
+  tokenCheckReplace: { ...adminRoute('POST', '/v1/admin/token-check'), repeatable: true },
+  tokenCheckGet: adminRoute('GET', '/v1/admin/token-check'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

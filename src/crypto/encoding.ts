@@ -1,4 +1,4 @@
-/** Encodings of bytes: base64url, base62, and the CRC-32 checksum of API tokens. Must not keep secrets. */
+/** Encodings of bytes: base64url and base62. Must not keep secrets. */
 
 export const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true })
 
@@ -24,17 +24,3 @@ export function base62(bytes: Uint8Array, width: number): string {
 }
 
 export const randomBytes = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
-  let value = index
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1
-  return value
-})
-
-/** CRC-32 (ISO-HDLC, as in zlib) of an ASCII text. Detects typing errors; it is no proof. */
-export function crc32(text: string): Uint8Array {
-  let crc = 0xffffffff
-  for (let i = 0; i < text.length; i++) crc = (CRC_TABLE[(crc ^ text.charCodeAt(i)) & 0xff] ?? 0) ^ (crc >>> 8)
-  const value = ~crc >>> 0
-  return Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff)
-}

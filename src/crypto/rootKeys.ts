@@ -8,7 +8,7 @@ const MAX_ROOT_KEYS = 8
 const ROOT_KEY_ID = /^[A-Za-z0-9-]{1,16}$/
 
 /** What a derived key is for. The purpose is part of the HKDF label, so keys of two purposes differ. */
-export type Purpose = 'turn-key-secret' | 'ice-password' | 'page-cursor'
+export type Purpose = 'turn-key-secret' | 'ice-password' | 'page-cursor' | 'token-check'
 
 export interface RootKeys {
   /** Id of the first key, which seals and signs. */

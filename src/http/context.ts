@@ -2,7 +2,6 @@
 import type { Context } from 'hono'
 import type { HonoBase } from 'hono/hono-base'
 import type { Caller } from '../auth/caller.ts'
-import type { TenantSnapshot } from '../cache/entries.ts'
 import type { RouteName } from '../contract/routes.ts'
 import type { Config } from '../env.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -20,8 +19,6 @@ export interface AppEnv {
     caller?: Caller
     /** The tenant of the request. Set after the guard has checked that the caller belongs to it. */
     tenant?: string
-    /** The tenant's snapshot from KV, of any age: the handler must check `isFresh`. */
-    snapshot?: TenantSnapshot
     /** The error code of the answer, for the log line. */
     code?: ErrorCode
     cacheStatus?: string

@@ -1,11 +1,13 @@
 /**
- * The isolate's in-memory cache: tenants known to exist, refusals for 10 s, snapshots for 60 s, readiness, key sets.
- * Every map is bounded. Caches only answers that the objects gave. A promise in `asking` belongs to the request that
- * began it and may never settle once that request is cancelled. So the work goes to `waitUntil` too, and each follower
- * waits with a timer and a fallback of its own: no SingleFlight (concurrency/singleFlight.ts) here.
+ * The isolate's in-memory cache: tenants known to exist, refusals for 10 s, snapshots for 60 s, look-ups for 5 s, check keys,
+ * readiness, key sets. Every map is bounded. Caches only answers that KV and the objects gave. A
+ * shared promise belongs to the request that began it and may never settle once that request is cancelled. So the work goes to
+ * `waitUntil` too, and each follower waits with a timer of its own: no SingleFlight (concurrency/singleFlight.ts) here.
  */
 import { JwksCache } from '../auth/jwks.ts'
 import { FRESH_MS, type TenantSnapshot } from '../cache/entries.ts'
+import { within } from '../concurrency/deadline.ts'
+import type { CheckKey } from '../crypto/checkKeys.ts'
 import type { ErrorCode } from '../errors.ts'
 
 const REFUSED_MS = 10_000
@@ -16,6 +18,8 @@ export const READY_CHECK_MS = 3_000
 const RECHECK_MS = 5_000
 /** A follower waits this long for a look-up it did not begin, then looks up by itself. Newcomers do not join one older than this. */
 export const LOOK_UP_MS = 2_000
+/** How long the answer of a look-up is kept that anyone can cause by naming a tenant, also where there is none. */
+const LOOKED_UP_MS = 5_000
 const MAX_ENTRIES = 10_000
 
 export class IsolateCache {
@@ -25,15 +29,53 @@ export class IsolateCache {
   readonly refusals = new ExpiringMap<ErrorCode>(REFUSED_MS)
   /** Snapshots for the browser door. The reader must check `isFresh`. */
   readonly snapshots = new ExpiringMap<TenantSnapshot>(FRESH_MS)
-  /** Single-flight: look-ups of snapshots in progress, by tenant. After 2 s without an answer a new one may start. */
-  readonly snapshotLookUps = new ExpiringMap<Promise<TenantSnapshot | undefined>>(LOOK_UP_MS)
+  /** What KV has of a tenant, of any age. */
+  readonly snapshotReads = new SharedLookUps<TenantSnapshot | undefined>(LOOKED_UP_MS)
+  /** Fresh snapshots, looked up in KV and at the objects; `undefined`: there is no such tenant. */
+  readonly snapshotLookUps = new SharedLookUps<TenantSnapshot | undefined>(LOOKED_UP_MS)
   /** The last recheck of a tenant's snapshot, for 5 s after it began: until then no other one starts. */
   readonly snapshotRechecks = new ExpiringMap<Promise<TenantSnapshot>>(RECHECK_MS)
+  /** The check keys of API tokens, when they were last looked up, and when the Account last gave them. No age makes them useless. */
+  checkKeys:
+    | { readonly keys: readonly CheckKey[]; readonly lookedUpAt: number; readonly confirmedAt: number }
+    | undefined
+  /** The last look-ups of the check keys, in KV or at the Account: whether they found them. */
+  readonly checkKeyLookUps = new SharedLookUps<boolean>(LOOKED_UP_MS)
   /** Key sets of the tenants' identity providers. */
   readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
   readonly readiness = new ExpiringMap<boolean>(READY_MS)
   /** Single-flight: the readiness check in progress. */
   readonly readinessCheck = new ExpiringMap<Promise<boolean>>(READY_CHECK_MS)
+}
+
+/**
+ * Single-flight with a memory, by key: one look-up is in flight, and its answer is kept for a while. A follower waits 2 s, then
+ * begins a look-up or follows a later one, because the request that began the first may have been cancelled. Errors are not kept.
+ */
+export class SharedLookUps<T> {
+  readonly #answers: ExpiringMap<{ readonly value: T }>
+  readonly #running = new ExpiringMap<Promise<T>>(LOOK_UP_MS)
+
+  constructor(keptMs: number) {
+    this.#answers = new ExpiringMap(keptMs)
+  }
+
+  /** `waitUntil` keeps the look-up alive for its followers when its own caller hangs up. */
+  get(key: string, lookUp: () => Promise<T>, waitUntil: (work: Promise<unknown>) => void): Promise<T> {
+    const known = this.#answers.get(key)
+    if (known) return Promise.resolve(known.value)
+    const running = this.#running.get(key)
+    if (running !== undefined) return within(LOOK_UP_MS, running, () => this.get(key, lookUp, waitUntil))
+    const work: Promise<T> = lookUp()
+      .then((value) => {
+        this.#answers.set(key, { value })
+        return value
+      })
+      .finally(() => this.#running.forget(key, work))
+    this.#running.set(key, work)
+    waitUntil(work.catch(() => undefined))
+    return work
+  }
 }
 
 class ExpiringMap<T> {

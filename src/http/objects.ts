@@ -20,7 +20,7 @@ export async function tenantExists(c: Ctx, tenant: string): Promise<boolean> {
   const { tenants } = c.get('isolateCache')
   if (tenants.get(tenant)) return true
   const exists = await call(accountObject(c).isTenant(tenant))
-  // An absence is not cached: the tenant may be created at any moment.
+  // An absence is not kept here: the tenant may be created at any moment.
   if (exists) tenants.set(tenant, true)
   return exists
 }

@@ -6,6 +6,7 @@ import type { TenantSnapshot } from '../cache/entries.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
 import type { IssuerPair } from '../contract/policy/issuers.ts'
 import type { TenantView } from '../contract/resources/tenants.ts'
+import type { SealedCheckKey } from '../crypto/checkKeys.ts'
 import type { Result } from '../errors.ts'
 import type { Spending } from './budget.ts'
 import type { ResealOrder, ResealReport } from './reseal.ts'
@@ -26,6 +27,7 @@ export interface AccountPort {
   observe(observed: Observed): Promise<Result<void>>
   recordErasures(tenant: string, erasures: readonly Erasure[]): Promise<Result<void>>
   isBeingRestored(tenant: string): Promise<Result<boolean>>
+  checkKeys(): Promise<Result<SealedCheckKey[]>>
 }
 
 /** The methods of a Tenant that the Account calls. */

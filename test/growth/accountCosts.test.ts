@@ -66,6 +66,10 @@ async function newTable(): Promise<readonly CostRow[]> {
     { of: 'markedTurnKeys', rows: 2, run: () => object().markedTurnKeys('tb.test.x', 0) },
     { of: 'orderReseal', rows: 10, run: () => object().orderReseal({ ...BY, to: 'k1' }) },
     { of: 'resealProgress', run: () => object().resealProgress() },
+    { of: 'checkKeys', run: () => object().checkKeys() },
+    { of: 'checkKeysForEdge', run: () => object().checkKeysForEdge() },
+    { of: 'describeTokenCheck', run: () => object().describeTokenCheck() },
+    { of: 'replaceCheckKey', rows: 3, run: () => object().replaceCheckKey(BY) },
     { of: 'rootKeysInUse', run: () => object().rootKeysInUse() },
     { of: 'neededRootKeys', run: () => object().neededRootKeys() },
     {

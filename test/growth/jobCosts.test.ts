@@ -174,6 +174,7 @@ it('G15: No job of the Account reads or writes more rows than follow from what i
       given: () => accountStub().orderReseal({ ...ORDERED, to: 'k1' }),
     },
     { of: 'reseal', case: 'a tenant', key: 'acme', rows: 200 },
+    { of: 'check-keys' },
     { of: 'prune' },
     {
       of: 'prune',

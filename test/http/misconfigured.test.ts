@@ -59,8 +59,10 @@ const BAD = {
   TENANTS: NO_BINDING,
   ACCOUNT: NO_BINDING,
   RATE_IP: NO_BINDING,
+  RATE_SITE: NO_BINDING,
   RATE_TENANT: NO_BINDING,
   RATE_SUBJECT: NO_BINDING,
+  RATE_UNPROVEN: NO_BINDING,
 }
 const rows = Object.entries(BAD).flatMap(([name, values]) => values.map((value) => ({ name, value })))
 

@@ -1,7 +1,6 @@
 /** Cloudflare's credential calls at the broker: the same paths, statuses and shapes, and a credential of ours behind them. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { newApiToken } from '../../src/auth/apiTokens.ts'
 import { SCOPES } from '../../src/contract/scopes.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus, keysPath, newBroker, newToken, newTurnKey } from '../support/broker/broker.ts'
@@ -9,6 +8,7 @@ import { MINUTE_MS, passTime, until } from '../support/broker/clock.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { credentialsPath, generate, revokePath, served } from '../support/broker/doors.ts'
 import { countAsked, emulator } from '../support/broker/upstream.ts'
+import { leakedCheckToken } from '../support/secrets/apiTokens.ts'
 import { runJobs } from '../support/storage/storage.ts'
 
 const NEVER_WAS = 'f'.repeat(32)
@@ -174,11 +174,11 @@ describe('a TURN key in the path', () => {
 
   it('A TURN key in the path shows the state of a tenant to no caller without a token of it', async () => {
     const { broker, acme, post } = await acmeServed()
-    const { token: forged } = await newApiToken('acme', acme.tokenId)
+    const forged = await leakedCheckToken('acme', acme.tokenId)
     const active = await post('generate', {}, { uid: acme.uid, token: forged })
     expect(outcomeOf(active)).toBe('401 10000')
     expectStatus(await broker.admin('PATCH', '/tenants/acme', { status: 'suspended' }), 200)
-    const { token: another } = await newApiToken('acme', acme.tokenId)
+    const another = await leakedCheckToken('acme', acme.tokenId)
     expect(alike(await post('generate', {}, { uid: acme.uid, token: another }))).toEqual(alike(active))
     const reader = await newToken(broker, 'acme', ['turn_keys:read'])
     expect(outcomeOf(await post('generate', {}, { uid: acme.uid, token: reader.token }))).toBe('403 10000')
@@ -188,7 +188,7 @@ describe('a TURN key in the path', () => {
 
   it('A TURN key in the path of a tenant that was deleted opens to its tokens no more than one that never was', async () => {
     const { broker, acme, post } = await acmeServed()
-    const { token } = await newApiToken('never-was', acme.tokenId)
+    const token = await leakedCheckToken('never-was', acme.tokenId)
     const expected = alike(await post('generate', {}, { uid: acme.uid, token }))
     expect(expected[0]).toBe(401)
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)

@@ -9,7 +9,7 @@ import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS, until } from '../support/broke
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 
 const TOKENS = '/tenants/acme/api-tokens'
-const TOKEN = /^tb_acme_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/
+const TOKEN = /^tb_acme_[0-9A-Za-z]{12}_[0-9A-Za-z]{60}$/
 
 const expectOutcome = (answer: Answer, outcome: string) => expect(outcomeOf(answer), shown(answer)).toBe(outcome)
 

@@ -91,7 +91,7 @@ function withoutTenants(call: Method) {
 /** The routes that need no Tenant. */
 const WITHOUT_TENANT: readonly string[] = [
   ...['health', 'ready', 'clientScript', 'clientScriptVersion', 'tenantList', 'resealOrder', 'resealProgress'],
-  ...['accountGet', 'accountAuditList'],
+  ...['accountGet', 'accountAuditList', 'tokenCheckReplace', 'tokenCheckGet'],
 ]
 /** The routes on which the Account calls a Tenant, through a binding of its own. */
 const BY_THE_ACCOUNT: readonly string[] = ['tenantCreate', 'tenantRestore', 'accountSweep']
@@ -169,7 +169,7 @@ const everyRow = async () =>
           .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
           .toArray()
         const compared = names.filter(
-          ({ name }) => !/^_cf_|^(reseals|reseal_order|jobs|audit_events|sqlite_sequence)$/.test(name),
+          ({ name }) => !/^_cf_|^(reseals|reseal_order|check_keys|jobs|audit_events|sqlite_sequence)$/.test(name),
         )
         return compared.map(({ name }) => storage.sql.exec(`SELECT * FROM "${name}"`).toArray())
       }),

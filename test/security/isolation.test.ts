@@ -9,7 +9,6 @@ import { generate } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { rowOf } from '../support/contract/accessRows.ts'
 import {
-  forgedToken,
   furnish,
   furnishAll,
   furnishDeleted,
@@ -18,6 +17,7 @@ import {
   routes,
   type Things,
 } from '../support/contract/callers.ts'
+import { leakedCheckToken } from '../support/secrets/apiTokens.ts'
 import { runJobs } from '../support/storage/storage.ts'
 
 const namesTenant = ({ path }: Route) => /:(account_id|tenant)/.test(path)
@@ -70,7 +70,7 @@ describe('G3: isolation', () => {
       for (const [name, route] of routes.filter(([, it]) => typeof it.access === 'object' && namesTenant(it))) {
         const { body, query = '' } = rowOf(name)
         const hasObject = /:(key_id|subject_id|revocation_id|ban_id)/.test(route.path)
-        for (const token of [acme.token, poor.token, await forgedToken('acme')]) {
+        for (const token of [acme.token, poor.token, await leakedCheckToken('acme')]) {
           const seen = new Set<string>()
           for (const thing of hasObject ? [...things, ...objectsThere] : things) {
             const answer = await broker.call(route.method, pathOf(route, thing) + query, token, body)
@@ -125,7 +125,7 @@ describe('G3: isolation', () => {
           if (seen.length !== 1 || !seen[0]?.startsWith('404\n')) wrong.push(`${name}:\n${seen.join('\n\n')}`)
         }
         if (route.access === 'admin') continue
-        for (const token of [poor.token, await forgedToken('acme')]) {
+        for (const token of [poor.token, await leakedCheckToken('acme')]) {
           // Of what cannot be an id it is said first.
           const seen = await ask(token, strangers.slice(0, 4))
           if (seen.length !== 1 || !/^40[13]\n/.test(`${seen[0]}`))

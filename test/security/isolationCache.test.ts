@@ -6,7 +6,8 @@ import type { Answer } from '../support/broker/answer.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newToken } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
-import { forgedToken, furnish } from '../support/contract/callers.ts'
+import { furnish } from '../support/contract/callers.ts'
+import { leakedCheckToken } from '../support/secrets/apiTokens.ts'
 
 type Planted = object | string
 
@@ -135,7 +136,8 @@ describe('G3: cache entries', () => {
       const answer = await broker.call(method, path, reader.token, method === 'DELETE' ? undefined : { name: 'x' })
       expect(outcomeOf(answer), `${method} ${shown(answer)}`).toBe('403 10000')
     }
-    const forged = await broker.call('GET', keysPath('acme', acme.keyId), await forgedToken('acme', reader.tokenId))
+    const stranger = await leakedCheckToken('acme', reader.tokenId)
+    const forged = await broker.call('GET', keysPath('acme', acme.keyId), stranger)
     expect(outcomeOf(forged), shown(forged)).toBe('401 10000')
   })
 

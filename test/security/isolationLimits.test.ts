@@ -5,7 +5,7 @@ import type { Answer } from '../support/broker/answer.ts'
 import { type Broker, expectStatus, keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { emulator } from '../support/broker/upstream.ts'
-import { forgedToken } from '../support/contract/callers.ts'
+import { forgedToken } from '../support/secrets/apiTokens.ts'
 
 const create = (broker: Broker, tenant: { id: string; token: string }, headers: Record<string, string> = {}) =>
   broker.call('POST', keysPath(tenant.id), tenant.token, { name: tenant.id }, headers)

@@ -19,6 +19,8 @@ export const ADMIN: Operations<
   | 'accountAuditList'
   | 'resealOrder'
   | 'resealProgress'
+  | 'tokenCheckReplace'
+  | 'tokenCheckGet'
 > = {
   tenantList: {
     tag: 'Tenants',
@@ -149,7 +151,7 @@ export const ADMIN: Operations<
     tag: 'Audit',
     summary: "Read the account's audit trail",
     description:
-      'Tenants created and deleted, sweeps and reseals. Newest first. With a filter one call looks at 2,000 rows at most: a page may have few items, or none, and a `nextCursor`. The list ends where `nextCursor` is null.',
+      'Tenants created and deleted, sweeps, reseals and replaced check keys. Newest first. With a filter one call looks at 2,000 rows at most: a page may have few items, or none, and a `nextCursor`. The list ends where `nextCursor` is null.',
     answers: { 200: { description: 'A page of events.', json: ['AuditEventPage', 'auditPage'] } },
   },
   resealOrder: {
@@ -164,5 +166,18 @@ export const ADMIN: Operations<
     summary: 'Get the progress of the reseal',
     description: 'And which root keys are still needed.',
     answers: { 200: { description: 'The progress.', json: ['Reseal', 'reseal'] } },
+  },
+  tokenCheckReplace: {
+    tag: 'Account',
+    summary: 'Replace the check key of API tokens',
+    description:
+      'New API tokens are made with the new key 90 seconds later. Older tokens stay valid, at a small rate of requests, until they are rolled. Repeated within the 90 seconds it changes nothing. Eight keys are kept: tokens made with an earlier one are refused.',
+    answers: { 202: { description: 'The check keys.', json: ['TokenCheck', 'tokenCheck'] } },
+  },
+  tokenCheckGet: {
+    tag: 'Account',
+    summary: 'Get the check keys of API tokens',
+    description: 'When each is used, and which root key seals it. Never the key itself.',
+    answers: { 200: { description: 'The check keys.', json: ['TokenCheck', 'tokenCheck'] } },
   },
 }

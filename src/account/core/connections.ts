@@ -1,6 +1,6 @@
 /**
  * The object's connections that wait for the headers of an answer; a Durable Object has six. The Account asks Cloudflare for one
- * thing, the list of TURN keys, and writes no KV: it uses one of the six.
+ * thing, the list of TURN keys, and puts one thing into KV, the check keys of API tokens: it uses two of the six.
  */
 import { Semaphore } from '../../concurrency/semaphore.ts'
 

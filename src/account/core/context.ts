@@ -20,4 +20,6 @@ export interface AccountContext {
   readonly tenant: (id: string, locationHint?: Region) => TenantPort
   /** Runs one synchronous transaction, then sets the alarm. */
   readonly transact: <T>(work: () => T) => T
+  /** Lets work go on after the answer. */
+  readonly waitUntil: (work: Promise<unknown>) => void
 }

@@ -1,12 +1,13 @@
 /**
- * Which root keys are needed: by tenants' secrets, as their objects reported, and by client tokens that may still be
- * valid. If a needed key is not configured, `/readyz` fails.
+ * Which root keys are needed: by tenants' secrets, as their objects reported, by the check keys of API tokens, and by client
+ * tokens that may still be valid. If a needed key is not configured, `/readyz` fails.
  */
 import { MAX_CLIENT_TOKEN_SECONDS } from '../../contract/resources/clientTokens.ts'
 import type { RootKeyUse } from '../../contract/resources/reseal.ts'
 import { instant } from '../../contract/values.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import type { AccountContext } from '../core/context.ts'
+import { rootKeysOfCheckKeys } from '../tokenCheck/checkKeyRows.ts'
 
 /** After a deployment, objects of the previous release may still sign for this long. */
 const ROLL_OUT_MS = 300_000
@@ -95,7 +96,7 @@ export function neededRootKeys(ctx: AccountContext): string[] {
      UNION SELECT root_key FROM root_keys_front WHERE until IS NULL OR until > ?`,
     ctx.now() - MAX_SIGNED_LIFE_MS,
   )
-  return rows.toArray().map(({ id }) => id)
+  return [...new Set([...rows.toArray().map(({ id }) => id), ...rootKeysOfCheckKeys(ctx.sql)])]
 }
 
 /** Every root key that is configured or needed, with the number of tenants that need it. */
@@ -116,11 +117,13 @@ export function rootKeysInUse(ctx: AccountContext): RootKeyUse[] {
       .toArray()
       .map(({ id, until }) => [id, instant(until + MAX_SIGNED_LIFE_MS)]),
   )
+  const ofCheckKeys = rootKeysOfCheckKeys(sql)
   return [...new Set([...rootKeys.ids, ...neededRootKeys(ctx)])].map((id) => ({
     id,
     current: id === rootKeys.current,
     configured: rootKeys.ids.includes(id),
     tenants: counts.get(id) ?? 0,
+    tokenCheck: ofCheckKeys.includes(id),
     clientTokensUntil: signed.get(id) ?? null,
   }))
 }

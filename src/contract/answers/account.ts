@@ -1,7 +1,8 @@
-/** Schemas of answers about the Cloudflare account, reseals and health. */
+/** Schemas of answers about the Cloudflare account, reseals, the check of API tokens, and health. */
 import * as z from 'zod/mini'
 import { type AccountView, FINDING_CLASSES, type SweepView } from '../resources/account.ts'
 import type { ResealView, RootKeyUse as RootKeyUseType } from '../resources/reseal.ts'
+import type { TokenCheckView } from '../resources/tokenCheck.ts'
 import { TenantId, TurnKeyUid } from '../values.ts'
 import { answerOf, Count, RootKeyId, Timestamp } from './shapes.ts'
 
@@ -13,6 +14,7 @@ const RootKeyUse = answerOf<RootKeyUseType>()(
     current: z.boolean().check(z.describe('Whether it is the first of `ROOT_KEYS`, which seals and signs.')),
     configured: z.boolean().check(z.describe('Whether `ROOT_KEYS` has it.')),
     tenants: Count.check(z.describe('Tenants with secrets that need this key.')),
+    tokenCheck: z.boolean().check(z.describe('Whether a check key of API tokens needs this key.')),
     clientTokensUntil: z
       .nullable(Timestamp)
       .check(z.describe('Until when client tokens signed with this key may be valid.')),
@@ -82,6 +84,21 @@ export const Account = answerOf<AccountView>()(
       .check(z.describe('All TURN keys of the account, as of the last list.')),
     sweep: Sweep,
     rootKeys: RootKeys.check(z.describe('Every root key that is configured, or that a tenant needs.')),
+  }),
+)
+
+const CheckKey = z.strictObject({
+  number: Count.check(z.describe('Grows by one with each replacement.')),
+  state: z
+    .enum(['next', 'current', 'older'])
+    .check(z.describe('`next`: not in use yet. `current`: new API tokens are made with it. `older`: replaced.')),
+  signsFrom: Timestamp.check(z.describe('From when on API tokens are made with it.')),
+  rootKey: RootKeyId.check(z.describe('The root key that it is sealed with.')),
+})
+
+export const TokenCheck = answerOf<TokenCheckView>()(
+  z.strictObject({
+    keys: z.array(CheckKey).check(z.maxLength(8), z.describe('Newest first; eight are kept.')),
   }),
 )
 

@@ -26,7 +26,7 @@ export const ApiTokenSecret = answerOf<ApiTokenWithSecret>()(
     token: z
       .string()
       .check(
-        z.regex(/^tb_[a-z0-9-]{1,32}_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/),
+        z.regex(/^tb_[a-z0-9-]{1,32}_[0-9A-Za-z]{12}_[0-9A-Za-z]{60}$/),
         z.describe('The API token. It is shown in this answer and never again.'),
       ),
   }),

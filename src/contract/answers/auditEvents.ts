@@ -13,6 +13,7 @@ const ACTIONS = Object.keys({
   'tenant.restore': true,
   'account.sweep': true,
   'root_key.reseal': true,
+  'token_check.replace': true,
   'api_token.create': true,
   'api_token.roll': true,
   'api_token.delete': true,

@@ -10,6 +10,7 @@ export type AuditAction =
   | 'tenant.restore'
   | 'account.sweep'
   | 'root_key.reseal'
+  | 'token_check.replace'
   | 'tenant.update'
   | 'tenant.delete'
   | 'api_token.create'

@@ -8,6 +8,8 @@ export type RootKeyUse = {
   configured: boolean
   /** Number of tenants with secrets that need this key. */
   tenants: number
+  /** Whether a check key of API tokens needs this key. */
+  tokenCheck: boolean
   /** Until when client tokens signed with this key may be valid; `null` if the key is current, or if none can be. */
   clientTokensUntil: string | null
 }

@@ -22,6 +22,8 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
   if (isClientToken(token)) {
     const clientToken = await readClientToken({ rootKeys, deployment, tenant }, token, Date.now())
     if (!clientToken) throw new BrokerError('invalid_token')
+    // It was signed for this tenant, so the tenant exists or did.
+    c.get('isolateCache').tenants.set(tenant, true)
     const { tokenId, origin: boundOrigin, credentialTtl: credentialTtlSeconds, subject, keyId } = clientToken
     return { asker: { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds }, subject, keyId }
   }

@@ -5,46 +5,47 @@ import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
 import { LOOK_UP_MS } from '../isolateCache.ts'
 import { call, tenantExists, tenantObject } from '../objects.ts'
+import { limitExistenceQuestions } from './rateLimits.ts'
 
 /**
  * A fresh snapshot (confirmed within 60 s); `undefined` if the tenant does not exist. Anyone can trigger this look-up with
- * any name, so parallel requests for one tenant share it. A follower waits 2 s, then looks up by itself, because the request
- * that started the look-up may have been cancelled. An absence is not cached, because the tenant may be created at any
- * moment, and not rate-limited: the limit would reveal which tenants exist.
+ * any name, so parallel requests for one tenant share it, and that there is no such tenant is believed for 5 s.
  */
 export function tenantSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   const { snapshotLookUps, snapshots } = c.get('isolateCache')
   const remembered = snapshots.get(tenant)
   if (remembered && isFresh(remembered, Date.now())) return Promise.resolve(remembered)
-  const running = snapshotLookUps.get(tenant)
-  return running ? within(LOOK_UP_MS, running, () => sharedLookUp(c, tenant)) : sharedLookUp(c, tenant)
-}
-
-/** Begins a look-up that later requests may join. */
-function sharedLookUp(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const { snapshotLookUps } = c.get('isolateCache')
-  const work = lookUp(c, tenant).finally(() => snapshotLookUps.forget(tenant, work))
-  snapshotLookUps.set(tenant, work)
-  // Keeps the look-up alive for its followers when its own caller hangs up.
-  c.executionCtx.waitUntil(work.catch(() => undefined))
-  return work
+  return snapshotLookUps.get(tenant, () => lookUp(c, tenant), waitUntil(c))
 }
 
 async function lookUp(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   const cached = await cachedSnapshot(c, tenant)
   if (cached && isFresh(cached, Date.now())) return cached
-  return cached || (await tenantExists(c, tenant)) ? fetchSnapshot(c, tenant) : undefined
+  return cached || (await strangersTenantExists(c, tenant)) ? fetchSnapshot(c, tenant) : undefined
 }
 
-/** The snapshot cached in this isolate, else the one in KV, of any age. Calls no object. */
+/**
+ * Whether the tenant exists, for a request whose token does not prove that. All such questions of the Account together have a
+ * small rate, because each may name another tenant. Throws `rate_limited`.
+ */
+export async function strangersTenantExists(c: Ctx, tenant: string): Promise<boolean> {
+  if (c.get('isolateCache').tenants.get(tenant)) return true
+  await limitExistenceQuestions(c)
+  return tenantExists(c, tenant)
+}
+
+/** The snapshot cached in this isolate, else the one in KV, of any age. KV is read once in 5 s for a tenant. Calls no object. */
 export async function cachedSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
-  const { snapshots } = c.get('isolateCache')
+  const { snapshots, snapshotReads } = c.get('isolateCache')
   const cached = snapshots.get(tenant)
   if (cached && isFresh(cached, Date.now())) return cached
-  const entry = await readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
+  const read = () => readEntry(c.env.CACHE, TenantSnapshot, { key: snapshotKey(tenant), tenant })
+  const entry = await snapshotReads.get(tenant, read, waitUntil(c))
   if (entry && isFresh(entry, Date.now())) snapshots.set(tenant, entry)
   return entry
 }
+
+const waitUntil = (c: Ctx) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
 
 /** The Tenant's current snapshot; `undefined` if it is being deleted. Only for a tenant that is known to exist. */
 export async function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {

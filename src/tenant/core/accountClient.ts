@@ -22,6 +22,7 @@ const DEADLINES_MS = {
   recordErasures: 2_500,
   // A tenant whose object starts waits for this one.
   isBeingRestored: 1_000,
+  checkKeys: 2_500,
 } as const satisfies Record<keyof AccountPort, number>
 
 type Name = keyof AccountPort
@@ -44,6 +45,7 @@ export function accountCalls(stub: () => AccountPort): AccountPort {
     observe: bounded('observe', (observed) => stub().observe(observed)),
     recordErasures: bounded('recordErasures', (tenant, erasures) => stub().recordErasures(tenant, erasures)),
     isBeingRestored: bounded('isBeingRestored', (tenant) => stub().isBeingRestored(tenant)),
+    checkKeys: bounded('checkKeys', () => stub().checkKeys()),
     markedTurnKeys: bounded('markedTurnKeys', (marker, since) => stub().markedTurnKeys(marker, since)),
   }
 }

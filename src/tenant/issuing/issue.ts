@@ -6,7 +6,8 @@ import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, ERRORS } from '../../errors.ts'
 import type { Issued, IssueRequest, Lend, StunOnly } from '../../rpc/issuing.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
-import { countLiveOfSubject } from '../ledger/credentialRows.ts'
+import { renewSnapshot } from '../core/snapshotRenewal.ts'
+import { countLiveOfSubject, lastIssuedAt } from '../ledger/credentialRows.ts'
 import { unstoredSubjectId } from '../ledger/subjects.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { sharedCheck } from '../provisioning/lookup.ts'
@@ -85,6 +86,7 @@ async function mint(ctx: TenantContext, request: LendingRequest, grant: Grant): 
   const { subject } = request
   const subjectId = subject === null ? null : (grant.subjectId ?? unstoredSubjectId(ctx.memory, subject))
   const release = reserve(ctx, grant.policy, subjectId)
+  renewSnapshot(ctx, () => lastIssuedAt(ctx.sql))
   const pending = { subjectId, until: ctx.now() + MINT_DEADLINE_MS, release }
   try {
     let issued = await mintOnce(ctx, request, { ...pending, grant })

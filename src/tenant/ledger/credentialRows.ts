@@ -57,6 +57,10 @@ export function insertCredential(sql: SqlStorage, it: NewCredential): void {
   )
 }
 
+/** When the newest credential on the ledger was issued, in milliseconds since 1970. */
+export const lastIssuedAt = (sql: SqlStorage): number | undefined =>
+  sql.exec<{ at: number }>('SELECT issued_at AS at FROM credentials ORDER BY seq DESC LIMIT 1').toArray()[0]?.at
+
 export const credentialById = (sql: SqlStorage, id: string): CredentialRow | undefined =>
   sql.exec<CredentialRow>('SELECT * FROM credentials WHERE id = ?', id).toArray()[0]
 

@@ -24,6 +24,8 @@ export class ObjectMemory {
   readonly live = new LiveCounts()
   /** Root keys that are known to be noted in `sealed_with`. */
   readonly sealedWith = new Set<string>()
+  /** The period in which a mint last saw to the snapshot in KV (core/snapshotRenewal.ts). */
+  snapshotPeriod: number | undefined
   /** Whether the pruning job is known to exist. */
   pruningScheduled = false
   /** When the pruning job last looked at what does not grow with mints, in milliseconds since 1970. */

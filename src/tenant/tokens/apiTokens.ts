@@ -6,7 +6,8 @@ import {
   type ApiTokenWithSecret,
   MAX_API_TOKENS,
 } from '../../contract/resources/apiTokens.ts'
-import { BrokerError } from '../../errors.ts'
+import { type CheckKey, openCheckKey, signingKeyOf } from '../../crypto/checkKeys.ts'
+import { BrokerError, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
 import { paged } from '../../storage/paging.ts'
@@ -40,7 +41,7 @@ export async function createApiToken(
 ): Promise<ApiTokenWithSecret> {
   const { input, idempotency } = call
   const id = newApiTokenId()
-  const { token, digest } = await newApiToken(tenantId(ctx), id)
+  const { token, digest } = await newApiToken({ tenant: tenantId(ctx), id }, await checkKey(ctx))
   ctx.transact(() => {
     if (idempotency && ctx.idempotency.find(CREATE_ROUTE, idempotency)) throw new BrokerError('secret_not_repeatable')
     requireNotDeleting(ctx)
@@ -65,7 +66,7 @@ export async function rollApiToken(
   call: Call & { readonly tokenId: string; readonly overlapSeconds: number },
 ): Promise<ApiTokenWithSecret> {
   const { tokenId, overlapSeconds } = call
-  const { token, digest } = await newApiToken(tenantId(ctx), tokenId)
+  const { token, digest } = await newApiToken({ tenant: tenantId(ctx), id: tokenId }, await checkKey(ctx))
   ctx.transact(() => {
     requireNotDeleting(ctx)
     const row = existingApiToken(ctx.sql, tokenId)
@@ -86,4 +87,15 @@ export async function deleteApiToken(ctx: TenantContext, call: Call & { readonly
     recordChange(ctx, call, 'api_token.delete', call.tokenId)
   })
   await publishSnapshot(ctx)
+}
+
+/** The check key that tokens are made with now. The Account has it; throws its failure, or `misconfigured`. */
+async function checkKey(ctx: TenantContext): Promise<CheckKey> {
+  const sealed = signingKeyOf(unwrap(await ctx.account.checkKeys()), ctx.now())
+  const key = sealed && (await openCheckKey(ctx.config.rootKeys, sealed))
+  if (key) return key
+  throw new BrokerError('misconfigured', {
+    detail:
+      'ROOT_KEYS: no root key opens the check key of API tokens; put the missing one back, or replace the check key.',
+  })
 }

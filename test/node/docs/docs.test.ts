@@ -78,7 +78,7 @@ describe('docs/configuration.md', () => {
   it('Docs/configuration.md has every rate limiter as wrangler.toml sets it', () => {
     const text = textOf('wrangler.toml')
     const limiters = [...text.matchAll(/name = "(RATE_\w+)"\n.*\nsimple = \{ limit = (\d+), period = (\d+) \}/g)]
-    expect(limiters).toHaveLength(3)
+    expect(limiters).toHaveLength(5)
     const rows = tableOf(sectionOf(document, 'Bindings'), 'name')
     for (const [, name, limit, period] of limiters) {
       const written = `rate limiter, ${Number(limit).toLocaleString('en-US')} in ${period} s`

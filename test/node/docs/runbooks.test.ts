@@ -168,6 +168,16 @@ describe('the runbook', () => {
     ])
   })
 
+  it('“Replace the check key of API tokens” makes the next key, and no token stops working', async () => {
+    const tenant = await newTenant()
+    const printed = await tried('Replace the check key of API tokens', tenant)
+    expect(JSON.parse(printed.at(-1) ?? '').keys).toMatchObject([
+      { number: 2, state: 'next' },
+      { number: 1, state: 'current' },
+    ])
+    expect(await minted(tenant)).toBe(201)
+  })
+
   it('“A root key leaked” replaces every key of every tenant, and their credentials', async () => {
     const [one, other] = [await newTenant(), await newTenant()]
     await tried('A root key leaked', one)

@@ -72,6 +72,7 @@ describe('docs/storage.md', () => {
   it('Docs/storage.md has every KV key with its fields', async () => {
     const entries = (await load('src/cache/entries.ts')) as Entries // what it exports
     const expected = [
+      [entries.CHECK_KEYS_KEY, entries.CheckKeysEntry.shape],
       [entries.snapshotKey('{tenant}'), entries.TenantSnapshot.shape],
       [entries.turnKeyEntryKey('{tenant}', '{uid}'), entries.TurnKeyEntry.shape],
     ] as const
@@ -87,7 +88,7 @@ describe('docs/storage.md', () => {
   it('Docs/storage.md has every purpose and every idempotency scope', () => {
     const purposes = [...stringsOf(/type Purpose = (.+)/), ...stringsOf(/type MacPurpose = (.+)/)]
     const scopes = matches(sourceText, /\b(?:CREATE_)?ROUTE = '([a-z-]+)'/g)
-    expect([purposes.length, scopes.length]).toEqual([7, 5])
+    expect([purposes.length, scopes.length]).toEqual([8, 5])
     for (const name of [...purposes, ...scopes]) expect(document).toContain(`\`${name}\``)
   })
 
@@ -113,6 +114,8 @@ interface Entries {
   FORMAT: number
   snapshotKey: (tenant: string) => string
   turnKeyEntryKey: (tenant: string, uid: string) => string
+  CHECK_KEYS_KEY: string
+  CheckKeysEntry: { shape: object }
   TenantSnapshot: { shape: object }
   TurnKeyEntry: { shape: object }
 }

@@ -20,7 +20,7 @@ const writes = (file: string, table: string): boolean =>
 
 describe('table owners', () => {
   it('Both objects have their tables, and share those of storage/', () => {
-    expect(OBJECTS.map(({ schema }) => new Set(tablesOf([schema])).size)).toEqual([18, 14])
+    expect(OBJECTS.map(({ schema }) => new Set(tablesOf([schema])).size)).toEqual([18, 15])
     expect(unique(SHARED)).toEqual(['audit_events', 'idempotency', 'jobs'])
   })
 

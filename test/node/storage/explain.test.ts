@@ -33,6 +33,7 @@ const SMALL: Readonly<Record<string, string>> = {
   sealed_with: 'a row a root key',
   root_keys_front: 'a row a root key',
   root_key_counts: 'a row a root key',
+  check_keys: 'at most 8',
   usage_days: 'at most 90 days',
   findings: 'at most one a key of the account, 1,000',
 }
@@ -49,6 +50,7 @@ const STOPS: Readonly<Record<string, string>> = {
   'SELECT seq, key_uid, state, issued_at, expires_at FROM credentials WHERE seq > ? ORDER BY seq DESC':
     'the rows after the checkpoint: after 2,000 the next one is stored',
   'SELECT 1 FROM turn_key_owners LIMIT 1': 'one row',
+  'SELECT issued_at AS at FROM credentials ORDER BY seq DESC LIMIT 1': 'one row',
   'SELECT 1 FROM creations LIMIT 1': 'one row',
   'SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1': 'one row',
 }

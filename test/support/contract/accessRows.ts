@@ -76,6 +76,8 @@ const ROWS = {
   accountAuditList: { right: 200 },
   resealOrder: { right: 202 },
   resealProgress: { right: 200 },
+  tokenCheckReplace: { right: 202 },
+  tokenCheckGet: { right: 200 },
 } satisfies Record<RouteName, Row>
 
 export const ROWS_IN_ORDER = Object.keys(ROWS)

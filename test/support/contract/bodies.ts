@@ -30,7 +30,13 @@ const RIGHT_BODIES = {
 
 export type BodyRoute = keyof typeof RIGHT_BODIES
 /** Of those whose method could have a body, the routes that read none. */
-export const WITHOUT_BODY: readonly RouteName[] = ['credentialRevoke', 'banLift', 'accountSweep', 'resealOrder']
+export const WITHOUT_BODY: readonly RouteName[] = [
+  'credentialRevoke',
+  'banLift',
+  'accountSweep',
+  'resealOrder',
+  'tokenCheckReplace',
+]
 
 export interface Target {
   readonly name: BodyRoute

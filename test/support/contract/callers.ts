@@ -1,12 +1,12 @@
 /** Two tenants with something of everything, and every kind of caller there is: who may come in, and who may not. */
 import { env } from 'cloudflare:workers'
-import { newApiToken, newApiTokenId } from '../../../src/auth/apiTokens.ts'
 import { ROUTES, type Route, type RouteName } from '../../../src/contract/routes.ts'
 import { SCOPES, type Scope } from '../../../src/contract/scopes.ts'
 import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
 import { type Broker, expectStatus, newTenant, newToken, newTurnKey } from '../broker/broker.ts'
 import { DAY_MS, MINUTE_MS, passTime, SECOND_MS } from '../broker/clock.ts'
 import { APP, tenantPath } from '../broker/doors.ts'
+import { forgedToken, leakedCheckToken } from '../secrets/apiTokens.ts'
 import { runJobs } from '../storage/storage.ts'
 
 /** What the parameters of a path stand for. */
@@ -100,10 +100,6 @@ export async function furnishDeleted(broker: Broker, id: string) {
   return gone
 }
 
-/** A well-formed token that no tenant ever gave out. */
-export const forgedToken = async (tenant: string, id = newApiTokenId()): Promise<string> =>
-  (await newApiToken(tenant, id)).token
-
 /**
  * Authorization headers that identify no caller. Moves the clock past the expiry of one.
  * `valid` is a token of this tenant that would do, so that only what is said of each is wrong with it.
@@ -127,14 +123,16 @@ export async function badIdentities(broker: Broker, tenant: string, valid: { tok
     'a valid token under a junk scheme': `Junk ${valid.token}`,
     'a valid token without a scheme': valid.token,
     'a valid token, twice': `Bearer ${valid.token}, Bearer ${valid.token}`,
-    'a token with a wrong checksum': `Bearer ${valid.token.slice(0, -1)}${last}`,
-    'a token of a known id with another secret': `Bearer ${await forgedToken(tenant, valid.tokenId)}`,
-    'a token of an unknown id': `Bearer ${await forgedToken(tenant)}`,
+    'a token with a wrong check': `Bearer ${valid.token.slice(0, -1)}${last}`,
+    'a forged token of a known id': `Bearer ${await forgedToken(tenant, valid.tokenId)}`,
+    'a token of a known id with another secret and a right check': `Bearer ${await leakedCheckToken(tenant, valid.tokenId)}`,
+    'a token of an unknown id with a right check': `Bearer ${await leakedCheckToken(tenant)}`,
     'a deleted token': `Bearer ${deleted.token}`,
     'an expired token': `Bearer ${expired.token}`,
     'a token of a tenant that is being deleted': `Bearer ${leaving.token}`,
     'a token of a tenant that was deleted': `Bearer ${gone.token}`,
-    'a token of a tenant that never was': `Bearer ${await forgedToken('never-was')}`,
+    'a token of a tenant that never was, with a right check': `Bearer ${await leakedCheckToken('never-was')}`,
+    'a forged token of a tenant that never was': `Bearer ${await forgedToken('never-was')}`,
     'a bearer of 9,000 characters': `Bearer ${'a'.repeat(9_000)}`,
     "the account's own token": `Bearer ${env.CALLS_API_TOKEN}`,
   }

@@ -13,7 +13,7 @@ import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { isForm, malformed, readBytes, readForm, readJson } from '../../body.ts'
 import { identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
-import { limitAddress, limitSubject } from '../../caller/rateLimits.ts'
+import { countingUnproven, limitAddress, limitSubject, limitTenant } from '../../caller/rateLimits.ts'
 import type { App, Ctx } from '../../context.ts'
 import { issue } from '../../lender.ts'
 import { mount } from '../../mount.ts'
@@ -29,18 +29,16 @@ export function iceServersRoutes(app: App): void {
   })
 
   mount(app, 'iceServers', async (c) => {
-    const tenant = TenantId.safeParse(c.req.param('tenant'))
-    if (!tenant.success) throw new BrokerError('not_found')
-    const origin = await readOrigin(c, tenant.data)
-    const { token, requestedTtlSeconds } = await readRequest(c)
+    const { tenant, origin, token, requestedTtlSeconds } = await countingUnproven(c, () => readAll(c))
     return async () => {
       // Within the deadline, because it may fetch the key set of the tenant's identity provider.
-      const { asker, subject, keyId } = await identify(c, tenant.data, token)
-      await limitSubject(c, tenant.data, subject)
-      c.set('tenant', tenant.data)
-      await requireAllowedOrigin(c, tenant.data, origin)
+      const { asker, subject, keyId } = await countingUnproven(c, () => identify(c, tenant, token))
+      await limitTenant(c, tenant)
+      await limitSubject(c, tenant, subject)
+      c.set('tenant', tenant)
+      await requireAllowedOrigin(c, tenant, origin)
       const begun = Date.now()
-      const issued = await issue(c, tenant.data, {
+      const issued = await issue(c, tenant, {
         requestId: c.get('requestId'),
         asker,
         subject,
@@ -53,6 +51,14 @@ export function iceServersRoutes(app: App): void {
       return c.json(answerOf(issued, Date.now()), 201)
     }
   })
+}
+
+/** Everything of the request, to its last byte. */
+async function readAll(c: Ctx) {
+  const tenant = TenantId.safeParse(c.req.param('tenant'))
+  if (!tenant.success) throw new BrokerError('not_found')
+  const origin = await readOrigin(c, tenant.data)
+  return { tenant: tenant.data, origin, ...(await readRequest(c)) }
 }
 
 export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnswer {
