@@ -73,7 +73,13 @@ describe('the report of the benchmark', () => {
   })
 
   it('The shipped rates are those of wrangler.toml', () => {
-    expect(Object.keys(shippedRates())).toEqual(['RATE_IP', 'RATE_TENANT', 'RATE_SUBJECT'])
+    expect(Object.keys(shippedRates())).toEqual([
+      'RATE_IP',
+      'RATE_SITE',
+      'RATE_TENANT',
+      'RATE_SUBJECT',
+      'RATE_UNPROVEN',
+    ])
     expect(shippedRates('name = "RATE_IP"\nnamespace_id = "1"\nsimple = { limit = 10, period = 10 }')).toEqual({
       RATE_IP: 60,
     })

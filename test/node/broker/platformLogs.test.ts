@@ -102,7 +102,14 @@ async function walkAllRoutes(): Promise<void> {
   const { id: token_id } = await ask('apiTokenCreate', { token: admin, body: { name: 'other', scopes } })
   await ask('apiTokenList', { token: admin })
   await ask('tenantPatch', { token: admin, body: { policy: { allowedOrigins: [APP], maxTurnKeys: 9 } } })
-  for (const name of ['tenantList', 'tenantGet', 'accountGet', 'accountAuditList', 'resealProgress'] as const)
+  for (const name of [
+    'tenantList',
+    'tenantGet',
+    'accountGet',
+    'accountAuditList',
+    'resealProgress',
+    'tokenCheckGet',
+  ] as const)
     await ask(name, { token: admin })
 
   const { result } = await ask('turnKeyCreate', { token, body: { name: 'first' } })
@@ -141,6 +148,7 @@ async function walkAllRoutes(): Promise<void> {
   await ask('apiTokenDelete', { token: admin, token_id: id })
   await ask('accountSweep', { token: admin })
   await ask('resealOrder', { token: admin })
+  await ask('tokenCheckReplace', { token: admin })
   await ask('tenantRestore', { token: admin, body: {} })
   await ask('tenantDelete', { token: admin, query: '?cascade=true' })
 }
