@@ -62,7 +62,7 @@ const askers: [string, (acme: Issuer) => Promise<() => Promise<Answer>>, string]
 ]
 
 describe.each(askers)('G1: a failure during the mint of %s', (name, prepare, refusal) => {
-  it.each(['audit_events', 'credentials', 'url_lists', 'usage_days', 'jobs', 'subjects'])(
+  it.each(['audit_events', 'credentials', 'url_lists', 'jobs', 'subjects'])(
     `G1: When the table %s breaks during the mint of ${name}, nothing is handed out, and the credential is revoked`,
     async (table) => {
       const acme = await newIssuer()

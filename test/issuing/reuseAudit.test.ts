@@ -47,6 +47,7 @@ it('G1: The first repeat of a credential in a minute writes one audit row, and f
 it('G1: The counts of repeats are written within ten seconds, and with the first repeat of the next minute', async () => {
   const acme = await newIssuer()
   const token = await acme.clientToken()
+  passTime(2 * MINUTE_MS) // stands still from here on: all in one minute
   for (let n = 0; n < 4; n++) expectStatus(await acme.ice(token), 201)
   expect(await repeatRows()).toEqual([1])
   const begun = performance.now()

@@ -1,5 +1,5 @@
 /**
- * Stores what was minted. Ledger row, audit row, subject, counter and jobs are in one transaction; a credential that may not
+ * Stores what was minted. Ledger row, audit row, subject and jobs are in one transaction; a credential that may not
  * be handed out any more is stored as `revoking`. Which one that is, is decided in commitCheck.ts.
  */
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
@@ -17,7 +17,6 @@ import { schedulePruning } from '../ledger/pruning.ts'
 import { revokeUnrecorded, scheduleRevoking } from '../ledger/revocation.ts'
 import { keepSubject } from '../ledger/subjects.ts'
 import { keepUrlList } from '../ledger/urlLists.ts'
-import { countUsage } from '../ledger/usage.ts'
 import { KEY_REPLACED, refusalAtCommit, unusableMint } from './commitCheck.ts'
 import type { CompletedMint } from './pendingMint.ts'
 
@@ -70,7 +69,6 @@ export async function commitMint(
         issuedAt: begunAt,
         expiresAt,
       })
-      countUsage(ctx.sql, now, 'issued')
       if (refused) scheduleRevoking(ctx)
       schedulePruning(ctx, expiresAt)
       audit(ctx.sql, now, {
@@ -92,7 +90,7 @@ export async function commitMint(
     throw error
   }
   live.minted(begunAt)
-  live.add(flight.keyUid, expiresAt, refusal ? 'revoking' : 'live')
+  live.add({ keyUid: flight.keyUid, issuedAt: begunAt, expiresAt }, refusal ? 'revoking' : 'live')
   // The place under the limits is kept for the successor's credential.
   if (refusal === KEY_REPLACED) return
   completed.release()

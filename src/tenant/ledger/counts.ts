@@ -1,11 +1,12 @@
 /**
  * Stored counts of the ledger, so that an object that starts does not read the whole ledger. `ledger_counts` holds one row for
  * each TURN key and hour of expiry, `ledger_checkpoint` up to which row of the ledger they count: an object that starts reads
- * both and the rows after it. Whatever changes a counted row stores the counts of its hour in the same transaction; new rows
+ * both and the rows after it. The day's number of issued credentials is stored with the checkpoint too. Whatever changes a counted row stores the counts of its hour in the same transaction; new rows
  * are stored with the pruning. Only this file names the two tables.
  */
 import type { TenantContext } from '../core/context.ts'
-import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/liveCounts.ts'
+import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/ledgerCounts.ts'
+import { countUsage } from './usage.ts'
 
 const MINUTE_MS = 60_000
 /** Rows are in the order of their commits, and a mint may have begun this long before its own. */
@@ -41,13 +42,13 @@ export function countLedger(sql: SqlStorage, now: number): LedgerCounts {
     .toArray()
   const stored = new Map(hours.map((row) => [idOf(row.key_uid, row.hour), row.up_to]))
   const counts = hours.flatMap(unpack)
-  const { mintedInLastMinute, rowsSinceStored, rows } = newestRows(sql, checkpoint(sql), now)
+  const { mintedInLastMinute, issuedSinceStored, rows } = newestRows(sql, checkpoint(sql), now)
   for (const row of rows) {
     const expirySecond = secondOf(row.expires_at)
     if (row.seq <= (stored.get(idOf(row.key_uid, hourOf(expirySecond))) ?? 0)) continue
     counts.push({ keyUid: row.key_uid, expirySecond, isStored: false, ...one(row) })
   }
-  return { counts, mintedInLastMinute, rowsSinceStored }
+  return { counts, mintedInLastMinute, issuedSinceStored }
 }
 
 /** Whatever a bulk revocation has taken back is before the checkpoint, which moves with the order. */
@@ -70,7 +71,7 @@ function newestRows(sql: SqlStorage, after: number, now: number) {
     below = older.at(-1)?.seq ?? below
   }
   const mintedInLastMinute = minted.filter((at) => at > now - MINUTE_MS).sort((x, y) => x - y)
-  return { rows, rowsSinceStored: rows.length, mintedInLastMinute }
+  return { rows, issuedSinceStored: rows.map(({ issued_at }) => issued_at), mintedInLastMinute }
 }
 
 /** Inside the transaction that changed a counted credential: stores the counts of its key and hour. */
@@ -84,6 +85,7 @@ export function storeHour(
 /** Inside a transaction: stores everything that changed, and moves the checkpoint to the newest row. */
 export function storeCounts(ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>): void {
   const { sql } = ctx
+  for (const [day, issued] of ctx.live().issuedSinceStored) countUsage(sql, day, 'issued', issued)
   const upTo = store(ctx)
   if (upTo !== checkpoint(sql)) {
     sql.exec(

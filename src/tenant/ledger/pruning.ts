@@ -49,9 +49,10 @@ export const pruningJobs = (ctx: TenantContext) => ({ [PRUNE_JOB]: () => prune(c
 async function prune(ctx: TenantContext): Promise<JobOutcome> {
   const now = ctx.now()
   const { soon, later } = ctx.transact(() => {
+    // First: what was issued is counted from rows that may go now.
+    storeCounts(ctx)
     const expired = pruneCredentials(ctx, now)
     const audited = pruneAudit(ctx, now)
-    storeCounts(ctx)
     forgetCounts(ctx.sql, now)
     return { soon: expired || audited, later: pruneResourcesInTheirTurn(ctx, now) }
   })

@@ -20,18 +20,31 @@ export function countUsage(
   )
 }
 
-/** The last days, newest first. `repeats`: what is counted of today and not written yet. */
-export function recentUsage(sql: SqlStorage, now: number, repeats: number): UsageDay[] {
-  const days = sql
+/** What is counted in memory and not written yet. */
+export interface UnwrittenUsage {
+  /** Day (UTC, milliseconds since 1970) → issued credentials. */
+  readonly issued: ReadonlyMap<number, number>
+  /** Repeats of today. */
+  readonly reused: number
+}
+
+/** The last days, newest first, with what is not written yet. */
+export function recentUsage(sql: SqlStorage, now: number, { issued, reused }: UnwrittenUsage): UsageDay[] {
+  const stored = sql
     .exec<UsageDay>(
       'SELECT day, issued, reused, revoked, expired FROM usage_days ORDER BY day DESC LIMIT ?',
       SHOWN_DAYS,
     )
     .toArray()
-  if (repeats === 0) return days
-  const today = { day: dayOf(now), issued: 0, reused: 0, revoked: 0, expired: 0 }
-  const shown = days[0]?.day === today.day ? days : [today, ...days].slice(0, SHOWN_DAYS)
-  return shown.map((day) => (day.day === today.day ? { ...day, reused: day.reused + repeats } : day))
+  const days = new Map(stored.map((day) => [day.day, { ...day }]))
+  const dayAt = (at: number) => {
+    const day = days.get(dayOf(at)) ?? { day: dayOf(at), issued: 0, reused: 0, revoked: 0, expired: 0 }
+    days.set(day.day, day)
+    return day
+  }
+  for (const [day, count] of issued) dayAt(day).issued += count
+  if (reused > 0) dayAt(now).reused += reused
+  return [...days.values()].sort((a, b) => b.day.localeCompare(a.day)).slice(0, SHOWN_DAYS)
 }
 
 /** Days that began before then (milliseconds since 1970). */

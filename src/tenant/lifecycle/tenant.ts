@@ -45,7 +45,10 @@ export function describeTenant(ctx: TenantContext): TenantView {
       apiTokens: countApiTokens(ctx.sql),
       liveCredentials: ctx.live().liveCredentials(ctx.now()),
     },
-    usage: recentUsage(ctx.sql, ctx.now(), ctx.memory.reuses.uncounted),
+    usage: recentUsage(ctx.sql, ctx.now(), {
+      issued: ctx.live().issuedSinceStored,
+      reused: ctx.memory.reuses.uncounted,
+    }),
     createdAt: instant(createdAt),
     modifiedAt: instant(modifiedAt),
   }

@@ -4,41 +4,18 @@
  * ledger must be reported here. Reservations of mints in flight count as live, so that parallel requests cannot pass a limit
  * together. Writes nothing.
  */
+import {
+  type CountedState,
+  type HourOfCounts,
+  hourOf,
+  type LedgerCounts,
+  SECONDS_AN_HOUR,
+  type SecondCount,
+  secondOf,
+} from './ledgerCounts.ts'
+
 const MINUTE_MS = 60_000
-const SECONDS_AN_HOUR = 3_600
-
-export type CountedState = 'live' | 'revoking'
-
-/** Credentials of one TURN key that expire in one second. */
-export interface SecondCount {
-  live: number
-  revoking: number
-}
-
-/** The counts of one TURN key for one hour of expiry: what is stored in one row. `hour`: hours since 1970. */
-export interface HourOfCounts {
-  readonly keyUid: string
-  readonly hour: number
-  readonly seconds: readonly (readonly [second: number, count: SecondCount])[]
-}
-
-/** Counts as they are loaded. `expirySecond`: seconds since 1970, rounded up. `isStored`: they stand in a stored hour. */
-export type LoadedCount = SecondCount & {
-  readonly keyUid: string
-  readonly expirySecond: number
-  readonly isStored: boolean
-}
-
-/** What the ledger says. Mints in the order of their time, in milliseconds. */
-export interface LedgerCounts {
-  readonly counts: Iterable<LoadedCount>
-  readonly mintedInLastMinute: readonly number[]
-  /** Ledger rows after the stored counts. */
-  readonly rowsSinceStored: number
-}
-
-export const secondOf = (expiresAt: number): number => Math.ceil(expiresAt / 1_000)
-export const hourOf = (second: number): number => Math.floor(second / SECONDS_AN_HOUR)
+const DAY_MS = 86_400_000
 
 export class LiveCounts {
   /** TURN key → second of expiry → count. */
@@ -51,6 +28,8 @@ export class LiveCounts {
   #loaded = false
   /** Hours whose stored counts are out of date, as `hour key`. */
   readonly #changed = new Map<string, { readonly keyUid: string; readonly hour: number }>()
+  /** Day (UTC, milliseconds since 1970) → ledger rows that were issued on it after the stored counts. */
+  readonly #issuedSinceStored = new Map<number, number>()
   #rowsSinceStored = 0
 
   /** Counts what the ledger holds, unless that is known already. `read` is called then only. */
@@ -62,7 +41,7 @@ export class LiveCounts {
     this.#total.live = 0
     this.#total.revoking = 0
     this.#sweptUntil = Math.floor(now / 1_000)
-    const { counts, mintedInLastMinute, rowsSinceStored } = read()
+    const { counts, mintedInLastMinute, issuedSinceStored } = read()
     for (const { keyUid, expirySecond, isStored, live, revoking } of counts) {
       this.#change(keyUid, expirySecond, 'live', live)
       this.#change(keyUid, expirySecond, 'revoking', revoking)
@@ -70,7 +49,9 @@ export class LiveCounts {
       this.#markChanged(keyUid, expirySecond)
     }
     for (const mintedAt of mintedInLastMinute) this.minted(mintedAt)
-    this.#rowsSinceStored = rowsSinceStored
+    this.#issuedSinceStored.clear()
+    this.#rowsSinceStored = 0
+    for (const issuedAt of issuedSinceStored) this.#issued(issuedAt)
     this.#loaded = true
   }
 
@@ -79,9 +60,18 @@ export class LiveCounts {
     this.#loaded = false
   }
 
-  /** A row is in the ledger now. `expiresAt` in milliseconds. */
-  add(keyUid: string, expiresAt: number, state: CountedState = 'live'): void {
-    this.#change(keyUid, secondOf(expiresAt), state, 1)
+  /** A row is in the ledger now. Times in milliseconds. */
+  add(
+    row: { readonly keyUid: string; readonly issuedAt: number; readonly expiresAt: number },
+    state: CountedState,
+  ): void {
+    this.#change(row.keyUid, secondOf(row.expiresAt), state, 1)
+    this.#issued(row.issuedAt)
+  }
+
+  #issued(at: number): void {
+    const day = at - (at % DAY_MS)
+    this.#issuedSinceStored.set(day, (this.#issuedSinceStored.get(day) ?? 0) + 1)
     this.#rowsSinceStored++
   }
 
@@ -182,13 +172,21 @@ export class LiveCounts {
     return this.#rowsSinceStored
   }
 
+  /** What was issued on each day (UTC, milliseconds since 1970) after the stored counts. */
+  get issuedSinceStored(): ReadonlyMap<number, number> {
+    return this.#issuedSinceStored
+  }
+
   /** The hours that changed since they were stored; `oneHour`: of that key and expiry only. The caller stores them. */
   takeChanged(now: number, oneHour?: { readonly keyUid: string; readonly expiresAt: number }): HourOfCounts[] {
     this.#sweep(now)
     const only = oneHour && idOf(oneHour.keyUid, hourOf(secondOf(oneHour.expiresAt)))
     const taken = [...this.#changed].filter(([id]) => only === undefined || id === only)
     for (const [id] of taken) this.#changed.delete(id)
-    if (only === undefined) this.#rowsSinceStored = 0
+    if (only === undefined) {
+      this.#rowsSinceStored = 0
+      this.#issuedSinceStored.clear()
+    }
     return taken.map(([, { keyUid, hour }]) => ({ keyUid, hour, seconds: this.#secondsOf(keyUid, hour) }))
   }
 

@@ -13,7 +13,6 @@ import { insertCredential } from '../ledger/credentialRows.ts'
 import { schedulePruning } from '../ledger/pruning.ts'
 import { scheduleRevoking } from '../ledger/revocation.ts'
 import { keepUrlList } from '../ledger/urlLists.ts'
-import { countUsage } from '../ledger/usage.ts'
 import type { OpenedKey } from '../turnKeys/secret.ts'
 
 const PROOF_TTL_SECONDS = 60
@@ -77,7 +76,7 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
   // Loaded before the row is there, and counted as a restart of the object would count it.
   const live = ctx.live()
   live.minted(begunAt)
-  live.add(uid, expiresAt, 'revoking')
+  live.add({ keyUid: uid, issuedAt: begunAt, expiresAt }, 'revoking')
   insertCredential(ctx.sql, {
     id: newId('cr'),
     username: minted.username,
@@ -90,7 +89,6 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
     issuedAt: begunAt,
     expiresAt,
   })
-  countUsage(ctx.sql, ctx.now(), 'issued')
   scheduleRevoking(ctx)
   schedulePruning(ctx, expiresAt)
 }
