@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { FORMAT, snapshotKey, TenantSnapshot, TurnKeyEntry, turnKeyEntryKey } from '../../src/cache/entries.ts'
 import type { Answer } from '../support/broker/answer.ts'
-import { type Broker, expectStatus, keysPath, newBroker, newToken } from '../support/broker/broker.ts'
+import { expectStatus, keysPath, newBroker, newToken } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { furnish } from '../support/contract/callers.ts'
@@ -37,9 +37,9 @@ const plant = (key: string, value: Planted | ArrayBuffer) =>
   env.CACHE.put(key, typeof value === 'string' || value instanceof ArrayBuffer ? value : JSON.stringify(value))
 
 /** Reads a key, so that both entries are in KV and fresh; gives them. */
-async function warm(broker: Broker, it: { id: string; token: string; keyId: string }) {
+async function warm(it: { id: string; token: string; keyId: string }) {
   const now = Date.now()
-  expectStatus(await broker.call('GET', keysPath(it.id, it.keyId), it.token), 200)
+  expectStatus(await newBroker().call('GET', keysPath(it.id, it.keyId), it.token), 200)
   const at = { key: turnKeyEntryKey(it.id, it.keyId), snapshot: snapshotKey(it.id) }
   // What a test planted may stand there still.
   const read = async (key: string) =>
@@ -56,8 +56,8 @@ async function poisoned() {
   const broker = newBroker()
   const acme = await furnish(broker, 'acme')
   passTime(2 * MINUTE_MS)
-  const get = (keyId = acme.keyId) => broker.call('GET', keysPath('acme', keyId), acme.token)
-  const { at, key, snapshot } = await warm(broker, acme)
+  const get = (keyId = acme.keyId) => newBroker().call('GET', keysPath('acme', keyId), acme.token)
+  const { at, key, snapshot } = await warm(acme)
   const lie = { ...key, key: { ...key.key, name: 'a lie' } }
 
   // The control: KV is read at all, and a lie in the right format is believed for a minute.
@@ -70,7 +70,7 @@ async function poisoned() {
 
 describe('G3: cache entries', () => {
   it('G3: Cache entries of a TURN key are a miss when anything about them is wrong', async () => {
-    const { broker, acme, get, at, lie } = await poisoned()
+    const { acme, get, at, lie } = await poisoned()
     const wrong: string[] = []
     for (const [what, spoil] of [
       ...NOT_BELIEVED,
@@ -80,7 +80,7 @@ describe('G3: cache entries', () => {
       ['that says the key is gone', (entry) => ({ ...entry, key: null })],
     ] satisfies typeof NOT_BELIEVED) {
       passTime(2 * MINUTE_MS)
-      await warm(broker, acme)
+      await warm(acme)
       await plant(at.key, spoil({ ...lie, confirmedAt: Date.now() }))
       const answer = await get()
       if (isFromEdge(answer) || answer.json?.result?.name !== 'first') wrong.push(`an entry ${what}: ${shown(answer)}`)
@@ -89,7 +89,7 @@ describe('G3: cache entries', () => {
   })
 
   it('G3: Cache entries of a tenant are a miss when anything about them is wrong', async () => {
-    const { broker, acme, get, at, lie, snapshot } = await poisoned()
+    const { acme, get, at, lie, snapshot } = await poisoned()
     const others = { ...snapshot.tokens[0], id: 'another-id00' }
     const wrong: string[] = []
     for (const [what, spoil] of [
@@ -102,7 +102,7 @@ describe('G3: cache entries', () => {
       ['with a scope there is not', (entry) => ({ ...entry, tokens: [{ ...snapshot.tokens[0], scopes: ['*'] }] })],
     ] satisfies typeof NOT_BELIEVED) {
       passTime(2 * MINUTE_MS)
-      await warm(broker, acme)
+      await warm(acme)
       await plant(at.key, { ...lie, confirmedAt: Date.now() })
       await plant(at.snapshot, spoil({ ...snapshot, confirmedAt: Date.now() }))
       const answer = await get()
@@ -115,7 +115,7 @@ describe('G3: cache entries', () => {
   it("G3: Cache entries of another tenant's key answer no other tenant, under any key of KV", async () => {
     const { broker, acme, get } = await poisoned()
     const other = await furnish(broker, 'other')
-    const { key } = await warm(broker, other)
+    const { key } = await warm(other)
     for (const at of [turnKeyEntryKey('acme', other.keyId), turnKeyEntryKey('acme', acme.keyId)]) await plant(at, key)
     const foreign = await get(other.keyId)
     expect(outcomeOf(foreign), shown(foreign)).toBe('404 20008')
@@ -126,7 +126,7 @@ describe('G3: cache entries', () => {
   it('G3: Cache entries of a tenant give no right to write, and no right to a token that was never given out', async () => {
     const { broker, at, snapshot, acme } = await poisoned()
     const reader = await newToken(broker, 'acme', ['turn_keys:read'])
-    const row = (await warm(broker, acme)).snapshot.tokens.find(({ id }) => id === reader.tokenId)
+    const row = (await warm(acme)).snapshot.tokens.find(({ id }) => id === reader.tokenId)
     await plant(at.snapshot, { ...snapshot, tokens: [{ ...row, scopes: ['turn_keys:read', 'turn_keys:write'] }] })
     for (const [method, path] of [
       ['POST', keysPath('acme')],
@@ -137,7 +137,7 @@ describe('G3: cache entries', () => {
       expect(outcomeOf(answer), `${method} ${shown(answer)}`).toBe('403 10000')
     }
     const stranger = await leakedCheckToken('acme', reader.tokenId)
-    const forged = await broker.call('GET', keysPath('acme', acme.keyId), stranger)
+    const forged = await newBroker().call('GET', keysPath('acme', acme.keyId), stranger)
     expect(outcomeOf(forged), shown(forged)).toBe('401 10000')
   })
 

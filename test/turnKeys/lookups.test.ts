@@ -16,9 +16,10 @@ afterEach(() => {
 async function newKey(broker: Broker) {
   const acme = await newTenant(broker, 'acme')
   const uid = await newTurnKey(broker, acme)
-  const get = () => broker.call('GET', keysPath('acme', uid), acme.token)
+  const getBy = (edge: Broker) => edge.call('GET', keysPath('acme', uid), acme.token)
+  const get = () => getBy(broker)
   const list = () => broker.call('GET', keysPath('acme'), acme.token)
-  return { uid, get, list }
+  return { uid, get, getBy, list }
 }
 
 describe('a thousand look-ups of one key', () => {
@@ -62,16 +63,16 @@ describe('look-ups at the same time', () => {
 describe('Cache-Status (RFC 9211) says where an answer comes from', () => {
   it('Cache-Status (RFC 9211) says where an answer comes from the edge, the Tenant’s copy, or a check upstream', async () => {
     const key = await newKey(newBroker())
-    expect((await key.get()).headers.get('cache-status')).toMatch(/^edge; hit; ttl=(60|59)$/)
+    // Another isolate each time: one remembers for 5 s what it has read of the tenant in KV.
+    const get = () => key.getBy(newBroker())
+    expect((await get()).headers.get('cache-status')).toMatch(/^edge; hit; ttl=(60|59)$/)
     const [row] = await keyRows('acme')
     setClock(Number(row?.checked_at) + 30 * MINUTE_MS)
-    expect((await key.get()).headers.get('cache-status')).toBe('tenant; hit; ttl=1800, edge; fwd=miss')
-    await until('the edge has it again', async () =>
-      /^edge; hit/.test((await key.get()).headers.get('cache-status') ?? ''),
-    )
-    expect((await key.get()).headers.get('cache-status')).toBe('edge; hit; ttl=60')
+    expect((await get()).headers.get('cache-status')).toBe('tenant; hit; ttl=1800, edge; fwd=miss')
+    await until('the edge has it again', async () => /^edge; hit/.test((await get()).headers.get('cache-status') ?? ''))
+    expect((await get()).headers.get('cache-status')).toBe('edge; hit; ttl=60')
     setClock(Number(row?.checked_at) + HOUR_MS + 1)
-    expect((await key.get()).headers.get('cache-status')).toBe('tenant; fwd=stale; stored, edge; fwd=miss')
+    expect((await get()).headers.get('cache-status')).toBe('tenant; fwd=stale; stored, edge; fwd=miss')
   })
 
   it('Cache-Status (RFC 9211) says where an answer comes from and that a copy is stale, for how long, and why', async () => {
