@@ -9,7 +9,7 @@ describe('.github/workflows/ci.yml', () => {
   it('.github/workflows/ci.yml checks by .ci/run and by nothing else', () => {
     expect(matches(workflow, /^ +run: ((?!\|).+)$/gm)).toEqual(['bash .ci/run'])
     expect(workflow.match(/^[^#\n]*\b(?:npm|npx|node) /gm)).toBeNull()
-    expect(textOf('.ci/run')).toMatch(/^npm ci\nnpm run check\n$/m)
+    expect(textOf('.ci/run')).toMatch(/^npm ci\nnpm run check\nnpm run test:long\n$/m)
   })
 
   it('.github/workflows/ci.yml may read the repository and nothing else', () => {
