@@ -88,8 +88,9 @@ ${Object.entries(components.schemas)
 
 function placesOf({ paths }: Document, tag: string): Place[] {
   return Object.entries(paths).flatMap(([path, item]) =>
-    METHODS.flatMap((method) => {
-      const operation = item[method] as Operation | undefined // `parameters` is no method
+    // In the order of the route table.
+    Object.keys(item).flatMap((method) => {
+      const operation = METHODS.includes(method) ? (item[method] as Operation) : undefined // `parameters` is no method
       const pathParameters = (item.parameters ?? []) as Place['pathParameters'] // OpenAPI's own form
       return operation?.tags.includes(tag) ? [{ method, path, operation, pathParameters }] : []
     }),
