@@ -52,7 +52,7 @@ describe('requests that confirm the snapshot', () => {
     expect(puts.of(turnKeyEntryKey('acme', uid))).toHaveLength(1)
   })
 
-  it('Twenty changes of a policy at once are written to KV in at most two puts, a second apart, and the last one stands', async () => {
+  it('G6: Twenty changes of a policy at once are written to KV in at most two puts, a second apart, and the last one stands', async () => {
     const broker = newBroker()
     await newTenant(broker, 'acme')
     const puts = countedPuts()
