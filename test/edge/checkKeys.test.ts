@@ -117,7 +117,7 @@ describe('a check key that is replaced', () => {
     expectOutcome(await read(newBroker(), acme.token), '401 10000')
   })
 
-  it('A check key is replaced also while KV takes no copy, and the copy follows', async () => {
+  it('G17: A check key is replaced also while KV takes no copy, and the copy follows', async () => {
     const acme = await newIssuer()
     await read(newBroker(), acme.token)
     const CACHE = { ...brokenCache(), put: () => Promise.reject(new Error('KV is out of reach')) }
