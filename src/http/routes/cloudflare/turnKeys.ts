@@ -2,7 +2,7 @@
  * TURN keys in Cloudflare's shape: `/client/v4/accounts/{account_id}/calls/turn_keys`, where `account_id` is the
  * tenant's id. A get is answered from KV if the Tenant confirmed the entry within the last 60 s.
  */
-import { isFresh, readEntry, TurnKeyEntry, turnKeyEntryKey } from '../../../cache/entries.ts'
+import { isFresh, readEntry, type TenantSnapshot, TurnKeyEntry, turnKeyEntryKey } from '../../../cache/entries.ts'
 import { TurnKeyWrite } from '../../../contract/resources/turnKeys.ts'
 import { TurnKeyUid } from '../../../contract/values.ts'
 import { noSuchTurnKey } from '../../../errors.ts'
@@ -10,7 +10,7 @@ import type { LookedUp } from '../../../rpc/turnKeys.ts'
 import { readJson } from '../../body.ts'
 import { callOf, tenantOf } from '../../call.ts'
 import { snapshotGrants } from '../../caller/guard.ts'
-import { cachedSnapshot } from '../../caller/snapshots.ts'
+import { suitingSnapshot } from '../../caller/snapshots.ts'
 import type { App, Ctx } from '../../context.ts'
 import { idempotencyOf } from '../../idempotencyKey.ts'
 import { mount } from '../../mount.ts'
@@ -60,9 +60,9 @@ async function readFromKv(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | un
   const { caller } = callOf(c)
   if (caller.kind === 'operator') return
   const tenant = tenantOf(c)
-  const snapshot = await cachedSnapshot(c, tenant)
   const now = Date.now()
-  if (!snapshot || !isFresh(snapshot, now) || !snapshotGrants(snapshot, caller, 'turn_keys:read', now)) return
+  const grants = (snapshot: TenantSnapshot) => snapshotGrants(snapshot, caller, 'turn_keys:read', now)
+  if (!(await suitingSnapshot(c, tenant, grants))) return
   const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant })
   // A tombstone (`key: null`) is a miss here: only the Tenant may answer that a key is gone.
   if (!entry?.key || entry.uid !== uid || entry.key.uid !== uid || !isFresh(entry, now)) return
