@@ -143,4 +143,13 @@ describe('G8: stored counts', () => {
     await runJobs('acme')
     expect(await tenantSql('acme', 'SELECT seq FROM ledger_checkpoint')).toEqual([{ seq: 2_001 }])
   })
+
+  it('G15: Counts that could not be stored after 2,000 new rows are stored 500 rows later', async () => {
+    const acme = await newIssuer({ maxLiveCredentials: 100_000 })
+    passTime(2 * MINUTE_MS)
+    await fillLedger('acme', { keys: [acme.uid], count: 2_499, expiresAt: Date.now() + 3 * HOUR_MS })
+    for (let n = 0; n < 2; n++) expectStatus(await acme.generate(), 201)
+    await runJobs('acme')
+    expect(await tenantSql('acme', 'SELECT seq FROM ledger_checkpoint')).toEqual([{ seq: 2_501 }])
+  })
 })

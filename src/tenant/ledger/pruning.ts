@@ -38,7 +38,9 @@ export function beginPruning({ jobs, now }: Pick<TenantContext, 'jobs' | 'now'>)
 
 /** Inside the transaction of a mint: makes sure that the job exists. It also stores the counts, so many new rows call it earlier. */
 export function schedulePruning(ctx: Pick<TenantContext, 'memory' | 'jobs' | 'now'>, expiresAt: number): void {
-  if (ctx.memory.live.rowsSinceStored === ROWS_A_CHECKPOINT) ctx.jobs.put(PRUNE_JOB, '', ctx.now())
+  const { rowsSinceStored } = ctx.memory.live
+  // Again every 500 rows, should a run have failed.
+  if (rowsSinceStored >= ROWS_A_CHECKPOINT && rowsSinceStored % ROWS_A_RUN === 0) ctx.jobs.put(PRUNE_JOB, '', ctx.now())
   if (ctx.memory.pruningScheduled) return
   ctx.memory.pruningScheduled = true
   ctx.jobs.ensure(PRUNE_JOB, '', Math.min(expiresAt + KEPT_MS, ctx.now() + AT_LEAST_EVERY_MS))
