@@ -486,6 +486,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/http/caller/guard.ts',
     find: "failure.code === 'rate_limited') throw error\n    return true",
     replace: "failure.code === 'rate_limited') throw error\n    return false",
-    test: 'test/edge/checkKeys.test.ts',
+    test: 'test/edge/checkKeysOutOfReach.test.ts',
   },
 ]

@@ -31,26 +31,25 @@ import type { AccountContext } from './core/context.ts'
 import type { AccountJobKind } from './core/jobKinds.ts'
 import { describeAccount } from './describe.ts'
 import {
-  CREATION_JOB,
   createTenant,
-  finishCreation,
   isTenant,
   listTenants,
   markTenantDeleted,
   recordTenantReport,
   type TenantCreation,
 } from './directory/directory.ts'
-import { FORGET_ERASURES_JOB, forgetErasures, recordErasures } from './directory/erasures.ts'
+import { recordErasures } from './directory/erasures.ts'
 import { claimIssuers } from './directory/issuers.ts'
 import { claimTurnKey, ownerOfTurnKey, releaseTurnKey } from './directory/keyOwners.ts'
-import { isBeingRestored, RESTORE_JOB, type Restoration, restoreTenant, resumeRestore } from './directory/restore.ts'
-import { beginPruning, PRUNE_JOB, prune } from './pruning.ts'
+import { isBeingRestored, type Restoration, restoreTenant } from './directory/restore.ts'
+import { accountJobs } from './jobs.ts'
+import { beginPruning } from './pruning.ts'
 import { neededRootKeys, recordCurrentRootKey, rootKeysInUse } from './rootKeys/inUse.ts'
-import { orderReseal, RESEAL_JOB, type ResealCall, resealJob, resealProgress } from './rootKeys/reseal.ts'
+import { orderReseal, type ResealCall, resealProgress } from './rootKeys/reseal.ts'
 import { MIGRATIONS } from './schema.ts'
-import { CHECK_KEYS_JOB, TokenCheck } from './tokenCheck/tokenCheck.ts'
-import { orderSweep, sweep } from './turnKeys/sweep.ts'
-import { SWEEP_JOB, scheduleSweep } from './turnKeys/sweepRows.ts'
+import { TokenCheck } from './tokenCheck/tokenCheck.ts'
+import { orderSweep } from './turnKeys/sweep.ts'
+import { scheduleSweep } from './turnKeys/sweepRows.ts'
 import { UpstreamList } from './turnKeys/upstreamList.ts'
 
 export class Account extends DurableObject<Env> {
@@ -237,21 +236,7 @@ export class Account extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     const ctx = this.#context
     if ('misconfigured' in ctx) return postponeAlarm(this.ctx.storage)
-    await ctx.jobs.run({
-      [CREATION_JOB]: async ({ key }) => {
-        await finishCreation(ctx, key)
-        return 'done'
-      },
-      [RESTORE_JOB]: async ({ key }) => {
-        await resumeRestore(ctx, key)
-        return 'done'
-      },
-      [FORGET_ERASURES_JOB]: () => forgetErasures(ctx),
-      [SWEEP_JOB]: () => sweep(ctx, this.#list),
-      [RESEAL_JOB]: (job) => resealJob(ctx, job),
-      [PRUNE_JOB]: () => prune(ctx),
-      [CHECK_KEYS_JOB]: () => this.#tokenCheck.copyJob(ctx),
-    })
+    await ctx.jobs.run(accountJobs(ctx, { list: this.#list, tokenCheck: this.#tokenCheck }))
   }
 
   #answer<T>(operation: (ctx: AccountContext) => T | Promise<T>): Promise<Result<T>> {

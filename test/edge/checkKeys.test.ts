@@ -1,53 +1,26 @@
-/** The check keys of API tokens: copied sealed to KV, replaced by an operator, moved to a new root key; and the edge without any. */
-import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { CHECK_KEYS_KEY, CheckKeysEntry } from '../../src/cache/entries.ts'
-import { newCheckKey, openCheckKey } from '../../src/crypto/checkKeys.ts'
+import { openCheckKey } from '../../src/crypto/checkKeys.ts'
 import { brokenCache } from '../support/broker/bindings.ts'
-import { type Broker, expectStatus, keysPath, newBroker } from '../support/broker/broker.ts'
-import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS, until } from '../support/broker/clock.ts'
-import { outcomeOf } from '../support/broker/contract.ts'
+import { expectStatus, newBroker } from '../support/broker/broker.ts'
+import { HOUR_MS, MINUTE_MS, passTime } from '../support/broker/clock.ts'
 import { deploy } from '../support/broker/deployment.ts'
 import { allowing } from '../support/broker/doors.ts'
 import { forgedToken, leakedCheckToken, storedCheckKeys } from '../support/secrets/apiTokens.ts'
+import {
+  copyInKv,
+  foreignCheckKeyCopy,
+  IN_USE_AFTER_MS,
+  isProven,
+  newToken,
+  PATH,
+  plant,
+  read,
+  replace,
+} from '../support/secrets/checkKeys.ts'
 import { K1, K2, ringOf } from '../support/storage/rings.ts'
 import { everythingStored } from '../support/storage/storage.ts'
-import { accountSql, accountStub, tenantSql } from '../support/storage/tenantRows.ts'
-import { doorsOf, expectOutcome, newIssuer } from '../support/tenants/issuing.ts'
-
-const IN_USE_AFTER_MS = 91 * SECOND_MS
-const PATH = '/token-check'
-
-const replace = async (broker: Broker) => {
-  const answer = await broker.admin('POST', PATH)
-  expectStatus(answer, 202)
-  return answer.json.keys as { number: number; state: string; rootKey: string }[]
-}
-/** The Account writes its copy in the background: what is planted before would be overwritten. */
-const plant = async (copy: unknown) => {
-  await until('the copy is in KV', async () => (await env.CACHE.get(CHECK_KEYS_KEY)) !== null)
-  await env.CACHE.put(CHECK_KEYS_KEY, typeof copy === 'string' ? copy : JSON.stringify(copy))
-}
-const copyInKv = async () => CheckKeysEntry.parse(await env.CACHE.get(CHECK_KEYS_KEY, 'json'))
-/** A check key as this installation would seal it, and does not have it. */
-const foreignCheckKeyCopy = () => newCheckKey(ringOf(K1), { number: 1, signsFrom: 0 })
-const newToken = async (tenant = 'acme') => {
-  const answer = await newBroker().admin('POST', `/tenants/${tenant}/api-tokens`, {
-    name: 'n',
-    scopes: ['turn_keys:read'],
-  })
-  expectStatus(answer, 201)
-  return String(answer.json.token)
-}
-const read = (edge: Broker, token: string) => edge.call('GET', keysPath('acme'), token)
-/** A limiter that lets this many of a key through, and all of any other. */
-const allowingOf = (key: string, times: number): RateLimit => {
-  const limiter = allowing(times)
-  return { limit: (asked) => (asked.key === key ? limiter.limit(asked) : Promise.resolve({ success: true })) }
-}
-/** Whether a new isolate takes the token the fast way: it is let in with no room for any other. */
-const isProven = async (token: string, broker: (bindings: object) => Broker = newBroker) =>
-  (await read(broker({ RATE_UNPROVEN: allowing(0) }), token)).status === 200
+import { accountSql } from '../support/storage/tenantRows.ts'
+import { expectOutcome, newIssuer } from '../support/tenants/issuing.ts'
 
 describe('a check key that is replaced', () => {
   it('G18: A replaced check key takes the fast way from older API tokens, which stay valid at a small rate, until they are rolled', async () => {
@@ -210,83 +183,5 @@ describe('a check key and the root keys', () => {
     await replace(lost)
     passTime(IN_USE_AFTER_MS)
     expectOutcome(await lost.admin('POST', '/tenants/acme/api-tokens', body), '201')
-  })
-})
-
-describe('an edge that cannot have the check keys', () => {
-  const ACCOUNT_DOWN = {
-    idFromName: (name: string) => name,
-    get: () => new Proxy({}, { get: () => () => Promise.reject(new Error('out of reach')) }),
-  }
-
-  it('G14: With KV and the Account out of reach a new isolate mints, at the small rate, and an isolate that has the check keys at the full one', async () => {
-    const acme = await newIssuer()
-    const switchable = { kv: false }
-    const CACHE = {
-      get: (key: string, options: KVNamespaceGetOptions<'json'>) =>
-        switchable.kv ? env.CACHE.get(key, options) : Promise.reject(new Error('KV is out of reach')),
-    }
-    const down = { CACHE, ACCOUNT: ACCOUNT_DOWN }
-    const cold = doorsOf(newBroker({ ...down, RATE_UNPROVEN: allowingOf('tenant:acme', 3) }), acme)
-    const minted = await Promise.all(Array.from({ length: 5 }, () => cold.generate()))
-    expect(minted.map(({ status }) => status).sort()).toEqual([201, 201, 201, 429, 429])
-
-    // KV has the copy as soon as one edge has missed it.
-    await read(newBroker(), acme.token)
-    switchable.kv = true
-    const warm = newBroker({ ...down, RATE_UNPROVEN: allowing(0) })
-    expectOutcome(await doorsOf(warm, acme).generate(), '201')
-    switchable.kv = false
-    passTime(HOUR_MS)
-    expectOutcome(await doorsOf(warm, acme).generate(), '201')
-  })
-
-  it('G14: With KV and the Account out of reach a forged API token is refused by the tenant, and one of a tenant that never was stores nothing', async () => {
-    const acme = await newIssuer()
-    const edge = newBroker({ CACHE: brokenCache(), ACCOUNT: ACCOUNT_DOWN })
-    expectOutcome(
-      await doorsOf(edge, { ...acme, token: await forgedToken('acme', acme.tokenId) }).generate(),
-      '401 10000',
-    )
-    const neverWas = doorsOf(edge, { ...acme, token: await forgedToken('never-was') })
-    expectOutcome(await neverWas.generate(), '401 10000')
-    expect(await tenantSql('never-was', "SELECT name FROM sqlite_master WHERE name NOT LIKE '_cf_%'")).toEqual([])
-  })
-
-  it.each([
-    ['is junk', '{'],
-    ['is of another format', JSON.stringify({ v: 1, keys: [] })],
-    ['has no key', JSON.stringify({ v: 2, keys: [] })],
-    [
-      'has a key that does not open',
-      JSON.stringify({ v: 2, keys: [{ number: 1, signsFrom: 0, sealed: '1.k1.AAAA', version: 1 }] }),
-    ],
-  ])('A copy of the check keys in KV that %s is a miss', async (_what, copy) => {
-    const acme = await newIssuer()
-    await plant(copy)
-    expect(await isProven(acme.token)).toBe(true)
-    expect(outcomeOf(await read(newBroker(), await forgedToken('acme', acme.tokenId)))).toBe('401 10000')
-  })
-
-  it('An edge that remembers the check keys does not fall back to an older copy in KV', async () => {
-    const acme = await newIssuer()
-    await read(newBroker(), acme.token)
-    const old = await copyInKv()
-    await replace(acme.broker)
-    passTime(IN_USE_AFTER_MS)
-    const made = await newToken()
-    const edge = newBroker({ RATE_UNPROVEN: allowing(0) })
-    expectOutcome(await read(edge, made), '200')
-    await plant(old)
-    passTime(2 * MINUTE_MS)
-    // The first request looks the keys up in the background.
-    expectOutcome(await read(edge, made), '200')
-    expectOutcome(await read(edge, acme.token), '429 31018')
-  })
-
-  it('The Account makes one check key, however many ask at once', async () => {
-    const asked = await Promise.all(Array.from({ length: 20 }, () => accountStub().checkKeysForEdge()))
-    expect(new Set(asked.map((answer) => JSON.stringify(answer))).size).toBe(1)
-    expect(await accountSql('SELECT number FROM check_keys')).toEqual([{ number: 1 }])
   })
 })
