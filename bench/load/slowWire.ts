@@ -1,4 +1,4 @@
-// A TCP proxy on loopback that delivers what it receives a fixed time later, in each direction: distance, for a browser.
+// A TCP proxy on loopback that delays all bytes by a fixed time in each direction: it plays the network distance of a browser.
 
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Socket } from 'node:net'

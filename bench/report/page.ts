@@ -33,7 +33,7 @@ npm run bench -- --rows mint-c1-20,browser # some rows
 npm run bench -- --write                   # and write this page
 \`\`\`
 
-Table, JSON and plot of each run are in \`bench/results\`. Leave the machine alone meanwhile: the spread tells what it was doing besides.
+Table, JSON and plot of each run are in \`bench/results\`. Run nothing else on the machine meanwhile: other work shows as a wider spread.
 `
 }
 

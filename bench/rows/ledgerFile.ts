@@ -41,7 +41,7 @@ export interface Fill {
 
 /**
  * Copies one row of the ledger. Whatever the columns are: what is unique gets a number, times and subject are spread, the
- * rest stays as the mint wrote it. Jobs become due, so that the object does at its next start what it puts off.
+ * rest stays as the mint wrote it. All jobs become due, so the object runs them at its next start.
  */
 export function fillLedger(runtime: Runtime, tenant: string, { live, withinMs, expired }: Fill): void {
   const database = openTenant(runtime, tenant)

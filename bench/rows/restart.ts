@@ -22,7 +22,7 @@ const BYTES: Row = {
   better: 'lower',
 }
 
-/** Rows whose deletion gives the object a reason to write down what it knows of the ledger. */
+/** Expired rows: the pruning deletes them, and stores the counts of the ledger with it. */
 const EXPIRED = 2_000
 const TIDIES_UP_MS = 8_000
 /** How much room the policy keeps above the rows: a mint must not meet the limit. */
@@ -72,7 +72,7 @@ async function restarts(lab: Lab, broker: PlainBroker): Promise<Finding[]> {
   for (const name of names) await mintMs(name)
   await broker.runtime.halt()
   fillLedger(broker.runtime, 'large', { live, withinMs: ENDS_WITHIN_MS, expired: EXPIRED })
-  // Not measured: the object meets rows that it did not write, deletes some of them, and may write down what it counted.
+  // Not measured: the first start reads the planted rows, prunes the expired ones and stores the counts.
   await broker.runtime.start()
   for (const name of names) await mintMs(name)
   await sleep(lab.effort.quick ? TIDIES_UP_MS / 2 : TIDIES_UP_MS)
