@@ -1,28 +1,10 @@
-// Chromium of the machine, and a page on an origin of its own that has the browser library.
-import { existsSync } from 'node:fs'
+// A page on an origin of its own that has the browser library.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { buildSync } from 'esbuild'
-import { type Browser, chromium } from 'playwright-core'
 
 const HOST = '127.0.0.1'
-export const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-export const chromiumIsInstalled = (): boolean => existsSync(CHROMIUM)
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-]
-
-export const launchChromium = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
-
 /** Both ways to ask, as pages write them. Each resolves to the milliseconds until the ICE servers are there. */
 const PAGE_SCRIPT = `
 import { createIceServers } from ${JSON.stringify(path.join(import.meta.dirname, '../../src/client/iceServers.ts'))}

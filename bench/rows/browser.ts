@@ -1,7 +1,8 @@
 // What a page waits for: the library's simple request against a fetch with an Authorization header, which needs a preflight.
 import type { Browser } from 'playwright-core'
-import { CHROMIUM, chromiumIsInstalled, launchChromium, servePage } from '../load/chromium.ts'
+import { CHROMIUM, chromiumIsInstalled, launchChromium } from '../../test/node/browser/programs.ts'
 import { interleaved } from '../load/drive.ts'
+import { servePage } from '../load/page.ts'
 import { startSlowWire } from '../load/slowWire.ts'
 import { median } from '../load/statistics.ts'
 import type { Experiment, Finding, Lab, Row } from './row.ts'
@@ -21,7 +22,7 @@ const ROW: Row = {
 
 type Way = 'library' | 'fetch'
 
-/** bench/load/chromium.ts puts it there. */
+/** bench/load/page.ts puts it there. */
 interface AskingPage {
   readonly askBy: Record<Way, (url: string, token: string) => Promise<{ ms: number; servers: number }>>
 }

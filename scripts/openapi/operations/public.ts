@@ -1,6 +1,12 @@
 // The routes that anyone may call: health probes and the browser library.
 import type { Operations } from '../operation.ts'
 
+const LIBRARY_HEADERS = ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'] as const
+const LIBRARY = {
+  200: { description: 'The library.', headers: LIBRARY_HEADERS, script: true },
+  304: { description: 'The caller has this version already.', headers: LIBRARY_HEADERS },
+} as const
+
 export const PUBLIC: Operations<'health' | 'ready' | 'clientScript' | 'clientScriptVersion'> = {
   health: {
     tag: 'Public',
@@ -23,17 +29,7 @@ export const PUBLIC: Operations<'health' | 'ready' | 'clientScript' | 'clientScr
     summary: 'Get the browser library',
     description: 'An ES module, the newest version. May be cached for an hour.',
     headers: ['If-None-Match'],
-    answers: {
-      200: {
-        description: 'The library.',
-        headers: ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'],
-        script: true,
-      },
-      304: {
-        description: 'The caller has this version already.',
-        headers: ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'],
-      },
-    },
+    answers: LIBRARY,
   },
   clientScriptVersion: {
     tag: 'Public',
@@ -41,16 +37,6 @@ export const PUBLIC: Operations<'health' | 'ready' | 'clientScript' | 'clientScr
     description:
       'An ES module under an address that never changes its content, for use with `integrity`. May be cached for a year. Only the version that is deployed is served.',
     headers: ['If-None-Match'],
-    answers: {
-      200: {
-        description: 'The library.',
-        headers: ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'],
-        script: true,
-      },
-      304: {
-        description: 'The caller has this version already.',
-        headers: ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'],
-      },
-    },
+    answers: LIBRARY,
   },
 }

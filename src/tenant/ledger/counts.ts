@@ -6,6 +6,7 @@
  */
 import type { TenantContext } from '../core/context.ts'
 import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/ledgerCounts.ts'
+import { lastCredentialSeq } from './credentialRows.ts'
 import { countUsage } from './usage.ts'
 
 const MINUTE_MS = 60_000
@@ -104,7 +105,7 @@ function store(
   { sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>,
   oneHour?: { readonly keyUid: string; readonly expiresAt: number },
 ): number {
-  const upTo = lastSeq(sql)
+  const upTo = lastCredentialSeq(sql)
   for (const { keyUid, hour, seconds } of live().takeChanged(now(), oneHour)) {
     const counts = JSON.stringify(seconds.map(([second, { live: n, revoking }]) => [second, n, revoking]))
     sql.exec(
@@ -132,9 +133,5 @@ function unpack({ key_uid, counts }: StoredHour): LoadedCount[] {
 
 const checkpoint = (sql: SqlStorage): number =>
   sql.exec<{ seq: number }>('SELECT seq FROM ledger_checkpoint').toArray()[0]?.seq ?? 0
-
-/** Pruned rows keep their numbers: a number is never given twice. */
-const lastSeq = (sql: SqlStorage): number =>
-  sql.exec<{ seq: number | null }>('SELECT max(seq) AS seq FROM credentials').one().seq ?? 0
 
 const idOf = (keyUid: string, hour: number): string => `${hour} ${keyUid}`

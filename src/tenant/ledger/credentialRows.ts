@@ -165,6 +165,7 @@ export interface SealedCredentialRow extends Record<string, SqlStorageValue> {
   live: number
 }
 
+/** 0 for an empty ledger. A number is never given twice, also after its row was pruned. */
 export const lastCredentialSeq = (sql: SqlStorage): number =>
   sql.exec<{ last: number | null }>('SELECT max(seq) AS last FROM credentials').one().last ?? 0
 

@@ -51,12 +51,10 @@ describe('table owners', () => {
     const statements = sourceFiles.flatMap((file) =>
       matches(textOf(file), /[`']((?:SELECT|UPDATE)[^`]*?state = 'live'[^`]*)[`]/g).map((text) => ({ file, text })),
     )
-    // The step that marks them looks for the rows themselves. A list asks `isTakenBack` of each row that it has read.
-    const bare = statements.filter(
-      ({ file, text }) => !text.includes('NOT_TAKEN_BACK') && !textOf(file).includes('isTakenBack(bulk, row)'),
-    )
+    // The one exception asks `isTakenBack` of each row that it has read.
+    const bare = statements.filter(({ text }) => !text.includes('NOT_TAKEN_BACK'))
     expect(statements.length).toBeGreaterThan(5)
-    expect(bare.map(({ file }) => file)).toEqual([])
+    expect(bare.map(({ file }) => file)).toEqual(['src/tenant/ledger/listing.ts'])
   })
 
   it('No statement takes the name of the table it writes from a variable', () => {
