@@ -8,7 +8,7 @@ export const IDS = {
   token: 'a1B2c3D4e5F6',
   username: 'bc91b63e2b5d759f8eb9f3b58062439e0a0e15893d76317d833265ad08d6631099ce',
   subject: 'su_0123456789abcdefABCDEF',
-  credential: 'cr_0123456789abcdefABCDEF',
+  credential: 'cr_0123456789000000000042',
   revocation: 'rv_0123456789abcdefABCDEF',
   ban: 'bn_0123456789abcdefABCDEF',
   request: '3f0c9f52-3c6f-4b0e-9a53-8f6f1d2a7b10',

@@ -19,6 +19,7 @@ export async function prune(ctx: AccountContext): Promise<JobOutcome> {
   const now = ctx.now()
   const more = ctx.transact(() => {
     const events = pruneAuditTrail(ctx.sql, {
+      now,
       before: now - AUDIT_KEPT_MS,
       keptRows: AUDIT_KEPT_ROWS,
       atMost: ROWS_A_RUN,

@@ -1,6 +1,6 @@
 /** The Account's tables; docs/storage.md describes every column. Migrations are appended and never edited. */
-import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
-import { IDEMPOTENCY_TABLE, IDEMPOTENCY_TARGETS } from '../storage/idempotency.ts'
+import { AUDIT_TABLE } from '../storage/audit.ts'
+import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
 
 export const MIGRATIONS = [
@@ -9,19 +9,18 @@ export const MIGRATIONS = [
      state TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0, policy TEXT,
      created_at INTEGER NOT NULL, deleted_at INTEGER
    );
+   CREATE INDEX tenants_there ON tenants (seq) WHERE state <> 'deleted';
    CREATE TABLE turn_key_owners (uid TEXT PRIMARY KEY, tenant TEXT NOT NULL, claimed_at INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX turn_key_owners_tenant ON turn_key_owners (tenant);
    CREATE TABLE api_calls (
-     bucket INTEGER NOT NULL, tenant TEXT NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (bucket, tenant)
-   ) WITHOUT ROWID;`,
-  JOBS_TABLE,
-  IDEMPOTENCY_TABLE,
-  AUDIT_TABLE,
-  AUDIT_TABLE_2,
-  `CREATE TABLE issuers (
+     purpose TEXT NOT NULL, bucket INTEGER NOT NULL, tenant TEXT NOT NULL, calls INTEGER NOT NULL,
+     PRIMARY KEY (purpose, bucket, tenant)
+   ) WITHOUT ROWID;
+   CREATE TABLE issuers (
      issuer TEXT NOT NULL, audience TEXT NOT NULL, tenant TEXT NOT NULL, PRIMARY KEY (issuer, audience)
-   ) WITHOUT ROWID;`,
-  `CREATE TABLE creations (intent TEXT PRIMARY KEY, tenant TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+   ) WITHOUT ROWID;
+   CREATE INDEX issuers_tenant ON issuers (tenant);
+   CREATE TABLE creations (intent TEXT PRIMARY KEY, tenant TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX creations_at ON creations (at);
    CREATE TABLE upstream (
      one INTEGER PRIMARY KEY CHECK (one = 1), calls_left INTEGER, resets_at INTEGER,
@@ -37,46 +36,27 @@ export const MIGRATIONS = [
    CREATE TABLE findings (
      uid TEXT PRIMARY KEY, class TEXT NOT NULL, tenant TEXT, since INTEGER NOT NULL, run INTEGER NOT NULL
    ) WITHOUT ROWID;
-   CREATE INDEX findings_tenant ON findings (tenant);`,
-  `CREATE TABLE root_key_uses (
+   CREATE INDEX findings_tenant ON findings (tenant);
+   CREATE TABLE root_key_uses (
      root_key TEXT NOT NULL, tenant TEXT NOT NULL, noted_at INTEGER NOT NULL, PRIMARY KEY (root_key, tenant)
    ) WITHOUT ROWID;
    CREATE INDEX root_key_uses_tenant ON root_key_uses (tenant);
+   CREATE TABLE root_key_counts (root_key TEXT PRIMARY KEY, tenants INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE root_keys_front (root_key TEXT PRIMARY KEY, until INTEGER) WITHOUT ROWID;
-   CREATE TABLE reseal_order (number INTEGER PRIMARY KEY, to_key TEXT NOT NULL, ordered_at INTEGER NOT NULL);
+   CREATE TABLE reseal_order (
+     number INTEGER PRIMARY KEY, to_key TEXT NOT NULL, ordered_at INTEGER NOT NULL, enrolled INTEGER,
+     tenants INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+     moved INTEGER NOT NULL DEFAULT 0, unreadable INTEGER NOT NULL DEFAULT 0, rows_left INTEGER NOT NULL DEFAULT 0
+   );
    CREATE TABLE reseals (
      tenant TEXT PRIMARY KEY, state TEXT NOT NULL DEFAULT 'waiting', moved INTEGER NOT NULL DEFAULT 0,
-     unreadable INTEGER NOT NULL DEFAULT 0, rows_left INTEGER NOT NULL DEFAULT 0
-   ) WITHOUT ROWID;`,
-  // Calls are counted by their reason. Those of the last 5 minutes before this schema are forgotten.
-  `DROP TABLE api_calls;
-   CREATE TABLE api_calls (
-     purpose TEXT NOT NULL, bucket INTEGER NOT NULL, tenant TEXT NOT NULL, calls INTEGER NOT NULL,
-     PRIMARY KEY (purpose, bucket, tenant)
-   ) WITHOUT ROWID;`,
-  IDEMPOTENCY_TARGETS,
-  // Lists, reports and a reseal read what they answer or change, not every tenant that ever was.
-  `CREATE INDEX issuers_tenant ON issuers (tenant);
-   CREATE INDEX tenants_there ON tenants (seq) WHERE state <> 'deleted';
-   CREATE TABLE root_key_counts (root_key TEXT PRIMARY KEY, tenants INTEGER NOT NULL) WITHOUT ROWID;
-   INSERT INTO root_key_counts (root_key, tenants) SELECT root_key, count(*) FROM root_key_uses GROUP BY root_key;
-   ALTER TABLE reseal_order ADD COLUMN enrolled INTEGER;
-   ALTER TABLE reseal_order ADD COLUMN tenants INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseal_order ADD COLUMN done INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseal_order ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseal_order ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseal_order ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseal_order ADD COLUMN rows_left INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE reseals ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
-   UPDATE reseals SET number = coalesce((SELECT max(number) FROM reseal_order), 0);
-   UPDATE reseal_order SET (tenants, done, failed, moved, unreadable, rows_left) = (
-     SELECT count(*), coalesce(sum(state = 'done'), 0), coalesce(sum(unreadable > 0), 0), coalesce(sum(moved), 0),
-       coalesce(sum(unreadable), 0), coalesce(sum(rows_left), 0) FROM reseals);`,
-  `CREATE TABLE erasures (
+     unreadable INTEGER NOT NULL DEFAULT 0, rows_left INTEGER NOT NULL DEFAULT 0, number INTEGER NOT NULL DEFAULT 0
+   ) WITHOUT ROWID;
+   CREATE TABLE erasures (
      tenant TEXT NOT NULL, subject_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tenant, subject_id)
    ) WITHOUT ROWID;
-   CREATE INDEX erasures_at ON erasures (at);`,
-  `CREATE TABLE check_keys (
+   CREATE INDEX erasures_at ON erasures (at);
+   CREATE TABLE check_keys (
      number INTEGER PRIMARY KEY, sealed TEXT NOT NULL, version INTEGER NOT NULL, signs_from INTEGER NOT NULL
-   );`,
+   );${JOBS_TABLE}${IDEMPOTENCY_TABLE}${AUDIT_TABLE}`,
 ] as const

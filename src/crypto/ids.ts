@@ -1,8 +1,16 @@
-/** Random ids with a prefix for the kind of record. 128 bits, so that they neither collide nor can be guessed. */
+/** Ids with a prefix for the kind of record. Random, so that they neither collide nor can be guessed. */
 import { base62, randomBytes } from './encoding.ts'
 
 const ID_BYTES = 16
 const ID_CHARACTERS = 22
+const CREDENTIAL_RANDOM_CHARACTERS = 10
 
-export const newId = (prefix: 'cr' | 'su' | 'rv' | 'bn'): string =>
-  `${prefix}_${base62(randomBytes(ID_BYTES), ID_CHARACTERS)}`
+/** 128 bits. */
+export const newId = (prefix: 'su' | 'rv' | 'bn'): string => `${prefix}_${base62(randomBytes(ID_BYTES), ID_CHARACTERS)}`
+
+/** How the id of a credential begins: 59 random bits. Its number in the ledger follows, in 12 decimal digits. */
+export const newCredentialIdStart = (): string =>
+  `cr_${base62(randomBytes(8), ID_CHARACTERS).slice(-CREDENTIAL_RANDOM_CHARACTERS)}`
+
+/** The number in the ledger that the id of a credential names. */
+export const credentialNumber = (id: string): number => Number(id.slice(-12))

@@ -6,15 +6,10 @@ import type { AuditAction } from '../contract/resources/auditEvents.ts'
 
 export const AUDIT_TABLE = `
   CREATE TABLE audit_events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,
-    actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT, outcome TEXT NOT NULL, code TEXT,
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, target TEXT,
+    subject_id TEXT, outcome TEXT NOT NULL, code TEXT, count INTEGER NOT NULL DEFAULT 1,
     request_id TEXT, origin TEXT, digest TEXT
   );`
-
-/** Migration: adds the subject, and the number of events that a row stands for. */
-export const AUDIT_TABLE_2 = `
-  ALTER TABLE audit_events ADD COLUMN subject_id TEXT;
-  ALTER TABLE audit_events ADD COLUMN count INTEGER NOT NULL DEFAULT 1;`
 
 export interface AuditEvent {
   /** `admin:…`, `api-token:{id}`, or `broker` for a job. */
@@ -32,26 +27,24 @@ export interface AuditEvent {
   readonly digest?: string | undefined
 }
 
-export function audit(sql: SqlStorage, at: number, event: AuditEvent): void {
-  sql.exec(
-    `INSERT INTO audit_events (at, actor, action, target, outcome, code, request_id, subject_id, origin, digest)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    at,
-    event.actor,
-    event.action,
-    event.target ?? null,
-    event.outcome,
-    event.code ?? null,
-    event.requestId ?? null,
-    event.subjectId ?? null,
-    event.origin ?? null,
-    event.digest ?? null,
-  )
-}
-
-/** The `seq` of the row that `audit` wrote last in this transaction. */
-export const lastAuditSeq = (sql: SqlStorage): number =>
-  sql.exec<{ seq: number }>('SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1').one().seq
+/** Writes the row; its `seq`, which is greater than that of every row before. */
+export const audit = (sql: SqlStorage, at: number, event: AuditEvent): number =>
+  sql
+    .exec<{ seq: number }>(
+      `INSERT INTO audit_events (at, actor, action, target, outcome, code, request_id, subject_id, origin, digest)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq`,
+      at,
+      event.actor,
+      event.action,
+      event.target ?? null,
+      event.outcome,
+      event.code ?? null,
+      event.requestId ?? null,
+      event.subjectId ?? null,
+      event.origin ?? null,
+      event.digest ?? null,
+    )
+    .one().seq
 
 /** How many equal events a row stands for. */
 export function setAuditCount(sql: SqlStorage, seq: number, count: number): void {
@@ -60,11 +53,17 @@ export function setAuditCount(sql: SqlStorage, seq: number, count: number): void
 
 /**
  * Deletes the oldest rows, `atMost` of them: those from before a time (milliseconds since 1970), and those beyond a number of
- * rows. Answers how many were deleted.
+ * rows. When the newest row is too old as well, an event of the pruning takes its place: SQLite numbers the next row from the newest
+ * one, so that no number is given twice. Answers how many were deleted.
  */
 export function pruneAuditTrail(
   sql: SqlStorage,
-  { before, keptRows, atMost }: { readonly before: number; readonly keptRows: number; readonly atMost: number },
+  {
+    now,
+    before,
+    keptRows,
+    atMost,
+  }: { readonly now: number; readonly before: number; readonly keptRows: number; readonly atMost: number },
 ): number {
   const { newest } = sql.exec<{ newest: number | null }>('SELECT max(seq) AS newest FROM audit_events').one()
   // Sequence and time grow together: the oldest rows are the first ones.
@@ -78,6 +77,8 @@ export function pruneAuditTrail(
     last = seq
     past++
   }
-  if (past > 0) sql.exec('DELETE FROM audit_events WHERE seq <= ?', last)
+  if (past === 0) return 0
+  if (last === newest) audit(sql, now, { actor: 'broker', action: 'audit_trail.prune', outcome: 'done' })
+  sql.exec('DELETE FROM audit_events WHERE seq <= ?', last)
   return past
 }

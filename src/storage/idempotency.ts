@@ -10,10 +10,8 @@ export const IDEMPOTENCY_TABLE = `
     answer TEXT, created_at INTEGER NOT NULL,
     PRIMARY KEY (route, key)
   ) WITHOUT ROWID;
-  CREATE INDEX idempotency_created ON idempotency (created_at);`
-
-/** Migration: the final answer is stored by the target. SQLite would take the key's first column: all records of a route. */
-export const IDEMPOTENCY_TARGETS = 'CREATE INDEX idempotency_target ON idempotency (target, route);'
+  CREATE INDEX idempotency_created ON idempotency (created_at);
+  CREATE INDEX idempotency_target ON idempotency (target, route);`
 
 const KEPT_MS = 24 * 3_600_000
 

@@ -7,7 +7,13 @@
 export const isSetUp = (sql: SqlStorage): boolean =>
   sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_schema'").toArray().length > 0
 
-/** Applies the missing migrations in one transaction. `migrations[n]` leads from version n to n + 1; never edit one. */
+/** The version that the first migration leads to. Lower ones were schemas of the time before the first release. */
+const FIRST_VERSION = 100
+
+/**
+ * Applies the missing migrations in one transaction. `migrations[n]` leads to version `FIRST_VERSION` + n; never edit one. Throws on
+ * storage of a version that no migration leads on from.
+ */
 export function migrate(storage: DurableObjectStorage, migrations: readonly string[]): void {
   storage.transactionSync(() => {
     const { sql } = storage
@@ -15,7 +21,12 @@ export function migrate(storage: DurableObjectStorage, migrations: readonly stri
     const [row] = sql.exec<{ version: number }>('SELECT version FROM _schema').toArray()
     if (!row) sql.exec('INSERT INTO _schema (version) VALUES (0)')
     const version = row?.version ?? 0
-    for (const migration of migrations.slice(version)) sql.exec(migration)
-    if (version < migrations.length) sql.exec('UPDATE _schema SET version = ?', migrations.length)
+    if (version > 0 && version < FIRST_VERSION)
+      throw new Error(
+        `The storage has schema ${version}, of before the first release. Delete it: no migration reads it.`,
+      )
+    const done = version === 0 ? 0 : version - FIRST_VERSION + 1
+    for (const migration of migrations.slice(done)) sql.exec(migration)
+    if (done < migrations.length) sql.exec('UPDATE _schema SET version = ?', FIRST_VERSION + migrations.length - 1)
   })
 }

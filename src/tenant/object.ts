@@ -23,8 +23,9 @@ import { CACHE_JOB, MIRROR_JOB, publishSnapshot } from './core/changes.ts'
 import { newConnections } from './core/connections.ts'
 import type { TenantContext } from './core/context.ts'
 import type { TenantJobKind } from './core/jobKinds.ts'
+import { Remembered } from './core/remembered.ts'
 import { rootKeysInUse } from './core/rootKeyUse.ts'
-import { forgetTenantRecord, skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
+import { skipToVersion, tenantId, tenantRecord } from './core/tenantRow.ts'
 import { refusalJobs } from './issuing/refusalAudit.ts'
 import { countLedger } from './ledger/counts.ts'
 import { erasureJobs } from './ledger/erasures.ts'
@@ -189,7 +190,7 @@ function assemble(state: DurableObjectState, env: Env): TenantContext | { readon
       try {
         return transact(work)
       } catch (error) {
-        forgetTenantRecord({ sql })
+        Remembered.forgetAll(sql)
         // A refusal is decided before its transaction has written anything; storage that failed has undone writes.
         if (error instanceof BrokerError && error.failure.code !== 'storage_failed') throw error
         memory.forget()

@@ -1,6 +1,6 @@
 /** The Tenant's tables; docs/storage.md explains every column. Migrations are only ever appended. */
-import { AUDIT_TABLE, AUDIT_TABLE_2 } from '../storage/audit.ts'
-import { IDEMPOTENCY_TABLE, IDEMPOTENCY_TARGETS } from '../storage/idempotency.ts'
+import { AUDIT_TABLE } from '../storage/audit.ts'
+import { IDEMPOTENCY_TABLE } from '../storage/idempotency.ts'
 import { JOBS_TABLE } from '../storage/jobs.ts'
 
 export const MIGRATIONS = [
@@ -18,102 +18,71 @@ export const MIGRATIONS = [
      seq INTEGER PRIMARY KEY AUTOINCREMENT, intent TEXT NOT NULL UNIQUE, uid TEXT UNIQUE, state TEXT NOT NULL,
      name TEXT NOT NULL, pending_name TEXT, sealed TEXT, secret_version INTEGER NOT NULL DEFAULT 1,
      revealed INTEGER NOT NULL DEFAULT 0, created TEXT, modified TEXT, looks INTEGER NOT NULL DEFAULT 0,
-     begun_at INTEGER NOT NULL, state_at INTEGER NOT NULL, checked_at INTEGER
-   );`,
-  JOBS_TABLE,
-  IDEMPOTENCY_TABLE,
-  AUDIT_TABLE,
-  AUDIT_TABLE_2,
-  `CREATE TABLE subjects (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL UNIQUE, used_at INTEGER NOT NULL
+     begun_at INTEGER NOT NULL, state_at INTEGER NOT NULL, checked_at INTEGER,
+     replaces INTEGER, successor INTEGER, retire_revokes INTEGER NOT NULL DEFAULT 0
    );
-   CREATE TABLE url_lists (id INTEGER PRIMARY KEY, urls TEXT NOT NULL UNIQUE);
-   CREATE TABLE credentials (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, username TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
-     subject_id TEXT, key_uid TEXT NOT NULL, origin TEXT, sealed TEXT, url_list INTEGER NOT NULL,
-     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, tried_at INTEGER NOT NULL DEFAULT 0
-   );
-   CREATE INDEX credentials_subject ON credentials (subject_id, expires_at);
-   CREATE INDEX credentials_expiry ON credentials (expires_at);
-   CREATE INDEX credentials_revoking ON credentials (tried_at) WHERE state = 'revoking';
-   CREATE TABLE revocations (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, selector TEXT NOT NULL, matched INTEGER NOT NULL,
-     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL
-   );
-   CREATE TABLE revocation_targets (
-     credential INTEGER NOT NULL, revocation INTEGER NOT NULL, PRIMARY KEY (credential, revocation)
-   ) WITHOUT ROWID;
-   CREATE TABLE bans (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject_id TEXT, token_id TEXT,
-     until INTEGER NOT NULL, created_at INTEGER NOT NULL, lifted_at INTEGER
-   );
-   CREATE INDEX bans_subject ON bans (subject_id, until);
-   CREATE INDEX bans_token ON bans (token_id, until);
-   CREATE TABLE usage_days (
-     day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
-     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
-   ) WITHOUT ROWID;`,
-  `CREATE TABLE attempts (
+   CREATE INDEX turn_keys_state ON turn_keys (state);
+   CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
+   CREATE INDEX turn_keys_successor ON turn_keys (successor);
+   CREATE INDEX turn_keys_ended ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NULL;
+   CREATE INDEX turn_keys_replaced ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NOT NULL;
+   CREATE TABLE attempts (
      seq INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, route TEXT NOT NULL, caller TEXT NOT NULL,
      body_hash TEXT NOT NULL, count INTEGER NOT NULL, intent TEXT NOT NULL, begun_at INTEGER NOT NULL,
      answered_at INTEGER, failure TEXT, matched INTEGER NOT NULL DEFAULT 0
    );
-   CREATE INDEX attempts_begun ON attempts (begun_at);`,
-  `ALTER TABLE turn_keys ADD COLUMN replaces INTEGER;
-   ALTER TABLE turn_keys ADD COLUMN successor INTEGER;
-   ALTER TABLE turn_keys ADD COLUMN retire_revokes INTEGER NOT NULL DEFAULT 0;
-   CREATE INDEX turn_keys_replaces ON turn_keys (replaces);
-   CREATE INDEX turn_keys_successor ON turn_keys (successor);`,
-  // Notes the root keys of texts that were sealed before root keys were tracked, and orders the report to the Account.
-  `ALTER TABLE credentials ADD COLUMN sealed_version INTEGER NOT NULL DEFAULT 1;
+   CREATE INDEX attempts_begun ON attempts (begun_at);
+   CREATE TABLE subjects (subject TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, used_at INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE unreported_erasures (subject_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE url_lists (id INTEGER PRIMARY KEY, urls TEXT NOT NULL UNIQUE, used_at INTEGER NOT NULL);
+   CREATE INDEX url_lists_used ON url_lists (used_at);
+   CREATE TABLE credentials (
+     seq INTEGER PRIMARY KEY, id TEXT NOT NULL, username TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+     subject_id TEXT, key_uid TEXT NOT NULL, origin TEXT, sealed TEXT, sealed_version INTEGER NOT NULL DEFAULT 1,
+     url_list INTEGER NOT NULL, issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+     tried_at INTEGER NOT NULL DEFAULT 0
+   );
+   CREATE INDEX credentials_subject ON credentials (subject_id, expires_at);
+   CREATE INDEX credentials_expiry ON credentials (expires_at);
+   CREATE INDEX credentials_revoking ON credentials (tried_at, seq) WHERE state = 'revoking';
+   CREATE INDEX credentials_revoking_key ON credentials (key_uid, expires_at) WHERE state = 'revoking';
+   CREATE TABLE ledger_counts (
+     hour INTEGER NOT NULL, key_uid TEXT NOT NULL, up_to INTEGER NOT NULL, counts TEXT NOT NULL,
+     PRIMARY KEY (hour, key_uid)
+   ) WITHOUT ROWID;
+   CREATE TABLE ledger_checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
+   CREATE TABLE revocations (
+     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, selector TEXT NOT NULL, matched INTEGER NOT NULL,
+     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL,
+     key_uid TEXT, until_seq INTEGER, last_expiry INTEGER
+   );
+   CREATE INDEX revocations_bulk ON revocations (last_expiry) WHERE last_expiry IS NOT NULL;
+   CREATE TABLE revocation_targets (
+     credential INTEGER NOT NULL, revocation INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+     PRIMARY KEY (credential, revocation)
+   ) WITHOUT ROWID;
+   CREATE INDEX revocation_targets_expiry ON revocation_targets (expires_at);
+   CREATE TABLE bulk_revocations (
+     key_uid TEXT PRIMARY KEY, until_seq INTEGER NOT NULL, marked_seq INTEGER NOT NULL
+   ) WITHOUT ROWID;
+   CREATE TABLE bans (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject_id TEXT, token_id TEXT,
+     until INTEGER NOT NULL, created_at INTEGER NOT NULL, lifted_at INTEGER, ended_at INTEGER
+   );
+   CREATE INDEX bans_subject ON bans (subject_id, until);
+   CREATE INDEX bans_token ON bans (token_id, until);
+   CREATE INDEX bans_open ON bans (until) WHERE ended_at IS NULL;
+   CREATE INDEX bans_ended ON bans (ended_at) WHERE ended_at IS NOT NULL;
+   CREATE TABLE usage_days (
+     day TEXT PRIMARY KEY, issued INTEGER NOT NULL DEFAULT 0, reused INTEGER NOT NULL DEFAULT 0,
+     revoked INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0
+   ) WITHOUT ROWID;
+   CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE walks (walk TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
    CREATE TABLE sealed_with (root_key TEXT PRIMARY KEY, since INTEGER NOT NULL, kept_by INTEGER) WITHOUT ROWID;
    CREATE TABLE reseal (
      one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, to_key TEXT NOT NULL,
      key_seq INTEGER NOT NULL DEFAULT 0, credential_seq INTEGER NOT NULL DEFAULT 0, moved INTEGER NOT NULL DEFAULT 0,
      unreadable INTEGER NOT NULL DEFAULT 0, finished_at INTEGER
-   );
-   INSERT INTO sealed_with (root_key, since)
-     SELECT DISTINCT substr(sealed, 3, instr(substr(sealed, 3), '.') - 1), 0 FROM (
-       SELECT sealed FROM turn_keys UNION ALL SELECT sealed FROM credentials) WHERE sealed IS NOT NULL;
-   INSERT INTO jobs (kind, key, due) SELECT 'mirror', '', 0 WHERE EXISTS (SELECT 1 FROM sealed_with)
-     ON CONFLICT DO NOTHING;`,
-  // Rows of deleted keys are kept for 30 days. A mint, a list and a creation must not read them.
-  'CREATE INDEX turn_keys_state ON turn_keys (state);',
-  // A revocation is read by its own index and not by the expiry of everything that is live.
-  `DROP INDEX credentials_revoking;
-   CREATE INDEX credentials_revoking ON credentials (tried_at, seq) WHERE state = 'revoking';
-   CREATE INDEX credentials_revoking_key ON credentials (key_uid, expires_at) WHERE state = 'revoking';
-   ALTER TABLE revocation_targets ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
-   UPDATE revocation_targets SET expires_at = coalesce((SELECT expires_at FROM credentials WHERE seq = credential), 0);
-   CREATE INDEX revocation_targets_expiry ON revocation_targets (expires_at);
-   CREATE TABLE bulk_revocations (
-     key_uid TEXT PRIMARY KEY, until_seq INTEGER NOT NULL, marked_seq INTEGER NOT NULL
-   ) WITHOUT ROWID;
-   ALTER TABLE revocations ADD COLUMN key_uid TEXT;
-   ALTER TABLE revocations ADD COLUMN until_seq INTEGER;
-   ALTER TABLE revocations ADD COLUMN last_expiry INTEGER;
-   CREATE INDEX revocations_bulk ON revocations (last_expiry) WHERE last_expiry IS NOT NULL;
-   CREATE TABLE ledger_counts (
-     hour INTEGER NOT NULL, key_uid TEXT NOT NULL, up_to INTEGER NOT NULL, counts TEXT NOT NULL,
-     PRIMARY KEY (hour, key_uid)
-   ) WITHOUT ROWID;
-   CREATE TABLE ledger_checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);`,
-  IDEMPOTENCY_TARGETS,
-  // What pruning and the caps go by, so that they read what they change. A tenant that never mints is pruned too.
-  `CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-   CREATE INDEX turn_keys_ended ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NULL;
-   CREATE INDEX turn_keys_replaced ON turn_keys (state_at) WHERE state IN ('deleted', 'failed') AND successor IS NOT NULL;
-   ALTER TABLE bans ADD COLUMN ended_at INTEGER;
-   UPDATE bans SET ended_at = lifted_at;
-   CREATE INDEX bans_open ON bans (until) WHERE ended_at IS NULL;
-   CREATE INDEX bans_ended ON bans (ended_at) WHERE ended_at IS NOT NULL;
-   INSERT INTO marks (name, value)
-     SELECT 'open-bans', count(*) FILTER (WHERE ended_at IS NULL) FROM bans UNION ALL
-     SELECT 'ended-bans', count(ended_at) FROM bans UNION ALL
-     SELECT 'revocation-targets', count(*) FROM revocation_targets;
-   ALTER TABLE url_lists ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
-   UPDATE url_lists SET used_at = coalesce((SELECT max(issued_at) FROM credentials), 0);
-   CREATE INDEX url_lists_used ON url_lists (used_at);
-   INSERT INTO jobs (kind, key, due) SELECT 'prune', '', 1 WHERE EXISTS (SELECT 1 FROM tenant) ON CONFLICT DO NOTHING;`,
-  'CREATE TABLE unreported_erasures (subject_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;',
+   );${JOBS_TABLE}${IDEMPOTENCY_TABLE}${AUDIT_TABLE}`,
 ] as const

@@ -35,7 +35,7 @@ describe('credentials by key', () => {
     const other = 'f'.repeat(32)
     await tenantSql('acme', `UPDATE credentials SET key_uid = '${other}' WHERE seq IN (11, 21, 5001)`)
     const pages = await pagesOf(acme, `credentials?keyId=${other}`)
-    expect(idsIn(pages)).toEqual([idOf('cr', 5000), idOf('cr', 20), idOf('cr', 10)])
+    expect(idsIn(pages)).toEqual([idOf('cr', 5001), idOf('cr', 21), idOf('cr', 11)])
     expect(sizes(pages)).toEqual([0, 0, 1, 0, 2])
   })
 
@@ -55,7 +55,7 @@ describe('credentials by subject', () => {
     await tenantSql('acme', `UPDATE credentials SET subject_id = '${subjectId}' WHERE seq <= 120`)
     const pages = await pagesOf(acme, `credentials?subjectId=${subjectId}`)
     expect(sizes(pages)).toEqual([50, 50, 20])
-    expect(idsIn(pages)[0]).toBe(idOf('cr', 119))
+    expect(idsIn(pages)[0]).toBe(idOf('cr', 120))
   })
 
   it('Credentials of a subject with more rows than are sorted are all found', async () => {
@@ -64,7 +64,7 @@ describe('credentials by subject', () => {
     await tenantSql('acme', `UPDATE credentials SET subject_id = '${subjectId}', state = 'revoked' WHERE seq <= 1500`)
     await tenantSql('acme', "UPDATE credentials SET state = 'live' WHERE seq <= 70")
     expect(idsIn(await pagesOf(acme, `credentials?subjectId=${subjectId}`))).toEqual(
-      Array.from({ length: 70 }, (_, at) => idOf('cr', 69 - at)),
+      Array.from({ length: 70 }, (_, at) => idOf('cr', 70 - at)),
     )
   })
 })

@@ -11,9 +11,9 @@ import { tenantSql } from '../support/storage/tenantRows.ts'
 
 const SMALL = 1_000
 const LARGE = 100_000
-/** The ledger row with its four indexes, the audit row, the day's counter, and SQLite's two sequence rows. */
-const MOST_ROWS_WRITTEN = 9
-const MOST_STATEMENTS = 15
+/** The ledger row with its three indexes, and the audit row. */
+const MOST_ROWS_WRITTEN = 5
+const MOST_STATEMENTS = 5
 
 it('A mint reads and writes the same number of rows on a ledger of 10^3 and of 10^5 credentials', async () => {
   const broker = newBroker()
@@ -31,6 +31,7 @@ it('A mint reads and writes the same number of rows on a ledger of 10^3 and of 1
   const costAt = async (rows: number): Promise<SqlCost> => {
     await runInDurableObject(object, (_, state) => fillLedger(state.storage, uid, rows))
     await mint(`subject-${rows}`)
+    await mint(`subject-${rows}`) // remembers the list of URLs
     const meter = await runInDurableObject(object, (_, state) => meterSql(state.storage.sql))
     await mint(`subject-${rows}`)
     return meter.stop()
@@ -82,7 +83,7 @@ function fillLedger(storage: DurableObjectStorage, uid: string, rows: number): v
   const { there } = sql.exec<{ there: number }>('SELECT count(*) AS there FROM credentials').one()
   const now = Date.now()
   storage.transactionSync(() => {
-    sql.exec("INSERT OR IGNORE INTO url_lists (id, urls) VALUES (1000, '[]')")
+    sql.exec("INSERT OR IGNORE INTO url_lists (id, urls, used_at) VALUES (1000, '[]', 0)")
     sql.exec(
       `INSERT INTO credentials (id, username, state, subject_id, key_uid, url_list, issued_at, expires_at)
        WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)

@@ -17,7 +17,7 @@ describe("an object's memory after a rollback", () => {
       const memory = newMemory()
       const load = () => memory.live.load(() => countLedger(storage.sql, NOW), NOW)
       load()
-      memory.live.add({ keyUid: 'k', issuedAt: NOW, expiresAt: NOW + 60_000 }, 'live')
+      memory.live.add({ seq: 1, keyUid: 'k', issuedAt: NOW, expiresAt: NOW + 60_000 }, 'live')
       memory.live.minted(NOW)
       memory.sealedWith.add('root-1')
       memory.pruningScheduled = true

@@ -56,7 +56,14 @@ const bothCounts = (keys: readonly string[]): Promise<{ loaded: Counts; recounte
 
 /** Rows of the ledger are numbered from 1 and none is left out. */
 const everIssued = async (): Promise<number> =>
-  Number((await tenantSql('acme', "SELECT seq FROM sqlite_sequence WHERE name = 'credentials'"))[0]?.seq ?? 0)
+  Number(
+    (
+      await tenantSql(
+        'acme',
+        'SELECT max(seq) AS last FROM (SELECT seq FROM credentials UNION ALL SELECT seq FROM ledger_checkpoint)',
+      )
+    )[0]?.last ?? 0,
+  )
 
 async function step(acme: Issuer, keys: readonly string[], below: (n: number) => number): Promise<string> {
   const key = keys[below(keys.length)] ?? ''

@@ -49,7 +49,7 @@ describe('live credentials', () => {
     expectStatus(all, 200)
     const [withoutSubject, onSecond, bobs, browsers] = all.json.items
     expect(browsers).toEqual({
-      id: expect.stringMatching(/^cr_[0-9A-Za-z]{22}$/),
+      id: expect.stringMatching(/^cr_[0-9A-Za-z]{10}[0-9]{12}$/),
       subjectId: alice,
       keyId: acme.uid,
       username: expect.any(String),

@@ -1,14 +1,10 @@
-/** Root keys in use: reported to the Account, shown to operators, and required by /readyz. */
-import { runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
-import { migrate } from '../../src/storage/migrations.ts'
-import { MIGRATIONS } from '../../src/tenant/schema.ts'
 import { expectStatus, newBroker, newTenant, newTurnKey } from '../support/broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { deploy } from '../support/broker/deployment.ts'
 import { K1, K2, K3 } from '../support/storage/rings.ts'
 import { runJobs } from '../support/storage/storage.ts'
-import { accountSql, jobRows, tenantSql, tenantStub } from '../support/storage/tenantRows.ts'
+import { accountSql, tenantSql } from '../support/storage/tenantRows.ts'
 import { doorsOf, expectOutcome, newIssuer } from '../support/tenants/issuing.ts'
 
 const uses = () => accountSql('SELECT root_key, tenant FROM root_key_uses ORDER BY root_key, tenant')
@@ -135,31 +131,4 @@ describe('a root key in use', () => {
       tenants: 0,
     })
   })
-})
-
-it('Root keys that sealed secrets before uses were tracked are noted when the object starts with this release', async () => {
-  const tracking = MIGRATIONS.findIndex((sql) => sql.includes('CREATE TABLE sealed_with'))
-  await runInDurableObject(tenantStub('old'), (_, { storage }) => {
-    migrate(storage, MIGRATIONS.slice(0, tracking))
-    const { sql } = storage
-    const key = (intent: string, sealed: string | null) =>
-      sql.exec(
-        "INSERT INTO turn_keys (intent, state, name, sealed, begun_at, state_at) VALUES (?, 'active', '', ?, 1, 1)",
-        intent,
-        sealed,
-      )
-    key('a', '1.k1.AAAA')
-    key('b', '1.long-key-id-0.BBBB')
-    key('c', null)
-    sql.exec(
-      `INSERT INTO credentials (id, username, state, key_uid, sealed, url_list, issued_at, expires_at)
-       VALUES ('cr', 'u', 'live', 'k', '1.K1.CCCC', 1, 1, 2)`,
-    )
-    migrate(storage, MIGRATIONS)
-  })
-  expect(await tenantSql('old', 'SELECT root_key FROM sealed_with ORDER BY root_key')).toEqual(
-    ['K1', 'k1', 'long-key-id-0'].map((root_key) => ({ root_key })),
-  )
-  expect(await tenantSql('old', 'SELECT kind FROM jobs')).toEqual([{ kind: 'mirror' }])
-  expect(await jobRows('old')).toEqual([])
 })

@@ -22,7 +22,7 @@ async function neighbours() {
   const { tokenId } = await newToken(broker, 'acme', ['usage:read'])
   expectStatus(await broker.admin('DELETE', `/tenants/acme/api-tokens/${tokenId}`), 204)
   await emulator.clearLog()
-  const never = { ...NOBODYS, credentialId: newId('cr'), subjectId: newId('su') }
+  const never = { ...NOBODYS, credentialId: 'cr_0000000000000000000001', subjectId: newId('su') }
   /** Ids of another tenant, of a deleted tenant, of the tenant's own deleted keys, and of no tenant. */
   const strangers = [other, gone, { ...never, keyId, tokenId }, never]
   return { broker, acme, other, strangers }

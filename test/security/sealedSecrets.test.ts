@@ -8,7 +8,7 @@ import { credentialsPath } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { K1, K2, secretsOf } from '../support/storage/rings.ts'
 import { tenantSql } from '../support/storage/tenantRows.ts'
-import { doorsOf, expectOutcome, mintsAsked, newIssuer, usernameIn } from '../support/tenants/issuing.ts'
+import { doorsOf, expectOutcome, killObjects, mintsAsked, newIssuer, usernameIn } from '../support/tenants/issuing.ts'
 
 type Doors = Pick<ReturnType<typeof doorsOf>, 'ice' | 'clientToken'>
 type Deployment = ReturnType<typeof deploy>
@@ -84,7 +84,7 @@ describe('G4: in a tenant’s rows', () => {
     for (const { record, sealed } of older) {
       for (const [table, id] of [
         ['turn_keys', 'uid'],
-        ['credentials', 'id'],
+        ['credentials', 'username'],
       ]) {
         await tenantSql('acme', `UPDATE ${table} SET sealed = '${sealed}' WHERE ${id} = '${record}'`)
       }
@@ -101,6 +101,7 @@ describe('G4: in a tenant’s rows', () => {
     const sql = `UPDATE turn_keys SET sealed = '${theirs?.sealed}', uid = '${other.uid}' WHERE seq = 1`
     await tenantSql('acme', sql)
     await tenantSql('acme', `UPDATE turn_keys SET state = 'missing' WHERE seq = 2`)
+    await killObjects()
     expectOutcome(await acme.ice(await acme.clientToken('carl')), '500 internal')
     expect(usernameIn(await other.generate())).toBeDefined()
   })

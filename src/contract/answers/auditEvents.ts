@@ -37,6 +37,7 @@ const ACTIONS = Object.keys({
   'ban.create': true,
   'ban.lift': true,
   'subject.erase': true,
+  'audit_trail.prune': true,
 } satisfies Record<AuditAction, true>)
 
 const text = (maxLength: number) => z.string().check(z.meta({ maxLength }))

@@ -36,6 +36,7 @@ export type AuditAction =
   | 'ban.create'
   | 'ban.lift'
   | 'subject.erase'
+  | 'audit_trail.prune'
 
 export type AuditEventView = {
   /** Increases by one with every event of the tenant. */

@@ -15,8 +15,8 @@ export const Subject = z.string().check(
 )
 export type Subject = z.infer<typeof Subject>
 
-/** Our id of a credential. */
-export const CredentialId = z.string().check(z.regex(/^cr_[0-9A-Za-z]{22}$/))
+/** Our id of a credential. It ends with the credential's number in the tenant's ledger. */
+export const CredentialId = z.string().check(z.regex(/^cr_[0-9A-Za-z]{10}[0-9]{12}$/))
 export const SubjectId = z.string().check(z.regex(/^su_[0-9A-Za-z]{22}$/))
 
 /** The browser door's JSON body. The body is optional. */

@@ -9,8 +9,11 @@ import { Scope } from '../../contract/scopes.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import { isBanned } from './banRows.ts'
+import { Remembered } from './remembered.ts'
 
 const Scopes = z.array(Scope)
+/** As many as a tenant may have. */
+const tokens = new Remembered<string, ApiTokenRow | undefined>(50)
 
 export interface ApiTokenRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -29,6 +32,7 @@ export const countApiTokens = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>('SELECT count(*) AS n FROM api_tokens').one().n
 
 export const deleteAllApiTokens = (sql: SqlStorage): void => {
+  tokens.forget(sql)
   sql.exec('DELETE FROM api_tokens')
 }
 
@@ -67,6 +71,7 @@ export function replaceDigest(
     now,
   }: { readonly digest: string; readonly previousUntil: number | null; readonly now: number },
 ): void {
+  tokens.forget(sql)
   sql.exec(
     'UPDATE api_tokens SET digest = ?, previous_digest = ?, previous_until = ?, rolled_at = ? WHERE id = ?',
     digest,
@@ -78,6 +83,7 @@ export function replaceDigest(
 }
 
 export function deleteApiTokenRow(sql: SqlStorage, id: string): void {
+  tokens.forget(sql)
   sql.exec('DELETE FROM api_tokens WHERE id = ?', id)
 }
 
@@ -100,7 +106,7 @@ export function digestsOf(row: ApiTokenRow, now: number): { digest: string; unti
 export const scopesOf = (row: ApiTokenRow): Scope[] => Scopes.parse(JSON.parse(row.scopes))
 
 export const findApiToken = (sql: SqlStorage, id: string): ApiTokenRow | undefined =>
-  sql.exec<ApiTokenRow>('SELECT * FROM api_tokens WHERE id = ?', id).toArray()[0]
+  tokens.get(sql, id, () => sql.exec<ApiTokenRow>('SELECT * FROM api_tokens WHERE id = ?', id).toArray()[0])
 
 export function existingApiToken(sql: SqlStorage, id: string): ApiTokenRow {
   const row = findApiToken(sql, id)

@@ -1,6 +1,7 @@
 /** The table `bans`: until when a subject or an API token is refused. Only this file writes it. */
 import { newId } from '../../crypto/ids.ts'
 import { addToMark, markOf } from './marks.ts'
+import { Remembered } from './remembered.ts'
 
 export interface BanRow extends Record<string, SqlStorageValue> {
   seq: number
@@ -18,7 +19,11 @@ export interface BanRow extends Record<string, SqlStorageValue> {
 export const MAX_ENDED_BANS = 100_000
 const FORGOTTEN_A_BAN = 2
 
+/** Of each object: how many bans count as open. Most tenants have none, and no ban is looked for then. */
+const openBans = new Remembered<'count', number>(1)
+
 export const isBanned = (sql: SqlStorage, column: 'subject_id' | 'token_id', id: string, now: number): boolean =>
+  openBans.get(sql, 'count', () => countOpenBans(sql)) > 0 &&
   sql.exec(`SELECT 1 FROM bans WHERE ${column} = ? AND until > ? AND lifted_at IS NULL LIMIT 1`, id, now).toArray()
     .length > 0
 
@@ -51,6 +56,7 @@ export function insertBanRow(
       now,
     )
     .one()
+  openBans.forget(sql)
   addToMark(sql, 'open-bans', 1)
   // A tenant that bans and lifts all day keeps a bounded number of rows, without waiting for the pruning job.
   if (markOf(sql, 'ended-bans') > MAX_ENDED_BANS) forgetBans(sql, Number.MAX_SAFE_INTEGER, FORGOTTEN_A_BAN)
@@ -89,6 +95,7 @@ export function forgetBans(sql: SqlStorage, before: number, atMost: number): voi
 }
 
 function countEnded(sql: SqlStorage, bans: number): void {
+  openBans.forget(sql)
   addToMark(sql, 'open-bans', -bans)
   addToMark(sql, 'ended-bans', bans)
 }

@@ -2,7 +2,7 @@
  * The table `marks`: numbers with a name, so that a cap or a walk over a table costs no count of its rows. Only this file
  * reads and writes it. A mark that was never set is 0.
  */
-type Mark = 'open-bans' | 'ended-bans' | 'revocation-targets' | 'subjects-walked' | 'subjects-next-walk'
+type Mark = 'open-bans' | 'ended-bans' | 'revocation-targets' | 'subjects-next-walk'
 
 export const markOf = (sql: SqlStorage, name: Mark): number =>
   sql.exec<{ value: number }>('SELECT value FROM marks WHERE name = ?', name).toArray()[0]?.value ?? 0

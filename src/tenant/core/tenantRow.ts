@@ -7,6 +7,7 @@ import type { Region, TenantStatus } from '../../contract/resources/tenants.ts'
 import { BrokerError } from '../../errors.ts'
 import type { TenantSetUp } from '../../rpc/tenants.ts'
 import type { TenantContext } from './context.ts'
+import { Remembered } from './remembered.ts'
 
 export interface TenantRecord {
   readonly id: string
@@ -37,22 +38,10 @@ interface Row extends Record<string, SqlStorageValue> {
 
 type Sql = Pick<TenantContext, 'sql'>
 
-/** Of each object's database: the row as it is now. Only the writers below change it; a rollback forgets it. */
-const records = new WeakMap<SqlStorage, TenantRecord>()
+const records = new Remembered<'tenant', TenantRecord>(1)
 
 /** The row, read once after each change. Throws before the object is set up. */
-export function tenantRecord({ sql }: Sql): TenantRecord {
-  const known = records.get(sql)
-  if (known) return known
-  const record = readRecord(sql)
-  records.set(sql, record)
-  return record
-}
-
-/** After a transaction that was rolled back. */
-export function forgetTenantRecord({ sql }: Sql): void {
-  records.delete(sql)
-}
+export const tenantRecord = ({ sql }: Sql): TenantRecord => records.get(sql, 'tenant', () => readRecord(sql))
 
 function readRecord(sql: SqlStorage): TenantRecord {
   const row = sql.exec<Row>('SELECT * FROM tenant').one()
@@ -105,7 +94,7 @@ export function requireActive(ctx: Sql): TenantRecord {
 
 /** Writes the row when the object is set up; a repeat changes nothing. */
 export function insertTenant({ sql }: Sql, setUp: TenantSetUp): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec(
     `INSERT INTO tenant (one, id, name, region, status, policy, version, epoch, created_at, modified_at)
        VALUES (1, ?, ?, ?, 'active', ?, 1, 1, ?, ?) ON CONFLICT DO NOTHING`,
@@ -123,42 +112,42 @@ export function changeTenant(
   { sql }: Sql,
   { name, status, chosen }: Pick<TenantRecord, 'name' | 'status' | 'chosen'>,
 ): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET name = ?, status = ?, policy = ?', name, status, JSON.stringify(chosen))
 }
 
 /** For what the broker changes in a policy by itself: the default key after a rotation or a removal. */
 export function setPolicy({ sql }: Sql, chosen: PolicyPatch): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET policy = ?', JSON.stringify(chosen))
 }
 
 export function markDeleting({ sql }: Sql): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec("UPDATE tenant SET status = 'deleting'")
 }
 
 /** Something was taken away: mints in flight check their eligibility again before they commit. */
 export function raiseEpoch({ sql }: Sql): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET epoch = epoch + 1')
 }
 
 /** Others know the tenant by its version: it grows with every change that they must hear of. Raises the epoch too. */
 export function raiseVersion({ sql }: Sql, now: number): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET version = version + 1, epoch = epoch + 1, modified_at = ?', now)
 }
 
 /** After a restore: the Account and the edge know of later versions, and believe only a greater one. */
 export function skipToVersion({ sql }: Sql, version: number): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET version = ?, epoch = epoch + 1', version)
 }
 
 /** A restored tenant: at least this version, and suspended until an operator has looked. */
 export function comeBackSuspended({ sql }: Sql, version: number): void {
-  records.delete(sql)
+  records.forget(sql)
   sql.exec('UPDATE tenant SET version = max(version, ?)', version)
   sql.exec("UPDATE tenant SET status = 'suspended' WHERE status = 'active'")
 }

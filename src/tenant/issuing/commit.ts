@@ -3,7 +3,6 @@
  * be handed out any more is stored as `revoking`. Which one that is, is decided in commitCheck.ts.
  */
 import { chooseUrls } from '../../cloudflare/iceUrls.ts'
-import { newId } from '../../crypto/ids.ts'
 import { keyedDigest } from '../../crypto/mac.ts'
 import { BrokerError, type Failure } from '../../errors.ts'
 import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
@@ -39,26 +38,24 @@ export async function commitMint(
   const { grant, flight, minted, begunAt } = completed
   const { rootKeys } = ctx.config
   const urls = chooseUrls(minted.urls, grant.policy.urls)
-  const id = newId('cr')
   const expiresAt = begunAt + grant.grantedTtlSeconds * 1_000
   const [sealed, digest] = await Promise.all([
     grant.policy.reuse && flight.subjectId !== null
-      ? sealPassword(ctx, { id, version: FIRST_SEALED_VERSION }, minted.credential)
+      ? sealPassword(ctx, { username: minted.username, version: FIRST_SEALED_VERSION }, minted.credential)
       : null,
     keyedDigest(rootKeys, { purpose: 'audit-digest', tenant: tenantId(ctx) }, minted.username),
   ])
 
   const live = ctx.live()
-  let refusal: Failure | undefined
+  let stored: { readonly seq: number; readonly id: string; readonly refusal: Failure | undefined }
   try {
-    refusal = ctx.transact(() => {
+    stored = ctx.transact(() => {
       const now = ctx.now()
       const refused = unusableMint(urls, expiresAt, now) ?? refusalAtCommit(ctx, request, completed)
       if (request.subject !== null && flight.subjectId !== null && !flight.revoked)
-        keepSubject(ctx, request.subject, flight.subjectId)
+        keepSubject(ctx, { subject: request.subject, id: flight.subjectId, usedAt: grant.subjectUsedAt })
       if (!refused) noteRootKey(ctx, sealed)
-      insertCredential(ctx.sql, {
-        id,
+      const { seq, id } = insertCredential(ctx.sql, live.lastSeq, {
         username: minted.username,
         state: refused ? 'revoking' : 'live',
         subjectId: flight.subjectId,
@@ -82,15 +79,16 @@ export async function commitMint(
         origin: request.origin,
         digest,
       })
-      return refused
+      return { seq, id, refusal: refused }
     })
   } catch (error) {
     // The row could not be stored: no caller gets the credential, and it is revoked in the background.
     ctx.waitUntil(revokeUnrecorded(ctx, completed.key, minted.username))
     throw error
   }
+  const { seq, id, refusal } = stored
   live.minted(begunAt)
-  live.add({ keyUid: flight.keyUid, issuedAt: begunAt, expiresAt }, refusal ? 'revoking' : 'live')
+  live.add({ seq, keyUid: flight.keyUid, issuedAt: begunAt, expiresAt }, refusal ? 'revoking' : 'live')
   // The place under the limits is kept for the successor's credential.
   if (refusal === KEY_REPLACED) return
   completed.release()

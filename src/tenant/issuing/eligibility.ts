@@ -23,6 +23,8 @@ export interface Eligibility {
   readonly actor: string
   /** Of the stored subject; `null`: the request names none, or one that is not stored. */
   readonly subjectId: string | null
+  /** When the stored subject was used last, as it is noted; `null`: as `subjectId`. */
+  readonly subjectUsedAt: number | null
   /** The longest life that this asker's credentials may have, and may have left. */
   readonly ttlCeilingSeconds: number
 }
@@ -39,10 +41,19 @@ export function checkEligibility(ctx: ReadContext, request: IssueRequest): Eligi
   const { policy, epoch } = requireActive(ctx)
   requireIssuer(policy, request.asker)
   checkOrigin(policy, request)
-  const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
+  const stored = request.subject === null ? undefined : findSubject(ctx.sql, request.subject)
+  const subjectId = stored?.id ?? null
   refuseBanned(ctx, request.asker, subjectId)
   const ttlCeilingSeconds = Math.min(policy.maxTtl, bindingOf(request.asker).credentialTtlSeconds ?? policy.maxTtl)
-  return { policy, epoch, actor, subjectId, ttlCeilingSeconds, key: chooseKey(ctx.sql, policy, request) }
+  return {
+    policy,
+    epoch,
+    actor,
+    subjectId,
+    subjectUsedAt: stored?.used_at ?? null,
+    ttlCeilingSeconds,
+    key: chooseKey(ctx.sql, policy, request),
+  }
 }
 
 /**

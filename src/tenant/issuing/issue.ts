@@ -2,12 +2,12 @@
  * Issues a credential. `issue` is the sequence of steps; who may have one is decided in eligibility.ts, Cloudflare is asked in mint.ts.
  * No credential leaves unless its ledger row and its audit row are in the same commit (G1).
  */
-import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, ERRORS } from '../../errors.ts'
 import type { Issued, IssueRequest, Lend, StunOnly } from '../../rpc/issuing.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
 import { renewSnapshot } from '../core/snapshotRenewal.ts'
-import { countLiveOfSubject, lastIssuedAt } from '../ledger/credentialRows.ts'
+import { lastIssuedAt, liveCredentialById } from '../ledger/credentialRows.ts'
+import { countLiveOfSubject } from '../ledger/reusable.ts'
 import { unstoredSubjectId } from '../ledger/subjects.ts'
 import type { MintInFlight } from '../memory/mintInFlight.ts'
 import { sharedCheck } from '../provisioning/lookup.ts'
@@ -40,6 +40,9 @@ export async function issue(ctx: TenantContext, request: IssueRequest, lend: Len
   }
 }
 
+/** A grant of this tick. `liveOfSubject`: how many live credentials the subject has, if they were counted already. */
+type CountedGrant = Grant & { readonly liveOfSubject?: number }
+
 /** What is asked, and the connection that comes with it. */
 type LendingRequest = IssueRequest & { readonly lend: Lend }
 
@@ -48,13 +51,13 @@ async function reuseOrMint(ctx: TenantContext, request: LendingRequest): Promise
   const mayReuse = request.reuse === 'allowed' && grant.policy.reuse && request.subject !== null
   if (!mayReuse) return mint(ctx, request, grant)
 
-  const credentialId = findReusable(ctx, request, grant)
-  if (credentialId === undefined) return sharedMint(ctx, request, grant)
-  return (await reuse(ctx, request, credentialId)) ?? mintAfterWait(ctx, request)
+  const found = findReusable(ctx, request, grant)
+  if ('live' in found) return sharedMint(ctx, request, { ...grant, liveOfSubject: found.live })
+  return (await reuse(ctx, request, found.reusable)) ?? mintAfterWait(ctx, request)
 }
 
 /** Parallel calls of one subject, for the same key, origin and ttl, are answered by one mint. */
-async function sharedMint(ctx: TenantContext, request: LendingRequest, grant: Grant): Promise<Issued> {
+async function sharedMint(ctx: TenantContext, request: LendingRequest, grant: CountedGrant): Promise<Issued> {
   const share = JSON.stringify([request.subject, grant.key.uid, request.origin, grant.grantedTtlSeconds])
   const underWay = ctx.memory.sharedMints.underWay(share)
   if (underWay !== undefined) {
@@ -66,7 +69,8 @@ async function sharedMint(ctx: TenantContext, request: LendingRequest, grant: Gr
         throw error
       },
     )
-    const reused = id === undefined ? undefined : await reuse(ctx, request, id)
+    const row = id === undefined ? undefined : liveCredentialById(ctx.sql, id, ctx.now())
+    const reused = row && (await reuse(ctx, request, row))
     return reused ?? mintAfterWait(ctx, request)
   }
   return ctx.memory.sharedMints.lead(share, () => mint(ctx, request, grant))
@@ -81,11 +85,11 @@ function mintAfterWait(ctx: TenantContext, request: LendingRequest): Promise<Iss
   return rechecked.policy.reuse ? sharedMint(ctx, request, rechecked) : mint(ctx, request, rechecked)
 }
 
-/** `grant` must be of this tick: the subject's id in it is used as it is. */
-async function mint(ctx: TenantContext, request: LendingRequest, grant: Grant): Promise<Issued> {
+/** `grant` must be of this tick: what it says of the subject is used as it is. */
+async function mint(ctx: TenantContext, request: LendingRequest, grant: CountedGrant): Promise<Issued> {
   const { subject } = request
   const subjectId = subject === null ? null : (grant.subjectId ?? unstoredSubjectId(ctx.memory, subject))
-  const release = reserve(ctx, grant.policy, subjectId)
+  const release = reserve(ctx, grant, subjectId)
   renewSnapshot(ctx, () => lastIssuedAt(ctx.sql))
   const pending = { subjectId, until: ctx.now() + MINT_DEADLINE_MS, release }
   try {
@@ -123,12 +127,16 @@ async function mintOnce(
 }
 
 /** Limits count live rows and mints in flight; nothing is awaited between the counting and the reservation. */
-function reserve(ctx: ReadContext & Pick<TenantContext, 'live'>, policy: Policy, subjectId: string | null): () => void {
+function reserve(
+  ctx: ReadContext & Pick<TenantContext, 'live'>,
+  { policy, liveOfSubject }: CountedGrant,
+  subjectId: string | null,
+): () => void {
   const now = ctx.now()
   const live = ctx.live()
   if (subjectId !== null) {
-    const liveOfSubject = countLiveOfSubject(ctx.sql, subjectId, now) + live.reservedFor(subjectId)
-    if (liveOfSubject >= policy.maxLiveCredentialsPerSubject)
+    const stored = liveOfSubject ?? countLiveOfSubject(ctx.sql, subjectId, now)
+    if (stored + live.reservedFor(subjectId) >= policy.maxLiveCredentialsPerSubject)
       throw new BrokerError('subject_limit', { retryAfterSeconds: 30 })
   }
   if (live.liveCredentials(now) >= policy.maxLiveCredentials)

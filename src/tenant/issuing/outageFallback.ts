@@ -26,8 +26,8 @@ export async function outageFallback(
   const isOutage = error instanceof BrokerError && OUTAGES.has(error.failure.code)
   if (!isOutage || request.reuse === 'never') throw error
   const rechecked = recheckEligibility(ctx, request)
-  const credentialId = findOutageCredential(ctx, request, rechecked)
-  const reused = credentialId && (await reuse(ctx, request, credentialId))
+  const found = findOutageCredential(ctx, request, rechecked)
+  const reused = found && (await reuse(ctx, request, found))
   if (reused) return reused
   if (rechecked.policy.fallback === 'error') throw error
   const learnt = stunOf(newestUrlList(ctx.sql) ?? [])

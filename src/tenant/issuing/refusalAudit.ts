@@ -5,7 +5,7 @@
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { IssueRequest } from '../../rpc/issuing.ts'
-import { audit, lastAuditSeq, setAuditCount } from '../../storage/audit.ts'
+import { audit, setAuditCount } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { askerName } from './eligibility.ts'
@@ -38,7 +38,7 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
       memory.flushIsDue = true
       return
     }
-    const seq = ctx.transact(() => {
+    const seq = ctx.transact(() =>
       audit(ctx.sql, ctx.now(), {
         actor: askerName(request.asker),
         action: 'credential.issue',
@@ -47,9 +47,8 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
         code,
         requestId: request.requestId,
         origin: request.origin,
-      })
-      return lastAuditSeq(ctx.sql)
-    })
+      }),
+    )
     rows.set(name, { seq, count: 1, written: 1 })
   } catch {
     // `transact` has logged why.

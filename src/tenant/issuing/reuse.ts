@@ -7,7 +7,7 @@ import type { Issued, IssueRequest } from '../../rpc/issuing.ts'
 import type { ReadContext, TenantContext } from '../core/context.ts'
 import { type CredentialRow, liveCredentialById } from '../ledger/credentialRows.ts'
 import { openPassword } from '../ledger/password.ts'
-import { newestOfSubject, newestReusable } from '../ledger/reusable.ts'
+import { newestOfSubject, walkOfSubject } from '../ledger/reusable.ts'
 import { urlList } from '../ledger/urlLists.ts'
 import { type Eligibility, type Grant, recheckEligibility } from './eligibility.ts'
 import { recordRepeat } from './reuseAudit.ts'
@@ -19,17 +19,17 @@ export type ReuseContext = ReadContext & Pick<TenantContext, 'config' | 'transac
 const LEAST_LEFT_MS = 5_000
 
 /**
- * The id of a live credential of the same subject, key and origin. It has no more left than is granted, and at least half
- * of that and half of its own life.
+ * A live credential of the same subject, key and origin. It has no more left than is granted, and at least half of that and
+ * half of its own life. Without one: how many live credentials the subject has, in this tick.
  */
 export function findReusable(
   ctx: ReadContext,
   { origin }: IssueRequest,
   { subjectId, key, grantedTtlSeconds }: Grant,
-): string | undefined {
-  if (subjectId === null) return
+): ReturnType<typeof walkOfSubject> {
+  if (subjectId === null) return { live: 0 }
   const now = ctx.now()
-  return newestReusable(ctx.sql, {
+  return walkOfSubject(ctx.sql, {
     subjectId,
     keyUid: key.uid,
     origin,
@@ -39,12 +39,12 @@ export function findReusable(
   })
 }
 
-/** In an outage: the id of the subject's credential with the most left, within the ceiling of the asker. */
+/** In an outage: the subject's credential with the most left, within the ceiling of the asker. */
 export function findOutageCredential(
   ctx: ReadContext,
   request: IssueRequest,
   { subjectId, ttlCeilingSeconds }: Eligibility,
-): string | undefined {
+): CredentialRow | undefined {
   if (subjectId === null) return
   const now = ctx.now()
   return newestOfSubject(ctx.sql, {
@@ -57,12 +57,17 @@ export function findOutageCredential(
 }
 
 /**
- * Hands a ledger credential out again. `undefined`: it is not live any more, does not open, or has more left than the asker
+ * Hands a ledger credential out again, of which `found` was read in this tick. `undefined`: it is not live any more, does not open, or has more left than the asker
  * may have. Throws the refusal if the asker may have none by now.
  */
-export async function reuse(ctx: ReuseContext, request: IssueRequest, id: string): Promise<Issued | undefined> {
-  const password = await passwordOf(ctx, id)
-  const row = liveRow(ctx, id)
+export async function reuse(
+  ctx: ReuseContext,
+  request: IssueRequest,
+  found: CredentialRow,
+): Promise<Issued | undefined> {
+  const { id, username, sealed, sealed_version: version } = found
+  const password = sealed === null ? undefined : await openPassword(ctx, { username, version }, sealed)
+  const row = liveCredentialById(ctx.sql, id, ctx.now())
   if (password === undefined || !row) return
   const rechecked = recheckEligibility(ctx, request)
   if (row.expires_at > ctx.now() + rechecked.ttlCeilingSeconds * 1_000) return
@@ -76,18 +81,10 @@ export async function reuse(ctx: ReuseContext, request: IssueRequest, id: string
   return {
     source: 'reused',
     id,
-    username: row.username,
+    username,
     credential: password,
     urls: chooseUrls(urlList(ctx.sql, row.url_list), rechecked.policy.urls),
     issuedAt: row.issued_at,
     expiresAt: row.expires_at,
   }
 }
-
-async function passwordOf(ctx: ReuseContext, id: string): Promise<string | undefined> {
-  const row = liveRow(ctx, id)
-  if (!row?.sealed) return
-  return openPassword(ctx, { id, version: row.sealed_version }, row.sealed)
-}
-
-const liveRow = (ctx: ReadContext, id: string): CredentialRow | undefined => liveCredentialById(ctx.sql, id, ctx.now())

@@ -1,9 +1,9 @@
 /**
  * Repeats in the audit trail and in the usage: one row for each credential and minute, in the transaction before the credential
- * is handed out again. Further repeats in that minute write nothing: they are counted in memory, and the counts are written with
- * the next row or 5 s later. An object that ends earlier loses the counts of these 5 s, never a row.
+ * is handed out again. Further repeats in that minute write nothing: they are counted in memory, and a timer writes the counts
+ * 5 s later. An object that ends earlier loses the counts of these 5 s, never a row.
  */
-import { audit, lastAuditSeq, setAuditCount } from '../../storage/audit.ts'
+import { audit, setAuditCount } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { countUsage } from '../ledger/usage.ts'
 
@@ -26,10 +26,11 @@ export function recordRepeat(ctx: ReuseAuditContext, repeat: Repeat): void {
   const now = ctx.now()
   const minute = Math.floor(now / MINUTE_MS)
   const counted = reuses.minute === minute ? reuses.rows.get(repeat.credentialId) : undefined
-  if (counted) counted.count++
-  else {
-    const seq = ctx.transact(() => {
-      writeCounts(ctx)
+  if (counted) {
+    counted.count++
+    reuses.unwritten.add(counted)
+  } else {
+    const seq = ctx.transact(() =>
       audit(ctx.sql, now, {
         actor: repeat.actor,
         action: 'credential.reuse',
@@ -38,37 +39,35 @@ export function recordRepeat(ctx: ReuseAuditContext, repeat: Repeat): void {
         outcome: 'done',
         requestId: repeat.requestId,
         origin: repeat.origin,
-      })
-      return lastAuditSeq(ctx.sql)
-    })
-    countsAreWritten(ctx)
+      }),
+    )
     if (reuses.minute !== minute) reuses.rows.clear()
     reuses.minute = minute
-    reuses.rows.set(repeat.credentialId, { seq, count: 1, written: 1 })
+    reuses.rows.set(repeat.credentialId, { seq, count: 1 })
   }
   reuses.uncounted++
+  flushLater(ctx)
+}
+
+function flushLater(ctx: ReuseAuditContext): void {
+  const { reuses } = ctx.memory
   if (reuses.flushIsDue) return
   reuses.flushIsDue = true
   setTimeout(() => flush(ctx), FLUSH_AFTER_MS)
 }
 
 function flush(ctx: ReuseAuditContext): void {
-  ctx.memory.reuses.flushIsDue = false
+  const { sql, now } = ctx
+  const { reuses } = ctx.memory
+  reuses.flushIsDue = false
   try {
-    ctx.transact(() => writeCounts(ctx))
-    countsAreWritten(ctx)
+    ctx.transact(() => {
+      for (const { seq, count } of reuses.unwritten) setAuditCount(sql, seq, count)
+      countUsage(sql, now(), 'reused', reuses.uncounted)
+    })
+    reuses.unwritten.clear()
+    reuses.uncounted = 0
   } catch {
-    // `transact` has logged why. The next row writes the counts.
+    // `transact` has logged why. The next repeat begins a new attempt.
   }
-}
-
-/** Inside a transaction. */
-function writeCounts({ sql, now, memory: { reuses } }: ReuseAuditContext): void {
-  for (const { seq, count, written } of reuses.rows.values()) if (count > written) setAuditCount(sql, seq, count)
-  if (reuses.uncounted > 0) countUsage(sql, now(), 'reused', reuses.uncounted)
-}
-
-function countsAreWritten({ memory: { reuses } }: ReuseAuditContext): void {
-  for (const row of reuses.rows.values()) row.written = row.count
-  reuses.uncounted = 0
 }

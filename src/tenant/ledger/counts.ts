@@ -43,13 +43,14 @@ export function countLedger(sql: SqlStorage, now: number): LedgerCounts {
     .toArray()
   const stored = new Map(hours.map((row) => [idOf(row.key_uid, row.hour), row.up_to]))
   const counts = hours.flatMap(unpack)
-  const { mintedInLastMinute, issuedSinceStored, rows } = newestRows(sql, checkpoint(sql), now)
+  const storedUpTo = checkpoint(sql)
+  const { mintedInLastMinute, issuedSinceStored, rows } = newestRows(sql, storedUpTo, now)
   for (const row of rows) {
     const expirySecond = secondOf(row.expires_at)
     if (row.seq <= (stored.get(idOf(row.key_uid, hourOf(expirySecond))) ?? 0)) continue
     counts.push({ keyUid: row.key_uid, expirySecond, isStored: false, ...one(row) })
   }
-  return { counts, mintedInLastMinute, issuedSinceStored }
+  return { counts, mintedInLastMinute, issuedSinceStored, lastSeq: rows[0]?.seq ?? storedUpTo }
 }
 
 /** Whatever a bulk revocation has taken back is before the checkpoint, which moves with the order. */
@@ -83,7 +84,10 @@ export function storeHour(
   store(ctx, changed)
 }
 
-/** Inside a transaction: stores everything that changed, and moves the checkpoint to the newest row. */
+/**
+ * Inside a transaction: stores everything that changed, and moves the checkpoint to the newest row. Before rows are pruned: their
+ * numbers are not given again, because the checkpoint remembers the greatest.
+ */
 export function storeCounts(ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>): void {
   const { sql } = ctx
   for (const [day, issued] of ctx.live().issuedSinceStored) countUsage(sql, day, 'issued', issued)
@@ -105,7 +109,7 @@ function store(
   { sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>,
   oneHour?: { readonly keyUid: string; readonly expiresAt: number },
 ): number {
-  const upTo = lastCredentialSeq(sql)
+  const upTo = Math.max(checkpoint(sql), lastCredentialSeq(sql))
   for (const { keyUid, hour, seconds } of live().takeChanged(now(), oneHour)) {
     const counts = JSON.stringify(seconds.map(([second, { live: n, revoking }]) => [second, n, revoking]))
     sql.exec(

@@ -4,7 +4,8 @@
  */
 import type { CredentialView } from '../../contract/resources/credentials.ts'
 import { instant } from '../../contract/values.ts'
-import { NOT_TAKEN_BACK } from './bulkRevocations.ts'
+import { credentialNumber, newCredentialIdStart } from '../../crypto/ids.ts'
+import { bulkRevocations, isTakenBack, NOT_TAKEN_BACK } from './bulkRevocations.ts'
 
 /** `revoking`: revoked here, not yet confirmed by Cloudflare. */
 export type CredentialState = 'live' | 'revoking' | 'revoked'
@@ -28,7 +29,6 @@ export interface CredentialRow extends Record<string, SqlStorageValue> {
 }
 
 export interface NewCredential {
-  readonly id: string
   readonly username: string
   readonly state: CredentialState
   readonly subjectId: string | null
@@ -40,52 +40,47 @@ export interface NewCredential {
   readonly expiresAt: number
 }
 
-export function insertCredential(sql: SqlStorage, it: NewCredential): void {
-  sql.exec(
-    `INSERT INTO credentials (id, username, state, subject_id, key_uid, origin, sealed, url_list, issued_at, expires_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    it.id,
-    it.username,
-    it.state,
-    it.subjectId,
-    it.keyUid,
-    it.origin,
-    it.sealed,
-    it.urlList,
-    it.issuedAt,
-    it.expiresAt,
-  )
-}
+/** Adds a row behind all others. `lastSeq`: the greatest number that was ever given, of a pruned row too. */
+export const insertCredential = (
+  sql: SqlStorage,
+  lastSeq: number,
+  it: NewCredential,
+): { readonly seq: number; readonly id: string } =>
+  sql
+    .exec<{ seq: number; id: string }>(
+      `INSERT INTO credentials (seq, id, username, state, subject_id, key_uid, origin, sealed, url_list, issued_at, expires_at)
+       SELECT next, ? || printf('%012d', next), ?, ?, ?, ?, ?, ?, ?, ?, ?
+       FROM (SELECT 1 + max(?, coalesce((SELECT max(seq) FROM credentials), 0)) AS next) RETURNING seq, id`,
+      newCredentialIdStart(),
+      it.username,
+      it.state,
+      it.subjectId,
+      it.keyUid,
+      it.origin,
+      it.sealed,
+      it.urlList,
+      it.issuedAt,
+      it.expiresAt,
+      lastSeq,
+    )
+    .one()
 
 /** When the newest credential on the ledger was issued, in milliseconds since 1970. */
 export const lastIssuedAt = (sql: SqlStorage): number | undefined =>
   sql.exec<{ at: number }>('SELECT issued_at AS at FROM credentials ORDER BY seq DESC LIMIT 1').toArray()[0]?.at
 
 export const credentialById = (sql: SqlStorage, id: string): CredentialRow | undefined =>
-  sql.exec<CredentialRow>('SELECT * FROM credentials WHERE id = ?', id).toArray()[0]
+  sql.exec<CredentialRow>('SELECT * FROM credentials WHERE seq = ? AND id = ?', credentialNumber(id), id).toArray()[0]
 
 /** The row, if it may be handed out: live, unexpired, and taken back by nothing. */
-export const liveCredentialById = (sql: SqlStorage, id: string, now: number): CredentialRow | undefined =>
-  sql
-    .exec<CredentialRow>(
-      `SELECT * FROM credentials WHERE id = ? AND expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK}`,
-      id,
-      now,
-    )
-    .toArray()[0]
+export function liveCredentialById(sql: SqlStorage, id: string, now: number): CredentialRow | undefined {
+  const row = credentialById(sql, id)
+  const isLive = row?.state === 'live' && row.expires_at > now && !isTakenBack(bulkRevocations(sql), row)
+  return isLive ? row : undefined
+}
 
 export const credentialByUsername = (sql: SqlStorage, username: string): CredentialRow | undefined =>
   sql.exec<CredentialRow>('SELECT * FROM credentials WHERE username = ?', username).toArray()[0]
-
-export const countLiveOfSubject = (sql: SqlStorage, subjectId: string, now: number): number =>
-  sql
-    .exec<{ n: number }>(
-      `SELECT count(*) AS n FROM credentials
-       WHERE subject_id = ? AND expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK}`,
-      subjectId,
-      now,
-    )
-    .one().n
 
 const REVOKING = "UPDATE credentials SET state = 'revoking', sealed = NULL, tried_at = ?"
 
@@ -159,13 +154,13 @@ export const holdsPassword = (
 /** A row as a reseal walks over them. `live`: 1 while the password may still be handed out. */
 export interface SealedCredentialRow extends Record<string, SqlStorageValue> {
   seq: number
-  id: string
+  username: string
   version: number
   sealed: string | null
   live: number
 }
 
-/** 0 for an empty ledger. A number is never given twice, also after its row was pruned. */
+/** 0 for an empty ledger. */
 export const lastCredentialSeq = (sql: SqlStorage): number =>
   sql.exec<{ last: number | null }>('SELECT max(seq) AS last FROM credentials').one().last ?? 0
 
@@ -175,7 +170,7 @@ export const sealedCredentialsAfter = (
 ): SealedCredentialRow[] =>
   sql
     .exec<SealedCredentialRow>(
-      `SELECT seq, id, sealed_version AS version, sealed,
+      `SELECT seq, username, sealed_version AS version, sealed,
          expires_at > ? AND state = 'live' AND ${NOT_TAKEN_BACK} AS live FROM credentials
        WHERE seq > ? ORDER BY seq LIMIT ?`,
       now,

@@ -1,6 +1,6 @@
 /**
  * An ICE password on the ledger: sealed and opened here and nowhere else. The seal binds it to this tenant, this
- * credential and this version.
+ * credential, by its username, and this version.
  */
 import { open, seal } from '../../crypto/seal.ts'
 import type { TenantContext } from '../core/context.ts'
@@ -12,13 +12,12 @@ export const FIRST_SEALED_VERSION = 1
 type Sealing = Pick<TenantContext, 'sql' | 'config'>
 
 interface Place {
-  /** The credential's id. */
-  readonly id: string
+  readonly username: string
   readonly version: number
 }
 
-const placeOf = (ctx: Sealing, { id, version }: Place) =>
-  ({ purpose: 'ice-password', tenant: tenantId(ctx), record: id, version }) as const
+const placeOf = (ctx: Sealing, { username, version }: Place) =>
+  ({ purpose: 'ice-password', tenant: tenantId(ctx), record: username, version }) as const
 
 /** The password sealed with the current root key. */
 export const sealPassword = (ctx: Sealing, place: Place, password: string): Promise<string> =>
@@ -31,8 +30,8 @@ export const openPassword = (ctx: Sealing, place: Place, sealed: string): Promis
 /** The same password sealed with the current root key, for the next version; `undefined` when it does not open. */
 export async function resealPassword(
   ctx: Sealing,
-  { id, version, sealed }: Place & { readonly sealed: string },
+  { username, version, sealed }: Place & { readonly sealed: string },
 ): Promise<string | undefined> {
-  const password = await openPassword(ctx, { id, version }, sealed)
-  return password === undefined ? undefined : sealPassword(ctx, { id, version: version + 1 }, password)
+  const password = await openPassword(ctx, { username, version }, sealed)
+  return password === undefined ? undefined : sealPassword(ctx, { username, version: version + 1 }, password)
 }

@@ -16,7 +16,7 @@ import { countBulk, forgetRevocations, settleTargets } from './revocationRows.ts
 import type { StateRow } from './revokingRows.ts'
 import { forgetSubjects } from './subjects.ts'
 import { forgetUrlLists, URL_LIST_KEPT_MS } from './urlLists.ts'
-import { countUsage, forgetUsage } from './usage.ts'
+import { countExpired, forgetUsage } from './usage.ts'
 
 const PRUNE_JOB = 'prune'
 const ROWS_A_RUN = 500
@@ -73,17 +73,14 @@ function pruneCredentials(ctx: TenantContext, now: number): boolean {
       ROWS_A_RUN,
     )
     .toArray()
-  for (const { seq, state, expires_at } of rows) {
-    if (state !== 'revoked') countUsage(ctx.sql, expires_at, 'expired')
+  const unrevoked = rows.filter(({ state }) => state !== 'revoked')
+  countExpired(ctx.sql, unrevoked)
+  for (const { seq, state } of rows) {
     if (state === 'revoking') settleTargets(ctx.sql, seq, 'expired')
     deleteCredential(ctx.sql, seq)
   }
   // A row that a bulk revocation covers is counted on it, whether it was marked or not.
-  countBulk(
-    ctx.sql,
-    rows.filter(({ state }) => state !== 'revoked'),
-    'expired',
-  )
+  countBulk(ctx.sql, unrevoked, 'expired')
   return rows.length === ROWS_A_RUN
 }
 
@@ -91,6 +88,7 @@ function pruneCredentials(ctx: TenantContext, now: number): boolean {
 function pruneAudit(ctx: TenantContext, now: number): boolean {
   const { auditRetentionDays, auditRetentionRows } = tenantRecord(ctx).policy
   const deleted = pruneAuditTrail(ctx.sql, {
+    now,
     before: now - auditRetentionDays * DAY_MS,
     keptRows: auditRetentionRows,
     atMost: ROWS_A_RUN,

@@ -1,6 +1,7 @@
-/** Finding a live credential of a subject whose password can still be opened. Times in milliseconds since 1970. */
+/** The live credentials of a subject, and those among them whose password can be handed out. Times in milliseconds since 1970. */
 import { OF_LINEAGE } from '../turnKeys/lineage.ts'
-import { NOT_TAKEN_BACK } from './bulkRevocations.ts'
+import { bulkRevocations, isTakenBack, NOT_TAKEN_BACK } from './bulkRevocations.ts'
+import type { CredentialRow } from './credentialRows.ts'
 
 interface Search {
   readonly subjectId: string
@@ -9,8 +10,11 @@ interface Search {
   readonly expiresUntil: number
 }
 
-/** The id of the one that ends last, of this key and origin, with at least half of its own life left. */
-export function newestReusable(
+/**
+ * One walk over the subject's live credentials, from the one that ends last: the first that is of this key and origin, with at
+ * least half of its own life left. Without one, all were walked over: their number.
+ */
+export function walkOfSubject(
   sql: SqlStorage,
   {
     subjectId,
@@ -20,32 +24,41 @@ export function newestReusable(
     expiresFrom,
     expiresUntil,
   }: Search & { readonly keyUid: string; readonly now: number },
-): string | undefined {
-  const [row] = sql
-    .exec<{ id: string }>(
-      `SELECT id FROM credentials
-       WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND key_uid = ? AND origin IS ?
-         AND sealed IS NOT NULL AND (expires_at - ?) * 2 >= expires_at - issued_at AND ${NOT_TAKEN_BACK}
-       ORDER BY expires_at DESC LIMIT 1`,
-      subjectId,
-      expiresFrom,
-      expiresUntil,
-      keyUid,
-      origin,
-      now,
-    )
-    .toArray()
-  return row?.id
+): { readonly reusable: CredentialRow } | { readonly live: number } {
+  let live = 0
+  for (const row of liveOfSubject(sql, subjectId, now)) {
+    const isSame = row.key_uid === keyUid && row.origin === origin && row.sealed !== null
+    const isFresh = (row.expires_at - now) * 2 >= row.expires_at - row.issued_at
+    if (isSame && isFresh && row.expires_at >= expiresFrom && row.expires_at <= expiresUntil) return { reusable: row }
+    live++
+  }
+  return { live }
 }
 
-/** The id of the one that ends last, of this origin, and of the lineage of a key if one is named. */
+export function countLiveOfSubject(sql: SqlStorage, subjectId: string, now: number): number {
+  let live = 0
+  for (const _ of liveOfSubject(sql, subjectId, now)) live++
+  return live
+}
+
+function* liveOfSubject(sql: SqlStorage, subjectId: string, now: number): Generator<CredentialRow> {
+  const bulk = bulkRevocations(sql)
+  const rows = sql.exec<CredentialRow>(
+    "SELECT * FROM credentials WHERE subject_id = ? AND expires_at > ? AND state = 'live' ORDER BY expires_at DESC",
+    subjectId,
+    now,
+  )
+  for (const row of rows) if (!isTakenBack(bulk, row)) yield row
+}
+
+/** The one that ends last, of this origin, and of the lineage of a key if one is named. */
 export function newestOfSubject(
   sql: SqlStorage,
   { subjectId, lineageOf, origin, expiresFrom, expiresUntil }: Search & { readonly lineageOf: string | null },
-): string | undefined {
-  const [row] = sql
-    .exec<{ id: string }>(
-      `SELECT id FROM credentials
+): CredentialRow | undefined {
+  return sql
+    .exec<CredentialRow>(
+      `SELECT * FROM credentials
        WHERE subject_id = ? AND expires_at BETWEEN ? AND ? AND state = 'live' AND origin IS ? AND sealed IS NOT NULL
          AND (? IS NULL OR ${OF_LINEAGE}) AND ${NOT_TAKEN_BACK}
        ORDER BY expires_at DESC LIMIT 1`,
@@ -56,6 +69,5 @@ export function newestOfSubject(
       lineageOf,
       lineageOf,
     )
-    .toArray()
-  return row?.id
+    .toArray()[0]
 }

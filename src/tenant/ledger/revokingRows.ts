@@ -1,4 +1,5 @@
 /** What a revocation reads of the ledger: the rows of its scope, and the rows that Cloudflare is still to be asked about. */
+import { credentialNumber } from '../../crypto/ids.ts'
 import type { CredentialRow, CredentialState } from './credentialRows.ts'
 
 /** What decides about a row: where it is, of which key, its state and its end. */
@@ -19,7 +20,12 @@ const UNEXPIRED = "SELECT seq, key_uid, state, expires_at FROM credentials WHERE
 
 /** The unexpired rows that are live or being revoked. By key or all: reads all unexpired rows, so for small ledgers only. */
 export function unexpiredRows(sql: SqlStorage, scope: Scope, now: number): StateRow[] {
-  if ('credentialId' in scope) return sql.exec<StateRow>(`${UNEXPIRED} AND id = ?`, now, scope.credentialId).toArray()
+  if ('credentialId' in scope) {
+    const { credentialId } = scope
+    return sql
+      .exec<StateRow>(`${UNEXPIRED} AND seq = ? AND id = ?`, now, credentialNumber(credentialId), credentialId)
+      .toArray()
+  }
   if ('subjectId' in scope)
     return sql.exec<StateRow>(`${UNEXPIRED} AND subject_id = ? ORDER BY seq`, now, scope.subjectId).toArray()
   if (scope.keyUid === null) return sql.exec<StateRow>(`${UNEXPIRED} ORDER BY seq`, now).toArray()

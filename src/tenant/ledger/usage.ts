@@ -20,6 +20,12 @@ export function countUsage(
   )
 }
 
+/** Inside the transaction that deletes the rows: one row written a day. */
+export function countExpired(sql: SqlStorage, rows: readonly { readonly expires_at: number }[]): void {
+  const days = Map.groupBy(rows, ({ expires_at }) => dayOf(expires_at))
+  for (const of of days.values()) countUsage(sql, of[0]?.expires_at ?? 0, 'expired', of.length)
+}
+
 /** What is counted in memory and not written yet. */
 export interface UnwrittenUsage {
   /** Day (UTC, milliseconds since 1970) → issued credentials. */

@@ -75,10 +75,10 @@ const TABLES: readonly SealedTable[] = [
     lastSeq: lastCredentialSeq,
     rowsAfter(ctx, after, limit) {
       const rows = sealedCredentialsAfter(ctx.sql, { after, limit, now: ctx.now() })
-      const sealed = rows.flatMap(({ id, sealed, seq, version, live }) =>
+      const sealed = rows.flatMap(({ username, sealed, seq, version, live }) =>
         live === 0 || sealed === null
           ? []
-          : [{ seq, version, sealed, reseal: () => resealPassword(ctx, { id, version, sealed }) }],
+          : [{ seq, version, sealed, reseal: () => resealPassword(ctx, { username, version, sealed }) }],
       )
       return { upTo: rows.at(-1)?.seq ?? lastCredentialSeq(ctx.sql), sealed }
     },
@@ -180,7 +180,7 @@ function finish(ctx: TenantContext, { number, to_key, unreadable }: Progress): R
   })
 }
 
-const auditReseal = (ctx: TenantContext, target: string, outcome: 'begun' | 'done' | 'failed'): void =>
+const auditReseal = (ctx: TenantContext, target: string, outcome: 'begun' | 'done' | 'failed'): number =>
   audit(ctx.sql, ctx.now(), { actor: 'broker', action: 'root_key.reseal', target, outcome })
 
 const report = (ctx: TenantContext, order: Progress): ResealReport => ({

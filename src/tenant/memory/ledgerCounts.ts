@@ -29,6 +29,8 @@ export interface LedgerCounts {
   readonly mintedInLastMinute: readonly number[]
   /** When each ledger row after the stored counts was issued, in milliseconds since 1970. */
   readonly issuedSinceStored: readonly number[]
+  /** The greatest number that a row of the ledger ever had, of a pruned row too. */
+  readonly lastSeq: number
 }
 
 export const secondOf = (expiresAt: number): number => Math.ceil(expiresAt / 1_000)

@@ -31,6 +31,7 @@ export class LiveCounts {
   /** Day (UTC, milliseconds since 1970) → ledger rows that were issued on it after the stored counts. */
   readonly #issuedSinceStored = new Map<number, number>()
   #rowsSinceStored = 0
+  #lastSeq = 0
 
   /** Counts what the ledger holds, unless that is known already. `read` is called then only. */
   load(read: () => LedgerCounts, now: number): void {
@@ -41,7 +42,8 @@ export class LiveCounts {
     this.#total.live = 0
     this.#total.revoking = 0
     this.#sweptUntil = Math.floor(now / 1_000)
-    const { counts, mintedInLastMinute, issuedSinceStored } = read()
+    const { counts, mintedInLastMinute, issuedSinceStored, lastSeq } = read()
+    this.#lastSeq = lastSeq
     for (const { keyUid, expirySecond, isStored, live, revoking } of counts) {
       this.#change(keyUid, expirySecond, 'live', live)
       this.#change(keyUid, expirySecond, 'revoking', revoking)
@@ -62,9 +64,10 @@ export class LiveCounts {
 
   /** A row is in the ledger now. Times in milliseconds. */
   add(
-    row: { readonly keyUid: string; readonly issuedAt: number; readonly expiresAt: number },
+    row: { readonly seq: number; readonly keyUid: string; readonly issuedAt: number; readonly expiresAt: number },
     state: CountedState,
   ): void {
+    this.#lastSeq = row.seq
     this.#change(row.keyUid, secondOf(row.expiresAt), state, 1)
     this.#issued(row.issuedAt)
   }
@@ -165,6 +168,11 @@ export class LiveCounts {
       if (others > 0) this.#reservedBySubject.set(subjectId, others)
       else this.#reservedBySubject.delete(subjectId)
     }
+  }
+
+  /** The greatest number that a row of the ledger ever had, of a pruned row too. */
+  get lastSeq(): number {
+    return this.#lastSeq
   }
 
   /** Ledger rows that were added after the stored counts: a start of the object reads them. */

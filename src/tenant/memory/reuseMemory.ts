@@ -1,9 +1,17 @@
-/** The repeats of the current minute: how often each credential was handed out again, and the audit row that will get the number. */
+/** The audit row of a repeat, and how many repeats it stands for. */
+export interface CountedRow {
+  readonly seq: number
+  count: number
+}
+
+/** Repeats that are counted in memory: how often each credential was handed out again in the current minute. */
 export class ReuseMemory {
   /** Minutes since 1970. */
   minute = 0
-  /** By id of the credential. `seq`: the audit row; `written`: the count that it holds. */
-  readonly rows = new Map<string, { readonly seq: number; count: number; written: number }>()
+  /** The rows of that minute, by id of the credential. */
+  readonly rows = new Map<string, CountedRow>()
+  /** Rows of any minute whose count is not written yet. */
+  readonly unwritten = new Set<CountedRow>()
   /** Repeats that the usage of the day does not hold yet. */
   uncounted = 0
   /** A timer that writes the counts is running. */

@@ -6,7 +6,6 @@ import type { Minted } from '../../cloudflare/credentials.ts'
 import { NOT_SENT } from '../../cloudflare/guardedTurnKeys.ts'
 import type { FailedReply, Reply } from '../../cloudflare/reply.ts'
 import { pause } from '../../concurrency/deadline.ts'
-import { newId } from '../../crypto/ids.ts'
 import { BrokerError } from '../../errors.ts'
 import type { TenantContext } from '../core/context.ts'
 import { insertCredential } from '../ledger/credentialRows.ts'
@@ -75,10 +74,7 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
   const expiresAt = begunAt + PROOF_TTL_SECONDS * 1_000
   // Loaded before the row is there, and counted as a restart of the object would count it.
   const live = ctx.live()
-  live.minted(begunAt)
-  live.add({ keyUid: uid, issuedAt: begunAt, expiresAt }, 'revoking')
-  insertCredential(ctx.sql, {
-    id: newId('cr'),
+  const { seq } = insertCredential(ctx.sql, live.lastSeq, {
     username: minted.username,
     state: 'revoking',
     subjectId: null,
@@ -89,6 +85,8 @@ export function recordProof(ctx: TenantContext, uid: string, { minted, begunAt }
     issuedAt: begunAt,
     expiresAt,
   })
+  live.minted(begunAt)
+  live.add({ seq, keyUid: uid, issuedAt: begunAt, expiresAt }, 'revoking')
   scheduleRevoking(ctx)
   schedulePruning(ctx, expiresAt)
 }

@@ -10,7 +10,7 @@ import { type BanRow, banById, bansBefore, insertBanRow, liftBanRow } from '../c
 import { publishSnapshot } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
 import { raiseEpoch } from '../core/tenantRow.ts'
-import { keepSubject, subjectIdFor } from '../ledger/subjects.ts'
+import { keptSubject } from '../ledger/subjects.ts'
 import { auditDone } from './auditDone.ts'
 import { requireRoomForBan } from './caps.ts'
 
@@ -59,8 +59,7 @@ export function insertBan(
   if (ban.tokenId !== undefined && !findApiToken(ctx.sql, ban.tokenId)) {
     throw new BrokerError('not_found', { detail: 'No such API token.' })
   }
-  const subjectId = ban.subject === undefined ? null : subjectIdFor(ctx, ban.subject)
-  if (ban.subject !== undefined && subjectId !== null) keepSubject(ctx, ban.subject, subjectId)
+  const subjectId = ban.subject === undefined ? null : keptSubject(ctx, ban.subject)
   requireRoomForBan(ctx)
   raiseEpoch(ctx)
   return insertBanRow(ctx.sql, { subjectId, tokenId: ban.tokenId ?? null, until: ban.until }, now)

@@ -1,6 +1,7 @@
 /** Reading the table `turn_keys`. It is written by writes.ts only. Knows neither Cloudflare nor callers. */
 import type { TurnKeyView } from '../../contract/resources/turnKeys.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
+import { Remembered } from '../core/remembered.ts'
 import { DOUBT_COUNTS_MS, isVisible, type TurnKeyState, UNFINISHED, VISIBLE } from './states.ts'
 
 export interface TurnKeyRow extends Record<string, SqlStorageValue> {
@@ -54,14 +55,25 @@ export const visibleKeys = (sql: SqlStorage): NamedTurnKeyRow[] =>
 export const activeKey = (sql: SqlStorage, uid: string): NamedTurnKeyRow | undefined =>
   sql.exec<NamedTurnKeyRow>("SELECT * FROM turn_keys WHERE uid = ? AND state = 'active'", uid).toArray()[0]
 
+/** Which key `oldestActiveKey` found. */
+const oldest = new Remembered<'uid', string | undefined>(1)
+
+/** Whenever a key becomes active, stops being active, or gets a successor. */
+export const forgetOldestActiveKey = (sql: SqlStorage): void => oldest.forget(sql)
+
 /** The key that mints when the policy names none. A rotated key inherits the age of the first key of its lineage. */
-export const oldestActiveKey = (sql: SqlStorage): NamedTurnKeyRow | undefined =>
+export function oldestActiveKey(sql: SqlStorage): NamedTurnKeyRow | undefined {
+  const uid = oldest.get(sql, 'uid', () => uidOfOldest(sql))
+  return uid === undefined ? undefined : activeKey(sql, uid)
+}
+
+const uidOfOldest = (sql: SqlStorage): string | undefined =>
   sql
-    .exec<NamedTurnKeyRow>(
-      `SELECT * FROM turn_keys WHERE state = 'active'
+    .exec<{ uid: string }>(
+      `SELECT uid FROM turn_keys WHERE state = 'active'
        ORDER BY coalesce((SELECT min(old.seq) FROM turn_keys old WHERE old.successor = turn_keys.seq), seq) LIMIT 1`,
     )
-    .toArray()[0]
+    .toArray()[0]?.uid
 
 export const countVisibleKeys = (sql: SqlStorage): number =>
   sql.exec<{ n: number }>(`SELECT count(*) AS n FROM turn_keys WHERE state IN (${visible})`).one().n

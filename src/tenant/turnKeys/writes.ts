@@ -1,5 +1,5 @@
 /** Writing the table `turn_keys`: no other file does. Every function runs inside the caller's transaction. */
-import type { TurnKeyRow } from './rows.ts'
+import { forgetOldestActiveKey, type TurnKeyRow } from './rows.ts'
 import { mayMove, type TurnKeyState } from './states.ts'
 
 /** The intent of a creation, before Cloudflare is asked. `replaces`: of a rotation. */
@@ -44,6 +44,7 @@ export function insertImported(
   key: Pick<NamedColumns, 'uid' | 'intent' | 'name' | 'sealed' | 'secret_version' | 'created' | 'modified'>,
   now: number,
 ): void {
+  forgetOldestActiveKey(sql)
   sql.exec(
     `INSERT INTO turn_keys (intent, uid, state, name, sealed, secret_version, revealed, created, modified, begun_at, state_at, checked_at)
      VALUES (?, ?, 'active', ?, ?, ?, 1, ?, ?, ?, ?, ?)`,
@@ -115,6 +116,7 @@ export function markRevealed(sql: SqlStorage, { seq }: TurnKeyRow): void {
 
 /** The new key mints in place of the old one, and of every key that led to the old one. */
 export function setSuccessor(sql: SqlStorage, old: TurnKeyRow, by: TurnKeyRow): void {
+  forgetOldestActiveKey(sql)
   sql.exec('UPDATE turn_keys SET successor = ? WHERE seq = ? OR successor = ?', by.seq, old.seq, old.seq)
 }
 
@@ -122,6 +124,7 @@ export function setSuccessor(sql: SqlStorage, old: TurnKeyRow, by: TurnKeyRow): 
 export function moveKey(sql: SqlStorage, row: TurnKeyRow, to: TurnKeyState, now: number): void {
   const [current] = sql.exec<{ state: TurnKeyState }>('SELECT state FROM turn_keys WHERE seq = ?', row.seq).toArray()
   if (!current || !mayMove(current.state, to)) throw new Error(`no move from ${current?.state} to ${to}`)
+  forgetOldestActiveKey(sql)
   sql.exec('UPDATE turn_keys SET state = ?, state_at = ? WHERE seq = ?', to, now, row.seq)
 }
 
@@ -129,6 +132,7 @@ export function moveKey(sql: SqlStorage, row: TurnKeyRow, to: TurnKeyState, now:
 export function writeColumns(sql: SqlStorage, seq: number, columns: KeyColumns): void {
   const entries: [string, SqlStorageValue][] = Object.entries(columns)
   const assignments = entries.map(([name]) => `${name} = ?`).join(', ')
+  forgetOldestActiveKey(sql)
   sql.exec(`UPDATE turn_keys SET ${assignments} WHERE seq = ?`, ...entries.map(([, value]) => value), seq)
 }
 
@@ -170,6 +174,7 @@ export const forgettableKeys = (sql: SqlStorage, now: number, atMost: number): T
 
 /** Deletes the row of a key that ended. Those that led to it lead nowhere now: they go after their own 30 days. */
 export function forgetKey(sql: SqlStorage, { seq }: TurnKeyRow): void {
+  forgetOldestActiveKey(sql)
   sql.exec("UPDATE turn_keys SET successor = NULL WHERE successor = ? AND state IN ('deleted', 'failed')", seq)
   sql.exec('DELETE FROM turn_keys WHERE seq = ?', seq)
 }

@@ -99,7 +99,8 @@ it('Every example of a body in the OpenAPI document fits its schema', () => {
 
 it.each([
   ['^[A-Za-z0-9_-]{32}$', { min: 32, max: 32 }],
-  ['^cr_[0-9A-Za-z]{22}$', { min: 25, max: 25 }],
+  ['^cr_[0-9A-Za-z]{10}[0-9]{12}$', { min: 25, max: 25 }],
+  ['^su_[0-9A-Za-z]{22}$', { min: 25, max: 25 }],
   ['^[a-z0-9][a-z0-9-]{0,31}$', { min: 1, max: 32 }],
   ['^[\\x21-\\x7e]{1,255}$', { min: 1, max: 255 }],
   ['^[a-z]+$', undefined],

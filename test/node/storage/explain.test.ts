@@ -52,7 +52,6 @@ const STOPS: Readonly<Record<string, string>> = {
   'SELECT 1 FROM turn_key_owners LIMIT 1': 'one row',
   'SELECT issued_at AS at FROM credentials ORDER BY seq DESC LIMIT 1': 'one row',
   'SELECT 1 FROM creations LIMIT 1': 'one row',
-  'SELECT last_insert_rowid() AS seq FROM audit_events LIMIT 1': 'one row',
 }
 
 const { calls, statements, unread, stray } = statementsOf(PARTS)

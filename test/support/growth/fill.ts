@@ -13,7 +13,7 @@ export const ROWS = Number(env.G15_ROWS || 10_000)
 /** The numbers from 0 to below ROWS, as `i`. */
 const NUMBERS = 'WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)'
 
-/** The id of the n-th row, as fill writes it. */
+/** The id of the n-th row, as fill writes it. That of a credential has its `seq`, which begins with 1. */
 export const idOf = (prefix: 'su' | 'cr' | 'rv' | 'bn', n: number): string => `${prefix}_${String(n).padStart(22, '0')}`
 const ID = (prefix: string, n: string) => `'${prefix}_' || printf('%022d', ${n})`
 
@@ -39,7 +39,7 @@ export async function fillTenant(id: string, uid: string): Promise<void> {
     from('id, subject, used_at', `${ID('su', 'i')}, 'subject ' || i, ?`, 'subjects', now - MINUTE_MS),
     from(
       'id, username, state, subject_id, key_uid, url_list, issued_at, expires_at',
-      `${ID('cr', 'i')}, 'user-' || i, 'live', ${ID('su', 'i % 1000')}, ?, 1, ?, ? + i`,
+      `${ID('cr', 'i + 1')}, 'user-' || i, 'live', ${ID('su', 'i % 1000')}, ?, 1, ?, ? + i`,
       'credentials',
       uid,
       now - 2 * MINUTE_MS,

@@ -18,7 +18,7 @@ export async function fillLedger(
           `WITH RECURSIVE n(i) AS (
              SELECT CAST(? AS INTEGER) UNION ALL SELECT CAST(i + ? AS INTEGER) FROM n WHERE i + ? < ?)
            INSERT INTO credentials (id, username, state, subject_id, key_uid, sealed, url_list, issued_at, expires_at)
-           SELECT printf('cr_%022d', i), printf('filled%026d', i), 'live', printf('su_%022d', i), ?, 'sealed', 1, ?, ? + i FROM n`,
+           SELECT printf('cr_%022d', i + 1), printf('filled%026d', i), 'live', printf('su_%022d', i), ?, 'sealed', 1, ?, ? + i FROM n`,
           first,
           keys.length,
           keys.length,

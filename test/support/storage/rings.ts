@@ -33,7 +33,7 @@ export async function secretsOf(tenant: string): Promise<StoredSecret[]> {
   )
   const passwords = await tenantSql(
     tenant,
-    "SELECT 'ice-password' AS purpose, id AS record, sealed_version AS version, sealed FROM credentials WHERE sealed IS NOT NULL AND state = 'live' ORDER BY seq",
+    "SELECT 'ice-password' AS purpose, username AS record, sealed_version AS version, sealed FROM credentials WHERE sealed IS NOT NULL AND state = 'live' ORDER BY seq",
   )
   return Promise.all(
     [...keys, ...passwords].map(async (row) => {
