@@ -129,6 +129,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/cache/putsOfATenant.test.ts',
   },
   {
+    promise: 'G6',
+    breaks: 'The Tenant does not check the origin at the commit.',
+    file: 'src/tenant/issuing/eligibility.ts',
+    find: 'origin !== null && !allowsOrigin(policy.allowedOrigins, origin)',
+    replace: 'origin === ""',
+    test: 'test/ledger/revokingInFlight.test.ts',
+  },
+  {
     promise: 'G7',
     breaks: "A ttl is compared with Cloudflare's ceiling only, not with the tenant's.",
     file: 'src/tenant/issuing/eligibility.ts',
@@ -287,6 +295,14 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'setTimeout(() => this.arm(), waitMs)',
     replace: 'void waitMs',
     test: 'test/lifecycle/alarms.test.ts',
+  },
+  {
+    promise: 'G17',
+    breaks: 'A wildcard allows hosts of any depth.',
+    file: 'src/contract/policy/origins.ts',
+    find: 'const LABEL = /^[a-z0-9_-]{1,63}$/',
+    replace: 'const LABEL = /^[a-z0-9._-]{1,63}$/',
+    test: 'test/http/policyAdditions.test.ts',
   },
   {
     promise: 'G17',

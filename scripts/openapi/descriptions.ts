@@ -12,7 +12,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   'BanCreate.until': 'When the ban ends by itself.',
   'ClientTokenCreate.credentialTtl': 'Lifetime of its credentials in seconds: the default and the maximum.',
   'ClientTokenCreate.keyId': 'The TURN key that mints. Absent: the one that the policy chooses.',
-  'ClientTokenCreate.origin': 'Binds the token to one web origin of the policy.',
+  'ClientTokenCreate.origin': 'Binds the token to one web origin that the policy allows. No wildcard.',
   'ClientTokenCreate.subject': 'The user that the token is for, as the tenant names them.',
   'ClientTokenCreate.ttl': 'Lifetime of the token itself, in seconds.',
   'GenerateRequest.customIdentifier': 'The user that the credential is for. Absent: it counts for no user.',
@@ -35,7 +35,9 @@ const FIELDS: Readonly<Record<string, string>> = {
   'TurnKeyRotate.revoke': 'Whether the credentials of the old key end at once.',
   'TurnKeyWrite.name': 'The name of the key.',
 
-  allowedOrigins: 'Web origins whose pages may use the browser door, exactly as browsers send them.',
+  allowedOrigins:
+    'Web origins whose pages may use the browser door, as browsers send them, `null` included. A `*` may stand for the first label of an https host, or for the host of `moz-extension://*` and `safari-web-extension://*`.',
+  acknowledgeWideOrigins: 'Whether `allowedOrigins` may have a wildcard under a domain of two labels.',
   rootKeys: 'Root keys that are configured or needed.',
   requireOrigin: 'Whether requests without an origin are refused, such as those of native apps.',
   defaultTtl: 'Lifetime of a credential in seconds, if none is asked. Not above `maxTtl`.',

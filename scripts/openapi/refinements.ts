@@ -2,7 +2,8 @@
 // fixes, and the format of integers. Each rule here says in JSON Schema what the code says.
 import * as z from 'zod'
 import { JWT_ALGORITHMS, Jwk, TenantIssuers } from '../../src/contract/policy/issuers.ts'
-import { Policy, WebOrigin } from '../../src/contract/policy/policy.ts'
+import { OriginRule, WebOrigin } from '../../src/contract/policy/origins.ts'
+import { Policy, PolicyPatch } from '../../src/contract/policy/policy.ts'
 import { ApiTokenCreate } from '../../src/contract/resources/apiTokens.ts'
 import { Subject } from '../../src/contract/resources/credentials.ts'
 import { BanCreate, RevocationCreate } from '../../src/contract/resources/revocations.ts'
@@ -22,7 +23,9 @@ const unique: Rule = { uniqueItems: true }
 const CONTROL = '\\u0000-\\u001F\\u007F-\\u009F'
 /** Neither those nor marks that change the visible order of text. */
 const NAME_PATTERN = `^[^${CONTROL}\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF]*$`
-const ORIGIN_PATTERN = '^(https?|capacitor|ionic)://[^/]+$'
+const ORIGIN_PATTERN = '^(null|[a-z][a-z0-9+.-]*://[^/*]+)$'
+const RULE_PATTERN = '^(null|[a-z][a-z0-9+.-]*://[^/]+)$'
+const originRules = PolicyPatch.shape.allowedOrigins.def.innerType.def.innerType
 
 const Issuer = TenantIssuers.def.element
 const CLAIMS: Rule = {
@@ -40,7 +43,10 @@ const RULES = new Map<z.core.$ZodType, Rule>([
   [NonEmptyName, { minLength: 1, maxLength: MAX_NAME_CHARACTERS, pattern: NAME_PATTERN }],
   [Subject, { maxLength: 128, pattern: `^[^${CONTROL}]*$` }],
   [WebOrigin, { pattern: ORIGIN_PATTERN }],
+  [OriginRule, { pattern: RULE_PATTERN }],
+  [originRules, unique],
   [Policy.shape.allowedOrigins, unique],
+  [Policy.shape.allowedOrigins.def.element, { pattern: RULE_PATTERN, maxLength: 255 }],
   [Policy.shape.urls.shape.transports, unique],
   [Issuer.shape.algorithms, { ...unique, maxItems: JWT_ALGORITHMS.length }],
   [Issuer.shape.requiredClaims.def.innerType, CLAIMS],

@@ -5,7 +5,7 @@
  */
 import { jwtVerify, SignJWT } from 'jose'
 import * as z from 'zod/mini'
-import { WebOrigin } from '../contract/policy/policy.ts'
+import { WebOrigin } from '../contract/policy/origins.ts'
 import { MAX_CLIENT_TOKEN_SECONDS } from '../contract/resources/clientTokens.ts'
 import { Subject } from '../contract/resources/credentials.ts'
 import { ApiTokenId, TtlSeconds, TurnKeyUid } from '../contract/values.ts'

@@ -41,7 +41,7 @@ describe('a client token', () => {
       keyId: ['', 'x', x(33), `${x(31)}/`, 1, null, [], `../${x(29)}`],
       origin: [
         '',
-        'null',
+        'https://*.app.example.com',
         '*',
         'https://app.example/',
         'HTTPS://app.example',

@@ -13,7 +13,7 @@ const NO_BOOLEAN = ['true', 'false', 0, 1, [], {}]
 /** A new setting needs its row. */
 const WRONG_POLICY = {
   allowedOrigins: [
-    ...['https://a.test', {}, true, [1], [null], ['*'], ['null'], [''], ['a.test'], ['http://a.test']],
+    ...['https://a.test', {}, true, [1], [null], ['*'], [''], ['a.test'], ['http://a.test']],
     ...[['https://a.test/'], ['https://a.test/path'], ['https://A.test'], ['https://a.test:443'], ['https://*.a.test']],
     ...[
       ['https://u@a.test'],
@@ -26,6 +26,7 @@ const WRONG_POLICY = {
     ...[['http://127.0.0.1.a.test'], ['javascript://x'], [' https://a.test'], [`https://${'a'.repeat(250)}.test`]],
     Array.from({ length: 101 }, (_, n) => `https://a${n}.test`),
   ],
+  acknowledgeWideOrigins: NO_BOOLEAN,
   requireOrigin: NO_BOOLEAN,
   defaultTtl: [...NO_COUNT, 172_801, 14_401],
   maxTtl: [...NO_COUNT, 172_801, 3_599],

@@ -25,6 +25,10 @@ const ALLOWED = [
   'http://[::1]:3000',
   'capacitor://localhost',
   'ionic://localhost',
+  'tauri://localhost',
+  'http://tauri.localhost',
+  'http://192.168.1.20:5173',
+  'chrome-extension://caapplnpkaphcokmjfaboianmbigfdcf',
 ]
 
 const REFUSED: [what: string, origin: string][] = [
@@ -42,7 +46,10 @@ const REFUSED: [what: string, origin: string][] = [
   ['a web socket', 'wss://app.example'],
   ['the other app scheme', 'capacitor://app.example'],
   ['a file', 'file://'],
-  ['an extension', 'chrome-extension://abcdefghijklmnop'],
+  ['another extension', 'chrome-extension://caapplnpkaphcokmjfaboianmbigfdcg'],
+  ['an extension of Firefox', 'moz-extension://944cfddf-7a95-4c47-bd9a-663b3ce8d699'],
+  ['another private address', 'http://192.168.1.21:5173'],
+  ['another name under localhost', 'http://app.localhost'],
   ['a longer suffix', 'https://app.example.evil.com'],
   ['a longer suffix without a dot', 'https://app.exampleevil.com'],
   ['a longer prefix', 'https://evilapp.example'],

@@ -28,21 +28,32 @@ async function edgeOf(policy: object = {}) {
 }
 
 describe('an origin that was added to a policy', () => {
-  it('G18: An origin that was just added is allowed at an edge that has the older policy', async () => {
+  it.each([
+    ['An origin', NEW, NEW],
+    ['A wildcard', 'https://*.new.example.com', 'https://pr-7.new.example.com'],
+    ['The origin null', 'null', 'null'],
+  ])('G18: %s that was just added is allowed at an edge that has the older policy', async (_, rule, origin) => {
     const { acme, ask, preflight, patch } = await edgeOf({ allowedOrigins: ['https://old.example'] })
     const token = await acme.clientToken()
     expect(outcomeOf(await ask(token, 'https://old.example'))).toBe('201')
-    expect(outcomeOf(await patch({ allowedOrigins: ['https://old.example', NEW] }))).toBe('200')
-    expect(outcomeOf(await preflight(NEW))).toBe('204')
-    expect(outcomeOf(await ask(token, NEW))).toBe('201')
+    expect(outcomeOf(await patch({ allowedOrigins: ['https://old.example', rule] }))).toBe('200')
+    expect(outcomeOf(await preflight(origin))).toBe('204')
+    expect(outcomeOf(await ask(token, origin))).toBe('201')
   })
 
   it('G17: Foreign origins cause one question of the Tenant in 5 s, however many come', async () => {
-    const { acme, reached, ask, preflight } = await edgeOf({ allowedOrigins: ['https://old.example'] })
+    const { acme, reached, ask, preflight } = await edgeOf({
+      allowedOrigins: ['https://old.example', 'https://*.app.example.com', 'moz-extension://*'],
+    })
     const token = await acme.clientToken()
     await ask(token, 'https://old.example')
     reached.count = 0
-    const foreign = (n: number) => [ask(token, `https://f${n}.example`), preflight(`https://p${n}.example`)]
+    const foreign = (n: number) => [
+      ask(token, `https://f${n}.example`),
+      preflight(`https://p${n}.example`),
+      ask(token, `https://a.b${n}.app.example.com`),
+      preflight(n % 2 ? 'null' : `moz-extension://${n}`),
+    ]
     const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => foreign(n)).flat())
     expect(new Set(answers.map(outcomeOf))).toEqual(new Set(['403 origin_not_allowed']))
     expect(reached.count).toBe(1)

@@ -121,17 +121,24 @@ describe.each(Object.entries(takings))('G6: a mint in flight when %s', (name, { 
 })
 
 describe('G6: a mint in flight when the policy changes', () => {
-  it('G6: When its origin is removed from the policy, a page gets no credential from a mint in flight, nor where KV is stale', async () => {
-    const acme = await newIssuer()
-    const edge = doorsOf(newBroker({ CACHE: await staleCache() }), acme)
-    const token = await acme.clientToken()
-    const ask = () => edge.ice(token, undefined, { origin: APP })
-    const answer = await whileMinting(ask, () => patch(acme, { policy: { allowedOrigins: [] } }))
-    expectOutcome(answer, '403 origin_not_allowed')
-    expect(usernameIn(answer)).toBeUndefined()
-    await until('the credential is revoked upstream', async () => (await usable()).length === 0)
-    expectOutcome(await ask(), '403 origin_not_allowed')
-  })
+  it.each([
+    ['an origin', APP, APP],
+    ['a wildcard', 'https://*.apps.example.com', 'https://pr-7.apps.example.com'],
+    ['the origin null', 'null', 'null'],
+  ])(
+    'G6: When %s is removed from the policy, its page gets no credential from a mint in flight, nor where KV is stale',
+    async (_, rule, origin) => {
+      const acme = await newIssuer({ allowedOrigins: [rule] })
+      const edge = doorsOf(newBroker({ CACHE: await staleCache() }), acme)
+      const token = await acme.clientToken()
+      const ask = () => edge.ice(token, undefined, { origin })
+      const answer = await whileMinting(ask, () => patch(acme, { policy: { allowedOrigins: [] } }))
+      expectOutcome(answer, '403 origin_not_allowed')
+      expect(usernameIn(answer)).toBeUndefined()
+      await until('the credential is revoked upstream', async () => (await usable()).length === 0)
+      expectOutcome(await ask(), '403 origin_not_allowed')
+    },
+  )
 
   it('G6: When an origin becomes required, an app without one gets no credential from a mint in flight', async () => {
     const acme = await newIssuer()

@@ -62,7 +62,9 @@ export const AuditEvent = answerOf<AuditEventView>()(
       .int()
       .check(z.minimum(1), z.describe('How many events this row stands for: equal refusals are one row a minute.')),
     requestId: z.nullable(RequestId).check(z.describe('`null`: no request caused it.')),
-    origin: z.nullable(text(255)).check(z.describe('The web origin of the page that asked.')),
+    origin: z
+      .nullable(text(255))
+      .check(z.describe('The web origin of the page that asked; the text `"null"` if it is opaque.')),
     digest: z
       .nullable(
         z.string().check(z.regex(/^[A-Za-z0-9-]{1,16}\.[A-Za-z0-9_-]{43}$/), z.meta({ minLength: 45, maxLength: 60 })),

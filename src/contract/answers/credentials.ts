@@ -76,7 +76,11 @@ export const Credential = answerOf<CredentialView>()(
     expiresAt: Timestamp,
     origin: z
       .nullable(z.string().check(z.meta({ maxLength: 255 })))
-      .check(z.describe('The web origin of the page that asked. `null`: none was sent, or a server asked.')),
+      .check(
+        z.describe(
+          'The web origin of the page that asked; the text `"null"` if it is opaque. `null`: none was sent, or a server asked.',
+        ),
+      ),
   }),
 )
 export const CredentialPage = pageOf(Credential)

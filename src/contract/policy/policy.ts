@@ -4,16 +4,18 @@
  */
 import * as z from 'zod/mini'
 import { BrokerError } from '../../errors.ts'
-import { isLoopbackHost } from '../hosts.ts'
 import { TtlSeconds, TurnKeyUid } from '../values.ts'
 import { TenantIssuers } from './issuers.ts'
+import { isWide, OriginRule } from './origins.ts'
 
 const count = (min: number, max: number) => z.int().check(z.minimum(min), z.maximum(max))
 
-/** A web origin exactly as a browser sends it: https, http on loopback, or the `capacitor:` or `ionic:` scheme. */
-export const WebOrigin = z
-  .string()
-  .check(z.maxLength(255), z.refine(isWebOrigin, 'must be an origin as browsers send it, without a path'))
+/** At most 100 rules (origins.ts), none twice. */
+const originList = <T extends z.ZodMiniType<string>>(rule: T) =>
+  z.array(rule).check(
+    z.maxLength(100),
+    z.refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
+  )
 
 export const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 
@@ -27,10 +29,9 @@ const urls = z.strictObject({
 })
 
 const fields = {
-  allowedOrigins: z.array(WebOrigin).check(
-    z.maxLength(100),
-    z.refine((list) => new Set(list).size === list.length, 'must not repeat an origin'),
-  ),
+  // A patch checks the rules. What a tenant has is only read: a later version may refuse a rule that is stored.
+  allowedOrigins: originList(z.string()),
+  acknowledgeWideOrigins: z.boolean(),
   requireOrigin: z.boolean(),
   defaultTtl: TtlSeconds,
   maxTtl: TtlSeconds,
@@ -51,13 +52,18 @@ const fields = {
 export const Policy = z.strictObject(fields).check(
   z.refine((policy) => policy.defaultTtl <= policy.maxTtl, {
     path: ['defaultTtl'],
-    message: 'must not be above maxTtl',
+    message: 'must not be above policy.maxTtl',
+  }),
+  z.refine((policy) => policy.acknowledgeWideOrigins || !policy.allowedOrigins.some(isWide), {
+    path: ['allowedOrigins'],
+    message: 'has * under two labels: set policy.acknowledgeWideOrigins to true, or write a longer domain',
   }),
 )
 export type Policy = z.infer<typeof Policy>
 
 export const DEFAULT_POLICY: Policy = {
   allowedOrigins: [],
+  acknowledgeWideOrigins: false,
   requireOrigin: false,
   defaultTtl: 3_600,
   maxTtl: 14_400,
@@ -88,18 +94,17 @@ export function mergePolicy(chosen: PolicyPatch, patch: PolicyPatch | null): Pol
 }
 
 /** The chosen settings with the defaults filled in. Throws a ZodError if they contradict each other. */
-export function effectivePolicy(chosen: PolicyPatch): Policy {
-  const urls = { ...DEFAULT_POLICY.urls, ...withoutNulls(chosen.urls ?? {}) }
-  return Policy.parse({ ...DEFAULT_POLICY, ...withoutNulls(chosen), urls })
-}
+export const effectivePolicy = (chosen: PolicyPatch): Policy => Policy.parse(withDefaults(chosen))
 
 /** Throws `invalid_request` if settings that are valid one by one contradict each other. */
 export function requireSoundPolicy(chosen: PolicyPatch): void {
-  try {
-    effectivePolicy(chosen)
-  } catch {
-    throw new BrokerError('invalid_request', { detail: 'policy.defaultTtl: must not be above policy.maxTtl' })
-  }
+  const issue = Policy.safeParse(withDefaults(chosen)).error?.issues[0]
+  if (issue) throw new BrokerError('invalid_request', { detail: `policy.${issue.path.join('.')}: ${issue.message}` })
+}
+
+function withDefaults(chosen: PolicyPatch): object {
+  const urls = { ...DEFAULT_POLICY.urls, ...withoutNulls(chosen.urls ?? {}) }
+  return { ...DEFAULT_POLICY, ...withoutNulls(chosen), urls }
 }
 
 const withoutNulls = (values: object) =>
@@ -108,7 +113,8 @@ const withoutNulls = (values: object) =>
 function nullishFields() {
   const nullish = <T extends z.ZodMiniType>(schema: T) => z.exactOptional(z.nullable(schema))
   return {
-    allowedOrigins: nullish(fields.allowedOrigins),
+    allowedOrigins: nullish(originList(OriginRule)),
+    acknowledgeWideOrigins: nullish(fields.acknowledgeWideOrigins),
     requireOrigin: nullish(fields.requireOrigin),
     defaultTtl: nullish(fields.defaultTtl),
     maxTtl: nullish(fields.maxTtl),
@@ -125,13 +131,4 @@ function nullishFields() {
     auditRetentionDays: nullish(fields.auditRetentionDays),
     auditRetentionRows: nullish(fields.auditRetentionRows),
   }
-}
-
-function isWebOrigin(text: string): boolean {
-  if (/^(capacitor|ionic):\/\/[a-z0-9.-]{1,200}$/.test(text)) return true
-  // No wildcard: browsers never send `*` in an origin, so it would match nothing.
-  if (!URL.canParse(text) || !/^https?:\/\/[a-z0-9._[\]:-]+$/.test(text)) return false
-  const url = new URL(text)
-  const scheme = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
-  return scheme && url.origin === text
 }

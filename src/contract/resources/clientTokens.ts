@@ -1,6 +1,6 @@
 /** Schema of client tokens, the short-lived JWTs that a tenant's back end gives to its pages. */
 import * as z from 'zod/mini'
-import { WebOrigin } from '../policy/policy.ts'
+import { WebOrigin } from '../policy/origins.ts'
 import { TtlSeconds, TurnKeyUid } from '../values.ts'
 import { Subject } from './credentials.ts'
 

@@ -1,10 +1,10 @@
 /**
- * CORS of the browser door, with the exact origins of the tenant's policy. Errors carry the headers too, so that a page
+ * CORS of the browser door, with the origins of the tenant's policy. Errors carry the headers too, so that a page
  * can read why it was refused. An origin protects against other pages only: a program can send any. The Tenant checks
  * it again when it issues a credential.
  */
 import { isFresh, type TenantSnapshot } from '../../cache/entries.ts'
-import { WebOrigin } from '../../contract/policy/policy.ts'
+import { allowsOrigin, isOriginShaped } from '../../contract/policy/origins.ts'
 import { TenantId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Ctx } from '../context.ts'
@@ -21,7 +21,7 @@ export function setCachedCorsHeaders(c: Ctx): void {
   c.header('Vary', 'Origin')
   const origin = c.req.header('Origin')
   const cached = c.get('isolateCache').snapshots.get(c.req.param('tenant') ?? '')
-  if (origin !== undefined && cached?.allowedOrigins.includes(origin)) allowOrigin(c, origin)
+  if (origin !== undefined && cached && allowsOrigin(cached.allowedOrigins, origin)) allowOrigin(c, origin)
 }
 
 /**
@@ -32,11 +32,11 @@ export function setCachedCorsHeaders(c: Ctx): void {
 export async function readOrigin(c: Ctx, tenant: string): Promise<string | null> {
   const origin = c.req.header('Origin')
   if (origin === undefined) return null
-  if (!WebOrigin.safeParse(origin).success) throw new BrokerError('origin_not_allowed')
+  if (!isOriginShaped(origin)) throw new BrokerError('origin_not_allowed')
   const snapshot = await cachedSnapshot(c, tenant)
   if (snapshot && isFresh(snapshot, Date.now())) await checkOrigin(c, tenant, snapshot, origin)
   // A stale snapshot only lets its pages read errors, such as an expired token. It does not allow the origin.
-  else if (snapshot?.allowedOrigins.includes(origin)) allowOrigin(c, origin)
+  else if (snapshot && allowsOrigin(snapshot.allowedOrigins, origin)) allowOrigin(c, origin)
   return origin
 }
 
@@ -64,7 +64,7 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
 
 /** Throws `origin_not_allowed` when neither the snapshot nor the Tenant allows the origin. */
 async function checkOrigin(c: Ctx, tenant: string, snapshot: TenantSnapshot, origin: string): Promise<void> {
-  const allows = ({ allowedOrigins }: TenantSnapshot) => allowedOrigins.includes(origin)
+  const allows = ({ allowedOrigins }: TenantSnapshot) => allowsOrigin(allowedOrigins, origin)
   // An origin that was just added is not in the snapshot yet.
   if (!allows(snapshot) && !allows(await recheckedSnapshot(c, tenant, snapshot))) throw originRefused(c)
   c.set('originAllowed', true)

@@ -3,6 +3,7 @@
  * The answer holds in the tick in which it was read; behind an `await` it is read again. Writes nothing.
  */
 import { actorOf } from '../../auth/caller.ts'
+import { allowsOrigin } from '../../contract/policy/origins.ts'
 import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
 import type { Asker, IssueRequest } from '../../rpc/issuing.ts'
@@ -111,7 +112,7 @@ function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {
   if (asker.kind === 'server') return
   const { boundOrigin } = bindingOf(asker)
   const missing = origin === null && (policy.requireOrigin || boundOrigin !== null)
-  const foreign = origin !== null && !policy.allowedOrigins.includes(origin)
+  const foreign = origin !== null && !allowsOrigin(policy.allowedOrigins, origin)
   const unbound = origin !== null && boundOrigin !== null && boundOrigin !== origin
   if (missing || foreign || unbound) throw new BrokerError('origin_not_allowed')
 }

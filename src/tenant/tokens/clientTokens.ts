@@ -1,5 +1,6 @@
 /** Making client tokens: within the policy, signed with a key derived for the tenant, recorded on the audit trail. */
 import { signClientToken } from '../../auth/clientTokens.ts'
+import { allowsOrigin } from '../../contract/policy/origins.ts'
 import type { ClientTokenAnswer, ClientTokenCreate } from '../../contract/resources/clientTokens.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
@@ -21,8 +22,8 @@ export async function createClientToken(
   const { caller, input } = call
   const { actor } = authorize(ctx, caller, 'client_tokens:create')
   const { id: tenant, policy } = requireActive(ctx)
-  if (input.origin !== undefined && !policy.allowedOrigins.includes(input.origin)) {
-    throw new BrokerError('invalid_request', { detail: 'origin: must be one of the policy' })
+  if (input.origin !== undefined && !allowsOrigin(policy.allowedOrigins, input.origin)) {
+    throw new BrokerError('invalid_request', { detail: 'origin: must be allowed by the policy' })
   }
   if (input.credentialTtl !== undefined && input.credentialTtl > policy.maxTtl) {
     throw new BrokerError('ttl_too_long', { detail: `credentialTtl: must be at most ${policy.maxTtl} seconds` })
