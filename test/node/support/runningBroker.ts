@@ -25,7 +25,11 @@ export interface RunningBroker {
   /** A tenant as an operator sets one up, and an API token with these scopes. */
   newTenant(id: string, options: { scopes: Scope[]; policy?: object }): Promise<{ id: string; token: string }>
   /** A request as an operator. */
-  admin(method: 'GET' | 'POST' | 'DELETE', route: string, body?: object): Promise<{ status: number; json: Answer }>
+  admin(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    route: string,
+    body?: object,
+  ): Promise<{ status: number; json: Answer }>
   /** `id:key` of the first root key. */
   rootKey: string
   /** Everything that wrangler and workerd have printed. */
