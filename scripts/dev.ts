@@ -75,12 +75,12 @@ async function serve(broker: Broker, surroundings: Surroundings): Promise<number
   let demo: Demo
   try {
     await broker.untilReady()
-    const origin = `http://${LOOPBACK}:${demoPort}`
+    const origins = [LOOPBACK, 'localhost'].map((host) => `http://${host}:${demoPort}`)
     const apiToken = await seedDemoTenant({
       brokerUrl: broker.url,
       adminToken: secrets.ADMIN_TOKEN,
       tokenFile,
-      origin,
+      origins,
     })
     demo = await startDemo({ port: demoPort, brokerUrl: broker.url, tenant: DEMO_TENANT, apiToken })
   } catch (error) {

@@ -13,8 +13,8 @@ export interface Seed {
   brokerUrl: string
   adminToken: string
   tokenFile: string
-  /** Where the demo page is served: the one web origin of the tenant's policy. */
-  origin: string
+  /** Where the demo page can be opened: the web origins of the tenant's policy. */
+  origins: readonly string[]
 }
 
 /** The tenant, its API token and one TURN key; answers the API token. */
@@ -28,13 +28,13 @@ export async function seedDemoTenant(seed: Seed): Promise<string> {
   return token
 }
 
-async function seedToken({ brokerUrl, adminToken, tokenFile, origin }: Seed): Promise<string> {
+async function seedToken({ brokerUrl, adminToken, tokenFile, origins }: Seed): Promise<string> {
   const tenants = `${brokerUrl}/v1/admin/tenants`
   const created = await send('POST', tenants, adminToken, { id: DEMO_TENANT, name: 'Demo', region: 'weur' })
   const existed = created.status === 409 && created.body.code === 'conflict'
   if (created.status !== 201 && !existed) throw refusal('create the demo tenant', created)
 
-  const policy = { allowedOrigins: [origin] }
+  const policy = { allowedOrigins: origins }
   const patched = await send('PATCH', `${tenants}/${DEMO_TENANT}`, adminToken, { policy })
   if (patched.status !== 200) throw refusal('set its policy', patched)
 

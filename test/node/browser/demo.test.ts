@@ -16,7 +16,7 @@ describe.skipIf(!possible)('the demo page', () => {
 
   beforeAll(async () => {
     place = await newPlace()
-    ;[server, browser] = await Promise.all([DevServer.start(place), launchChromium()])
+    ;[server, browser] = await Promise.all([DevServer.start(place), launchChromium({ localhost: '127.0.0.1' })])
   })
   afterAll(async () => {
     await browser?.close()
@@ -43,6 +43,13 @@ describe.skipIf(!possible)('the demo page', () => {
     const before = await renews()
     await expect.poll(renews, SOON).toBeLessThan(before)
     expect(complaints).toEqual([])
+    await page.close()
+  })
+
+  it('The demo page calls as well when it is opened under the name localhost', async () => {
+    const page = await browser.newPage()
+    await page.goto(`http://localhost:${place.demoPort}/demo`)
+    await expect.poll(() => text(page, 'path'), SOON).toBe('relay ↔ relay')
     await page.close()
   })
 
