@@ -34,9 +34,6 @@ export type ParsedConfig =
 
 const MIN_ADMIN_TOKEN_CHARACTERS = 32
 
-/** Cloudflare's location hints of Durable Objects: a tenant's regions and two more. */
-const LOCATION_HINTS = [...REGIONS, 'apac-ne', 'apac-se'] as const satisfies readonly DurableObjectLocationHint[]
-
 const Bearer = z.string().check(z.regex(/^[\x21-\x7e]{16,512}$/))
 
 const upstreamUrl = (fallback: string) =>
@@ -69,7 +66,7 @@ const Environment = z.object({
   ),
   DEPLOYMENT: z.string().check(z.regex(/^[a-z0-9]{4,16}$/)),
   CLOUDFLARE_ACCOUNT_ID: z.string().check(z.regex(/^[A-Za-z0-9]{1,32}$/)),
-  ACCOUNT_LOCATION: z.optional(z.enum(LOCATION_HINTS)),
+  ACCOUNT_LOCATION: z.optional(z.enum(REGIONS)),
   CLOUDFLARE_API_URL: upstreamUrl('https://api.cloudflare.com/client/v4'),
   CLOUDFLARE_RTC_URL: upstreamUrl('https://rtc.live.cloudflare.com/v1'),
   STUN_URLS: z

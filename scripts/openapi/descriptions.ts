@@ -104,7 +104,8 @@ const FIELDS: Readonly<Record<string, string>> = {
   ok: 'Always true.',
   orderedAt: 'When it was ordered. `null`: never.',
   policy: 'The settings of the tenant.',
-  region: "Where the tenant's storage is created. It cannot be changed. Cloudflare takes it as a hint.",
+  region:
+    "Where the tenant's storage is created. It cannot be changed. Cloudflare takes it as a hint. `nearest`: near the Account.",
   result: 'The result; `null` in an error.',
   scopes: 'What the token may do.',
   since: 'When it was first found.',

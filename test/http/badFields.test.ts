@@ -56,7 +56,7 @@ const REQUIRED: Partial<Record<BodyRoute, string[]>> = {
   clientTokenCreate: ['subject'],
   subjectSearch: ['subject'],
   banCreate: ['until'],
-  tenantCreate: ['id', 'name', 'region'],
+  tenantCreate: ['id', 'name'],
   apiTokenCreate: ['name', 'scopes'],
   turnKeyImport: ['uid', 'key'],
 }
@@ -85,7 +85,10 @@ describe('a bad field', () => {
     [{ name: 1 }, 'name: must be present and of type string'],
     [{ name: '' }, 'name: must not be empty'],
     [{ id: 'No' }, 'id: must match ^[a-z0-9][a-z0-9-]{0,31}$'],
-    [{ region: 'mars' }, 'region: must be one of: wnam, enam, sam, weur, eeur, apac, oc, afr, me'],
+    [
+      { region: 'mars' },
+      'region: must be one of: wnam, enam, sam, weur, eeur, apac, apac-ne, apac-se, oc, afr, me, nearest',
+    ],
     [{ extra: 1 }, 'has an unknown field'],
     [{ policy: { maxTtl: 0 } }, 'policy.maxTtl: must be at least 1'],
     [{ policy: { allowedOrigins: [1] } }, 'policy.allowedOrigins.0: must be present and of type string'],

@@ -1,6 +1,5 @@
 /** What every operation of the Account gets as its first argument. Built once per object. */
 import type { TurnKeysApi } from '../../cloudflare/turnKeys.ts'
-import type { Region } from '../../contract/resources/tenants.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import type { TenantPort } from '../../rpc/ports.ts'
 import type { Idempotency } from '../../storage/idempotency.ts'
@@ -17,7 +16,7 @@ export interface AccountContext {
   readonly turnKeys: TurnKeysApi
   readonly rootKeys: RootKeys
   /** Stub of a Tenant object. The location hint only matters for the first call, which creates the object. */
-  readonly tenant: (id: string, locationHint?: Region) => TenantPort
+  readonly tenant: (id: string, locationHint?: DurableObjectLocationHint) => TenantPort
   /** Runs one synchronous transaction, then sets the alarm. */
   readonly transact: <T>(work: () => T) => T
   /** Lets work go on after the answer. */

@@ -112,7 +112,7 @@ export async function finishCreation(ctx: AccountContext, id: string): Promise<T
 export async function setUpTenant(ctx: AccountContext, id: string): Promise<TenantView> {
   const row = tenantRow(ctx, id)
   if (!row || row.state === 'deleted') throw new BrokerError('not_found')
-  const object = ctx.tenant(id, row.region)
+  const object = ctx.tenant(id, row.region === 'nearest' ? undefined : row.region)
   const policy = JSON.parse(row.policy ?? '{}') as PolicyPatch // written by createTenant, until the object has it
   return unwrap(await object.init({ id, name: row.name, region: row.region, policy, createdAt: row.created_at }))
 }

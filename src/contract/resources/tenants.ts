@@ -4,14 +4,15 @@ import { type Policy, PolicyPatch } from '../policy/policy.ts'
 import { Instant, NonEmptyName, TenantId } from '../values.ts'
 
 /** Durable Object location hints, fixed at a tenant's creation. Cloudflare does not guarantee them. */
-export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'] as const
-export const Region = z.enum(REGIONS)
+export const REGIONS = ['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'apac-ne', 'apac-se', 'oc', 'afr', 'me'] as const
+/** `nearest`: no location hint. Cloudflare then creates the object near the Account, which makes the first call. */
+export const Region = z.enum([...REGIONS, 'nearest'])
 export type Region = z.infer<typeof Region>
 
 export const TenantCreate = z.strictObject({
   id: TenantId,
   name: NonEmptyName,
-  region: Region,
+  region: z._default(Region, 'nearest'),
   policy: z.exactOptional(PolicyPatch),
 })
 export type TenantCreate = z.infer<typeof TenantCreate>
