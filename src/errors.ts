@@ -27,7 +27,7 @@ const row = (status: number, title: string, cloudflareCode: number, sentence: st
 
 export const ERRORS = {
   invalid_request: row(400, 'Invalid request', 31001, 'The request is malformed; correct it before you repeat it.'),
-  ttl_too_long: row(400, 'TTL too long', 31002, "The requested ttl is above the tenant's maxTtl; ask for less."),
+  ttl_too_long: row(400, 'TTL too long', 31002, 'The requested ttl is above the limit of the policy; ask for less.'),
   invalid_token: row(401, 'Invalid token', CLOUDFLARE_AUTHENTICATION, 'A valid bearer token is required.'),
   insufficient_scope: row(
     403,

@@ -30,6 +30,7 @@ const WRONG_POLICY = {
   requireOrigin: NO_BOOLEAN,
   defaultTtl: [...NO_COUNT, 172_801, 14_401],
   maxTtl: [...NO_COUNT, 172_801, 3_599],
+  maxServerTtl: [...NO_COUNT, 172_801],
   maxLiveCredentialsPerSubject: [...NO_COUNT, 1_001],
   maxLiveCredentials: [...NO_COUNT, 1_000_001],
   maxMintsPerMinute: [...NO_COUNT, 100_001],

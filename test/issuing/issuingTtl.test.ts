@@ -7,7 +7,7 @@ import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { expectOutcome, type Issuer, mintsAsked, newIssuer } from '../support/tenants/issuing.ts'
 
 const MAX_TTL = 172_800
-/** JSON texts. The policy's default ceiling is 14,400. */
+/** JSON texts. The policy's default ceiling is 14,400, and 86,400 for back ends. */
 const JSON_TRICKS = [
   '1e9',
   '172801',
@@ -28,12 +28,14 @@ const JSON_TRICKS = [
   '{"ttl":600}',
   '9007199254740993',
   '4294967896',
-  '14401',
+  '86401',
   '172800',
   '600.0000001',
 ]
+const ABOVE_MAX_TTL = '14401'
 const FORM_TRICKS = [
   ...JSON_TRICKS,
+  ABOVE_MAX_TTL,
   '',
   ' 600',
   '600 ',
@@ -78,7 +80,7 @@ const places: [string, Ask, readonly string[]][] = [
   [
     'the JSON body of the browser door',
     async (acme, ttl) => acme.ice(await tokenOf(acme), `{"ttl":${ttl}}`),
-    JSON_TRICKS,
+    [...JSON_TRICKS, ABOVE_MAX_TTL],
   ],
   [
     'the form of the browser door',
@@ -88,7 +90,7 @@ const places: [string, Ask, readonly string[]][] = [
   [
     'the credentialTtl of a client token',
     (acme, ttl) => acme.post('/client-tokens', `{"subject":"ann","credentialTtl":${ttl}}`),
-    JSON_TRICKS,
+    [...JSON_TRICKS, ABOVE_MAX_TTL],
   ],
   ["the body of Cloudflare's generate call", twin('generate'), JSON_TRICKS],
   ["the body of Cloudflare's generate-ice-servers call", twin('generate-ice-servers'), JSON_TRICKS],
@@ -183,12 +185,13 @@ describe('G7: random ttls and ceilings', () => {
     const wrong: string[] = []
     for (let round = 0; round < 14; round++) {
       const maxTtl = round === 0 ? MAX_TTL : 1 + Math.floor(random() ** 3 * MAX_TTL)
-      const policy = { maxTtl, defaultTtl: 1 + Math.floor(random() * maxTtl) }
+      const maxServerTtl = 1 + Math.floor(random() ** 3 * MAX_TTL)
+      const policy = { maxTtl, maxServerTtl, defaultTtl: 1 + Math.floor(random() * maxTtl) }
       expectStatus(await acme.broker.admin('PATCH', '/tenants/acme', { policy }), 200)
       const credentialTtl = 1 + Math.floor(random() * maxTtl)
       const [open, bound] = [await acme.clientToken('ann'), await acme.clientToken('ann', { credentialTtl })]
       const ask = async (turn: number) => {
-        const ceiling = turn % 3 === 2 ? credentialTtl : maxTtl
+        const ceiling = [maxServerTtl, maxTtl, credentialTtl][turn % 3] ?? 0
         const text = anyTtl(random, ceiling)
         const answer = await (turn % 3 === 0
           ? twin(turn % 2 === 0 ? 'generate' : 'generate-ice-servers')(acme, text)

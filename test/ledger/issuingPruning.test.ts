@@ -53,7 +53,7 @@ async function usage({ broker, token }: Issuer) {
 
 describe('a ledger row', () => {
   it('A ledger row is pruned soon after its expiry, also when another lives for days', async () => {
-    const acme = await newIssuer({ maxTtl: 172_800 })
+    const acme = await newIssuer({ maxServerTtl: 172_800 })
     passTime(2 * MINUTE_MS)
     await mint(acme, 172_800)
     await mint(acme, 60)

@@ -76,7 +76,7 @@ const takings: Record<string, Taking> = {
     server: [TWIN_AGAIN, '201'],
   },
   'the ceiling is lowered': {
-    takes: (acme) => patch(acme, { policy: { maxTtl: 600, defaultTtl: 600 } }),
+    takes: (acme) => patch(acme, { policy: { maxTtl: 600, maxServerTtl: 600, defaultTtl: 600 } }),
     browser: ['400 ttl_too_long', '400 ttl_too_long'],
     server: ['400 31002', '400 31002'],
   },

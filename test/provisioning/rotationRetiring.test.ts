@@ -39,7 +39,7 @@ describe('G6: a key that was rotated', () => {
   })
 
   it('G6: A key that was rotated retires earlier when what it minted was revoked', async () => {
-    const acme = await newRotating({ maxTtl: 172_800 })
+    const acme = await newRotating({ maxServerTtl: 172_800 })
     expectStatus(await acme.mint(acme.uid, 172_800), 201)
     expectStatus(await acme.rotate(), 201)
     await acme.revocation({ keyId: acme.uid })

@@ -45,7 +45,8 @@ export function checkEligibility(ctx: ReadContext, request: IssueRequest): Eligi
   const stored = request.subject === null ? undefined : findSubject(ctx.sql, request.subject)
   const subjectId = stored?.id ?? null
   refuseBanned(ctx, request.asker, subjectId)
-  const ttlCeilingSeconds = Math.min(policy.maxTtl, bindingOf(request.asker).credentialTtlSeconds ?? policy.maxTtl)
+  const maxTtlSeconds = request.asker.kind === 'server' ? policy.maxServerTtl : policy.maxTtl
+  const ttlCeilingSeconds = Math.min(maxTtlSeconds, bindingOf(request.asker).credentialTtlSeconds ?? maxTtlSeconds)
   return {
     policy,
     epoch,

@@ -28,7 +28,12 @@ export async function newWorld(id: string): Promise<World> {
   const broker = newBroker()
   await emulator.settings({ rateLimit: null })
   // No limit of ours may keep a cell from being played.
-  const policy = { maxTurnKeys: 1_000, maxApiCallsPer5Min: 600, maxMintsPerMinute: 100_000, maxTtl: TWO_DAYS_SECONDS }
+  const policy = {
+    maxTurnKeys: 1_000,
+    maxApiCallsPer5Min: 600,
+    maxMintsPerMinute: 100_000,
+    maxServerTtl: TWO_DAYS_SECONDS,
+  }
   const scopes = SCOPES.filter((scope) => scope !== 'turn_keys:reveal')
   const { token } = await newTenant(broker, id, { scopes, policy })
   return { id, token, broker, shared: {}, secrets: new Map() }
