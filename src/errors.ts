@@ -63,8 +63,8 @@ export const ERRORS = {
     'The tenant has TURN keys; delete them first, or pass cascade=true.',
   ),
   version_mismatch: row(412, 'Version mismatch', 31014, 'If-Match is not the current version; read the tenant again.'),
-  too_large: row(413, 'Too large', 31015, 'The request body is above the limit of 16 KiB.'),
-  unsupported_media_type: row(415, 'Unsupported media type', 31016, 'Send the body as application/json in UTF-8.'),
+  too_large: row(413, 'Too large', 31015, 'The request body is too large.'),
+  unsupported_media_type: row(415, 'Unsupported media type', 31016, 'This route takes no body of that kind.'),
   idempotency_mismatch: row(
     422,
     'Idempotency mismatch',

@@ -145,6 +145,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/issuing/issuingTtl.test.ts',
   },
   {
+    promise: 'G7',
+    breaks: "A page is held to the back ends' ceiling.",
+    file: 'src/tenant/issuing/eligibility.ts',
+    find: "request.asker.kind === 'server' ? policy.maxServerTtl : policy.maxTtl",
+    replace: 'policy.maxServerTtl',
+    test: 'test/http/doors/leniency.test.ts',
+  },
+  {
     promise: 'G8',
     breaks: 'Mints in flight do not count against the limits.',
     file: 'src/tenant/memory/liveCounts.ts',

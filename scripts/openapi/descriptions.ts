@@ -17,6 +17,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   'ClientTokenCreate.ttl': 'Lifetime of the token itself, in seconds.',
   'GenerateRequest.customIdentifier': 'The user that the credential is for. Absent: it counts for no user.',
   'IceServersForm.access_token': 'The token, unless it is in the `Authorization` header.',
+  'IceServersRequest.access_token': 'The token, unless it is in the `Authorization` header.',
   'RevocationCreate.all': 'Revokes every live credential of the tenant.',
   'RevocationCreate.banUntil': 'Bans the subject too, until then.',
   'RevocationCreate.credentialId': 'Revokes this credential.',

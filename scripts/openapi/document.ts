@@ -20,7 +20,7 @@ const DESCRIPTION =
   `turn-broker hands out Cloudflare TURN credentials to the users of many tenants. Tenants' back ends hold API tokens,
 pages hold client tokens or JWTs of the tenant's identity provider, operators hold the admin token.
 
-Bodies are JSON in UTF-8 of at most 16 KiB. A client must ignore fields of an answer that it does not know: later versions may add
+Bodies are JSON in UTF-8 of at most 16 KiB, if a route does not say otherwise. A client must ignore fields of an answer that it does not know: later versions may add
 some. Every answer carries \`X-Request-Id\`, which finds it in the logs. Errors of native routes are \`application/problem+json\`
 (RFC 9457); under \`/client/v4/\` and \`/v1/turn/\` they come in Cloudflare's envelope. Each code with its cause and cure:
 [docs/errors.md](${REPOSITORY}/blob/main/docs/errors.md).`.replaceAll(/(?<!\n)\n(?!\n)/g, ' ')

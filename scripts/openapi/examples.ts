@@ -75,7 +75,7 @@ export const EXAMPLES = {
   notReady: { ready: false },
 
   iceServersForm: { access_token: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl', ttl: 600 },
-  iceServersRequest: { ttl: 600 },
+  iceServersRequest: { access_token: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl', ttl: 600 },
   iceServers: {
     iceServers: [stun, { urls: turnUrls, ...credential }],
     ttl: 600,

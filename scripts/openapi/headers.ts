@@ -71,7 +71,11 @@ export const ANSWER_HEADERS = {
     example: 'tenant;dur=84',
     required: true,
   },
-  Vary: { description: 'The answer depends on `Origin`.', schema: z.literal('Origin'), example: 'Origin' },
+  Vary: {
+    description: 'The answer depends on `Origin`; that to a preflight also on the headers it asks for.',
+    schema: z.enum(['Origin', 'Origin, Access-Control-Request-Headers']),
+    example: 'Origin',
+  },
   'Access-Control-Allow-Origin': {
     description: 'The origin of the page, if it may read the answer; `*` for the library.',
     schema: text(255),
@@ -89,8 +93,8 @@ export const ANSWER_HEADERS = {
     required: true,
   },
   'Access-Control-Allow-Headers': {
-    description: 'The headers that the page may send.',
-    schema: z.literal('Authorization, Content-Type'),
+    description: 'The headers that the page may send: two, and those that the preflight asked for.',
+    schema: text(1_200),
     example: 'Authorization, Content-Type',
     required: true,
   },

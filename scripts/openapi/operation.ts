@@ -23,7 +23,7 @@ export const TAGS = {
 
 export type SchemaName = keyof typeof ANSWERS | keyof typeof REQUESTS
 export type ExampleName = keyof typeof EXAMPLES
-export type MediaType = 'application/json' | 'application/x-www-form-urlencoded'
+export type MediaType = 'application/json' | 'application/x-www-form-urlencoded' | 'text/plain'
 
 export interface Body {
   /** `optional`: the request may be sent without a body. */

@@ -49,7 +49,7 @@ const IceServersForm = z.strictObject({
   access_token: z
     .string()
     .regex(/^[A-Za-z0-9._~+/-]+=*$/)
-    .meta({ maxLength: 8_192 })
+    .meta({ maxLength: 16_384 })
     .exactOptional(),
   ttl: z.exactOptional(TtlSeconds),
 })

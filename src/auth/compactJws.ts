@@ -1,7 +1,7 @@
 /** JWS compact serialization (RFC 7515 §7.1): three parts of canonical, unpadded base64url. Verifies nothing. */
 import { fromBase64url } from '../crypto/encoding.ts'
 
-export const MAX_JWT_CHARACTERS = 8_192
+export const MAX_JWT_CHARACTERS = 16_384
 
 export interface CompactJws {
   readonly header: object

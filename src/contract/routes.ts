@@ -105,7 +105,10 @@ export const ROUTES = {
 
   tenantSelf: serverRoute('GET', TENANT, 'tenant:read'),
   clientTokenCreate: serverRoute('POST', `${TENANT}/client-tokens`, 'client_tokens:create'),
-  turnRestCreate: mintRoute(serverRoute('POST', `${TENANT}/turn-rest`, 'credentials:issue')),
+  turnRestCreate: {
+    ...mintRoute(serverRoute('POST', `${TENANT}/turn-rest`, 'credentials:issue')),
+    query: ['service', 'username', 'key', 'api'],
+  },
   turnRest: {
     ...mintRoute(serverRoute('GET', `${TENANT}/turn-rest`, 'credentials:issue')),
     query: ['service', 'username', 'key', 'api'],

@@ -1,16 +1,28 @@
 /** Reads a request's body, bounded in bytes and time. JSON must be UTF-8, have no repeated names and fit its schema. */
 import type * as z from 'zod/mini'
 import { within } from '../concurrency/deadline.ts'
+import { parseStrictForm } from '../contract/strictForm.ts'
 import { parseStrictJson } from '../contract/strictJson.ts'
 import { keyedDigest } from '../crypto/mac.ts'
 import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
 
 export const MAX_BODY_BYTES = 16_384
+/** At the browser door, whose body may hold a token of 16 KiB. */
+export const MAX_BROWSER_BODY_BYTES = 32_768
 export const BODY_DEADLINE_MS = 5_000
 const MAX_DEPTH = 16
-const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i
-const JSON_TYPE = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i
+
+const UTF8 = '\\s*(;\\s*charset="?utf-8"?\\s*)?$'
+const MEDIA_TYPES = {
+  'application/json': new RegExp(`^application/json${UTF8}`, 'i'),
+  'application/merge-patch+json': new RegExp(`^application/merge-patch\\+json${UTF8}`, 'i'),
+  'text/plain': new RegExp(`^text/plain${UTF8}`, 'i'),
+  'application/x-www-form-urlencoded': /^application\/x-www-form-urlencoded\s*(;|$)/i,
+} as const
+export type MediaType = keyof typeof MEDIA_TYPES
+const JSON_TYPES = ['application/json'] as const
+const PATCH_TYPES = [...JSON_TYPES, 'application/merge-patch+json'] as const
 
 export interface Body<T> {
   readonly value: T
@@ -18,44 +30,68 @@ export interface Body<T> {
   readonly hash: string
 }
 
-export async function readJson<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<Body<T>> {
-  const type = JSON_TYPE.exec(c.req.header('Content-Type') ?? '')
-  const isTaken = type && (type[1] === undefined || c.req.method === 'PATCH')
-  if (!isTaken || c.req.header('Content-Encoding') !== undefined) throw new BrokerError('unsupported_media_type')
-  const bytes = await readBytes(c.req.raw)
-  if (bytes.byteLength === 0) throw malformed('body: must be JSON, and is empty')
-  const json = parse(bytes)
-  const result = schema.safeParse(json, { error: wordsForFormat })
-  if (!result.success) throw new BrokerError('invalid_request', { detail: explain(result.error) })
-  return { value: result.data, hash: await bodyHash(c, bytes) }
+/** Which of the route's media types the body has. Throws `unsupported_media_type`, which names all of them. */
+export function mediaTypeOf(c: Ctx, taken: readonly MediaType[]): MediaType {
+  const sent = c.req.header('Content-Type') ?? ''
+  const found = taken.find((type) => MEDIA_TYPES[type].test(sent))
+  if (found) return found
+  const detail = `Content-Type: must be ${taken.join(' or ').replace('text/plain', 'text/plain with JSON')}, in UTF-8`
+  throw new BrokerError('unsupported_media_type', { detail })
 }
 
-/** Whether the request's content type is that of a form. */
-export const isForm = (c: Ctx): boolean => FORM_TYPE.test(c.req.header('Content-Type') ?? '')
+/** JSON that is announced as JSON. */
+export async function readJson<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<Body<T>> {
+  mediaTypeOf(c, c.req.method === 'PATCH' ? PATCH_TYPES : JSON_TYPES)
+  const bytes = await readBytes(c, MAX_BODY_BYTES)
+  if (bytes.byteLength === 0) throw malformed('body: must be JSON, and is empty')
+  return fitted(c, schema, bytes)
+}
+
+/** JSON, whatever its content type says, as Cloudflare takes it. An empty body is an empty object. */
+export async function readAnyJson<T>(
+  c: Ctx,
+  schema: z.ZodMiniType<T>,
+  maxBytes: number = MAX_BODY_BYTES,
+): Promise<Body<T>> {
+  return fitted(c, schema, await readBytes(c, maxBytes))
+}
 
 /** The fields of a form, none of them repeated. Throws `invalid_request` for a field that is not in `names`. */
-export async function readForm(c: Ctx, names: readonly string[]): Promise<URLSearchParams> {
-  if (c.req.header('Content-Encoding') !== undefined) throw new BrokerError('unsupported_media_type')
-  const form = new URLSearchParams(new TextDecoder().decode(await readBytes(c.req.raw)))
-  for (const name of form.keys()) {
-    if (!names.includes(name)) {
-      throw malformed(`the form has an unknown field: only ${names.join(' and ')} are allowed`)
-    }
-    if (form.getAll(name).length > 1) throw malformed(`${name}: must not be repeated`)
-  }
-  return form
+export async function readForm(
+  c: Ctx,
+  names: readonly string[],
+  maxBytes: number = MAX_BODY_BYTES,
+): Promise<Record<string, string>> {
+  const form = parseStrictForm(await readBytes(c, maxBytes))
+  if ('problem' in form) throw malformed(form.problem)
+  for (const name of form.fields.keys()) if (!names.includes(name)) throw unknownField(name)
+  return Object.fromEntries(form.fields)
+}
+
+async function fitted<T>(c: Ctx, schema: z.ZodMiniType<T>, bytes: Uint8Array<ArrayBuffer>): Promise<Body<T>> {
+  const json = bytes.byteLength === 0 ? {} : parse(bytes)
+  const result = schema.safeParse(json, { error: wordsForFormat })
+  if (!result.success) throw malformed(explain(result.error))
+  return { value: result.data, hash: await bodyHash(c, bytes) }
 }
 
 const bodyHash = (c: Ctx, bytes: Uint8Array<ArrayBuffer>): Promise<string> =>
   keyedDigest(c.get('config').rootKeys, { purpose: 'body-hash', tenant: '' }, bytes)
 
-/** The body's bytes: at most 16 KiB within 5 s. Throws `too_large` or `invalid_request`. */
-export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
-  if (Number(request.headers.get('Content-Length') ?? 0) > MAX_BODY_BYTES) throw new BrokerError('too_large')
-  const reader = request.body?.getReader()
+/**
+ * The body's bytes, at most that many, within 5 s. Throws `too_large`, `invalid_request`, or `unsupported_media_type` if they
+ * are compressed.
+ */
+async function readBytes(c: Ctx, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (c.req.header('Content-Encoding') !== undefined)
+    throw new BrokerError('unsupported_media_type', {
+      detail: 'Content-Encoding: must be absent; send the body as it is',
+    })
+  if (Number(c.req.header('Content-Length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  const reader = c.req.raw.body?.getReader()
   if (!reader) return new Uint8Array()
   try {
-    return await within(BODY_DEADLINE_MS, readAll(reader), () => {
+    return await within(BODY_DEADLINE_MS, readAll(reader, maxBytes), () => {
       throw malformed('body: must arrive within 5 s')
     })
   } catch (error) {
@@ -64,17 +100,23 @@ export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffe
   }
 }
 
-async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(MAX_BODY_BYTES)
+async function readAll(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(maxBytes)
   let length = 0
   for (;;) {
     const part = await reader.read()
     if (part.done) return bytes.slice(0, length)
-    if (length + part.value.byteLength > MAX_BODY_BYTES) throw new BrokerError('too_large')
+    if (length + part.value.byteLength > maxBytes) throw tooLarge(maxBytes)
     bytes.set(part.value, length)
     length += part.value.byteLength
   }
 }
+
+const tooLarge = (maxBytes: number) =>
+  new BrokerError('too_large', { detail: `body: must have at most ${maxBytes / 1_024} KiB` })
 
 const PROBLEMS = {
   'not-json': 'body: must be JSON in UTF-8',
@@ -88,18 +130,31 @@ function parse(bytes: Uint8Array<ArrayBuffer>): unknown {
   return parsed.json
 }
 
-/** Describes the first violation by its path and rule. Must not repeat what the caller sent. */
+/** Describes the first violation by its path and rule. Must not repeat a value that the caller sent. */
 function explain(error: z.core.$ZodError): string {
   const [issue] = error.issues
   if (!issue) return 'malformed'
-  const place = issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ` : ''
+  const path = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path
+  const place = path.length > 0 ? `${path.map(shownName).join('.')}: ` : ''
   return place + wordsFor(issue)
 }
+
+/**
+ * A name that the caller sent, for an error. Hidden if it is not printable, or may be a secret in the wrong place: secrets
+ * are longer.
+ */
+export const shownName = (name: PropertyKey): string => {
+  const text = String(name) || '""'
+  return /^(?=[\x20-\x7e]{1,31}$)(?!(.*\d){5})/.test(text) ? text : '(a name that is not shown)'
+}
+
+const unknownField = (name: string) => malformed(`${shownName(name)}: ${UNKNOWN_FIELD}`)
+const UNKNOWN_FIELD = 'is not a known field'
 
 function wordsFor(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'unrecognized_keys':
-      return 'has an unknown field'
+      return UNKNOWN_FIELD
     case 'invalid_type':
       return `must be present and of type ${issue.expected}`
     case 'too_big':

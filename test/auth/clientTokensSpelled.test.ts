@@ -68,8 +68,8 @@ describe('a client token', () => {
     for (const [name, value] of Object.entries(extras)) rows[`also ${name}`] = await sign(claims({ [name]: value }))
     for (const payload of ['null', '[]', '"alice"', '1', '', '{', JSON.stringify([claims()])])
       rows[`the payload ${payload.slice(0, 20)}`] = await sign(payload)
-    rows['above 8 KiB'] = await sign(`${JSON.stringify(claims())}${' '.repeat(6_000)}`)
-    expect(rows['above 8 KiB']?.length).toBeGreaterThan(8_192)
+    rows['above 16 KiB'] = await sign(`${JSON.stringify(claims())}${' '.repeat(12_500)}`)
+    expect(rows['above 16 KiB']?.length).toBeGreaterThan(16_384)
     expect(await notRefused(rows)).toEqual([])
   })
 

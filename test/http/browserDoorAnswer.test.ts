@@ -1,7 +1,7 @@
 /** What the browser door answers, and what it makes of bodies, methods and a broker that is not set up. */
 
 import { describe, expect, it, vi } from 'vitest'
-import { BODY_DEADLINE_MS, MAX_BODY_BYTES } from '../../src/http/body.ts'
+import { BODY_DEADLINE_MS, MAX_BROWSER_BODY_BYTES } from '../../src/http/body.ts'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import {
@@ -122,13 +122,13 @@ describe('the answer of the browser door', () => {
 })
 
 describe('a request the browser door does not take', () => {
-  it('A request the browser door does not take with a body above 16 KiB is a 413, in JSON and in a form, however it is announced', async () => {
+  it('A request the browser door does not take with a body above 32 KiB is a 413, in JSON and in a form, however it is announced', async () => {
     const { broker, token } = await acmeDoor()
     const bearer = { authorization: `Bearer ${token}` }
-    const blanks = ' '.repeat(MAX_BODY_BYTES)
+    const blanks = ' '.repeat(MAX_BROWSER_BODY_BYTES)
     for (const answer of [
       await askIceServers(broker, 'acme', token, { body: `{}${blanks}` }),
-      await postForm(broker, 'acme', `access_token=${'a'.repeat(MAX_BODY_BYTES)}`),
+      await postForm(broker, 'acme', `access_token=${'a'.repeat(MAX_BROWSER_BODY_BYTES)}`),
       await postForm(broker, 'acme', { access_token: token }, { 'content-length': '104857600' }),
       await broker.send(PATH, { method: 'POST', headers: bearer, body: new Blob([blanks, ' ']).stream() }),
     ]) {
@@ -140,20 +140,23 @@ describe('a request the browser door does not take', () => {
   it('A request the browser door does not take of another type is a 415, and broken JSON a 400', async () => {
     const { broker, token } = await acmeDoor()
     const types = [
-      'text/plain',
+      'text/html',
+      'text/plain; charset=utf-16',
       'multipart/form-data; boundary=x',
       'application/x-www-form-urlencodedx',
       'application/jsonp',
-      '',
     ]
     for (const type of types) {
       const answer = await askIceServers(broker, 'acme', token, { body: '{}', headers: { 'content-type': type } })
       expectProblem(answer, 'unsupported_media_type')
+      expect(answer.json.detail).toBe(
+        'Content-Type: must be application/x-www-form-urlencoded or application/json or text/plain with JSON, in UTF-8',
+      )
     }
     const zipped = { 'content-encoding': 'gzip' }
     expectProblem(await askIceServers(broker, 'acme', token, { body: '{}', headers: zipped }), 'unsupported_media_type')
     expectProblem(await postForm(broker, 'acme', { access_token: token }, zipped), 'unsupported_media_type')
-    for (const body of ['', '{', '{}{}', 'ttl=60', '\uFEFF{}'])
+    for (const body of ['{', '{}{}', 'ttl=60', '\uFEFF{}'])
       expectProblem(await askIceServers(broker, 'acme', token, { body }), 'invalid_request')
   })
 

@@ -86,7 +86,8 @@ const REFUSED: [what: string, origin: string][] = [
 ]
 
 /** Vary must name Origin whoever asks, or a shared cache would answer one page with another's headers. */
-const varies = ({ headers }: { headers: Headers }) => headers.get('vary') === 'Origin'
+const varies = ({ headers }: { headers: Headers }) =>
+  ['Origin', 'Origin, Access-Control-Request-Headers'].includes(headers.get('vary') ?? '')
 
 async function acmeDoor(policy: object = {}) {
   const broker = newBroker()

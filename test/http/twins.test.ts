@@ -92,7 +92,7 @@ describe('both', () => {
     )
     const wrong: string[] = []
     for (const rest of ['generate', 'generate-ice-servers']) {
-      for (const body of [...ttls, ...names, '', '[]', 'null', '{"ttl":60,"ttl":60}']) {
+      for (const body of [...ttls, ...names, ' ', '[]', 'null', '{"ttl":60,"ttl":60}']) {
         const answer = await post(rest, body)
         if (outcomeOf(answer) !== '400 31001' || answer.json.success !== false)
           wrong.push(`${rest} ${body}: ${shown(answer)}`)

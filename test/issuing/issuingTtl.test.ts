@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Answer } from '../support/broker/answer.ts'
 import { expectStatus } from '../support/broker/broker.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
+import { randomFrom } from '../support/contract/randomBodies.ts'
 import { expectOutcome, type Issuer, mintsAsked, newIssuer } from '../support/tenants/issuing.ts'
 
 const MAX_TTL = 172_800
@@ -163,7 +164,7 @@ describe('G7: ttls where none belongs', () => {
     const token = await acme.clientToken()
     const answer = await acme.broker.call('POST', '/v1/tenants/acme/ice-servers?ttl=172800', token)
     expectOutcome(answer, '400 invalid_request')
-    expect(answer.json.detail).toMatch(/^"ttl": /)
+    expect(answer.json.detail).toMatch(/^ttl: is not/)
     expect(await mintsAsked()).toEqual([])
   })
 
@@ -179,7 +180,7 @@ describe('G7: ttls where none belongs', () => {
 
 describe('G7: random ttls and ceilings', () => {
   it('G7: Of several hundred random ttls only those from 1 to the ceiling are sent, unchanged', async () => {
-    const random = numbers(20_240_607)
+    const random = randomFrom(20_240_607)
     const acme = await newIssuer({ reuse: false, maxLiveCredentialsPerSubject: 1_000, maxMintsPerMinute: 100_000 })
     const expected: number[] = []
     const wrong: string[] = []
@@ -227,15 +228,4 @@ function anyTtl(random: () => number, ceiling: number): string {
     () => `[${Math.floor(random() * ceiling)}]`,
   ]
   return (kinds[Math.floor(random() * kinds.length)] as () => string)()
-}
-
-/** Mulberry32: the same numbers in every run. */
-function numbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }

@@ -6,14 +6,15 @@ export const BROWSER: Operations<'iceServers' | 'iceServersPreflight'> = {
     tag: 'ICE servers',
     summary: 'Get ICE servers for a connection',
     description:
-      'Pass the whole answer to `new RTCPeerConnection()`. Send the token as `Authorization: Bearer`, or as the form field `access_token`, but not both. A form without other headers needs no CORS preflight. Until half of its life has passed, the same user gets the same credential again. A request may always be repeated.',
+      'Pass the whole answer to `new RTCPeerConnection()`. Send the token as `Authorization: Bearer`, or as `access_token` in the body, but not both. A form, and JSON sent as `text/plain`, need no CORS preflight. Until half of its life has passed, the same user gets the same credential again. A request may always be repeated.',
     headers: ['Origin'],
     body: {
       presence: 'optional',
-      description: 'A form, JSON, or nothing.',
+      description: 'A form, JSON, or nothing. At most 32 KiB.',
       content: {
         'application/x-www-form-urlencoded': ['IceServersForm', 'iceServersForm'],
         'application/json': ['IceServersRequest', 'iceServersRequest'],
+        'text/plain': ['IceServersRequest', 'iceServersRequest'],
       },
     },
     answers: {
@@ -39,7 +40,8 @@ export const BROWSER: Operations<'iceServers' | 'iceServersPreflight'> = {
   iceServersPreflight: {
     tag: 'ICE servers',
     summary: 'Answer the CORS preflight of a page',
-    description: 'Browsers send it by themselves when the token is in the `Authorization` header or the body is JSON.',
+    description:
+      'Browsers send it by themselves when the request has an `Authorization` header, a header of the page’s own, or a body of type `application/json`. Every header name that is asked for is allowed, up to 30 names in 1,024 characters.',
     headers: ['Origin'],
     answers: {
       204: {
@@ -54,6 +56,6 @@ export const BROWSER: Operations<'iceServers' | 'iceServersPreflight'> = {
         ],
       },
     },
-    errors: ['origin_not_allowed', 'rate_limited', 'storage_failed', 'broker_busy'],
+    errors: ['invalid_request', 'origin_not_allowed', 'rate_limited', 'storage_failed', 'broker_busy'],
   },
 }

@@ -25,13 +25,13 @@ export const MINT: readonly ErrorCode[] = [
 ]
 
 const NAME: Body = {
-  presence: 'required',
-  description: 'The name of the key. Unknown fields are ignored.',
+  presence: 'optional',
+  description: 'The name of the key. JSON, whatever its `Content-Type` says. Unknown fields are ignored.',
   content: { 'application/json': ['TurnKeyWrite', 'turnKeyWrite'] },
 }
 const GENERATE: Body = {
-  presence: 'required',
-  description: 'For how long, and for whom. Unknown fields are ignored.',
+  presence: 'optional',
+  description: 'For how long, and for whom. JSON, whatever its `Content-Type` says. Unknown fields are ignored.',
   content: { 'application/json': ['GenerateRequest', 'generateRequest'] },
 }
 

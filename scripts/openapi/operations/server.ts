@@ -41,7 +41,7 @@ export const SERVER: Operations<
     tag: 'Credentials',
     summary: 'Issue a credential, in the form of the TURN REST API',
     description:
-      'The form of draft-uberti-behave-turn-rest-00, which many media servers read, with the user in the body and in no URL. The API token goes into the header: `key` or `api` in the form is refused. Every request mints a new credential and may be repeated.',
+      'The form of draft-uberti-behave-turn-rest-00, which many media servers read, with the user in the body. The URL may repeat the fields of the body, as Janus does, but logs may keep it. The API token goes into the header: `key` or `api` is refused. Every request mints a new credential and may be repeated.',
     body: {
       presence: 'required',
       description: 'JSON or a form. Without `username` the credential counts for no user.',

@@ -19,8 +19,11 @@ export type Subject = z.infer<typeof Subject>
 export const CredentialId = z.string().check(z.regex(/^cr_[0-9A-Za-z]{10}[0-9]{12}$/))
 export const SubjectId = z.string().check(z.regex(/^su_[0-9A-Za-z]{22}$/))
 
-/** The browser door's JSON body. The body is optional. */
-export const IceServersRequest = z.strictObject({ ttl: z.exactOptional(TtlSeconds) })
+/** The browser door's JSON body. The body is optional, and so is the token in it: it may be in the header. */
+export const IceServersRequest = z.strictObject({
+  access_token: z.exactOptional(z.string()),
+  ttl: z.exactOptional(TtlSeconds),
+})
 export type IceServersRequest = z.infer<typeof IceServersRequest>
 
 /** The body of Cloudflare's credential calls. Unknown fields are ignored, as Cloudflare does. */

@@ -7,18 +7,23 @@ import { isFresh, type TenantSnapshot } from '../../cache/entries.ts'
 import { allowsOrigin, isOriginShaped } from '../../contract/policy/origins.ts'
 import { TenantId } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
+import { malformed } from '../body.ts'
 import type { Ctx } from '../context.ts'
 import { cachedSnapshot, recheckedSnapshot, tenantSnapshot } from './snapshots.ts'
 
 const EXPOSED = 'Retry-After, X-Request-Id, Server-Timing'
 const PREFLIGHT_SECONDS = 7_200
+const MAX_REQUESTED_HEADERS = 30
+const MAX_REQUESTED_CHARACTERS = 1_024
+/** Of a header's name (RFC 9110 §5.6.2). */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /**
  * Sets the CORS headers that need no look-up, before the rate limit and every other check. So a page with a cached
  * origin can read any refusal.
  */
 export function setCachedCorsHeaders(c: Ctx): void {
-  c.header('Vary', 'Origin')
+  c.header('Vary', c.req.method === 'OPTIONS' ? 'Origin, Access-Control-Request-Headers' : 'Origin')
   const origin = c.req.header('Origin')
   const cached = c.get('isolateCache').snapshots.get(c.req.param('tenant') ?? '')
   if (origin !== undefined && cached && allowsOrigin(cached.allowedOrigins, origin)) allowOrigin(c, origin)
@@ -53,13 +58,39 @@ export async function answerPreflight(c: Ctx): Promise<Response> {
   if (!tenant.success) throw new BrokerError('not_found')
   const origin = await readOrigin(c, tenant.data)
   if (origin === null) throw new BrokerError('origin_not_allowed')
+  const headers = requestedHeaders(c)
   await requireAllowedOrigin(c, tenant.data, origin)
   // An unknown or deleted tenant has no allowed origins.
   if (!c.get('originAllowed')) throw originRefused(c)
   c.header('Access-Control-Allow-Methods', 'POST')
-  c.header('Access-Control-Allow-Headers', 'Authorization, Content-Type')
+  c.header('Access-Control-Allow-Headers', headers)
   c.header('Access-Control-Max-Age', String(PREFLIGHT_SECONDS))
   return c.body(null, 204)
+}
+
+/**
+ * The headers that the page may send: what the door reads, and all that the page asks for. The door ignores every other
+ * header and takes no cookie, so a refusal would only break pages whose tracing adds some.
+ */
+function requestedHeaders(c: Ctx): string {
+  const text = c.req.header('Access-Control-Request-Headers') ?? ''
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  const isTaken =
+    text.length <= MAX_REQUESTED_CHARACTERS &&
+    names.length <= MAX_REQUESTED_HEADERS &&
+    names.every((name) => TOKEN.test(name))
+  if (!isTaken)
+    throw malformed(
+      `Access-Control-Request-Headers: must be at most ${MAX_REQUESTED_HEADERS} header names in ${MAX_REQUESTED_CHARACTERS} characters`,
+    )
+  return [
+    'Authorization',
+    'Content-Type',
+    ...names.filter((name) => !/^(authorization|content-type)$/i.test(name)),
+  ].join(', ')
 }
 
 /** Throws `origin_not_allowed` when neither the snapshot nor the Tenant allows the origin. */

@@ -4,24 +4,31 @@
  */
 import { Subject, type TurnRestAnswer, TurnRestRequest } from '../../contract/resources/credentials.ts'
 import { secondsLeft } from '../../contract/values.ts'
-import { isForm, malformed, readForm, readJson } from '../body.ts'
+import { malformed, mediaTypeOf, readForm, readJson } from '../body.ts'
 import type { App, Ctx } from '../context.ts'
 import { mount } from '../mount.ts'
 import { issueToServer, serverRequest } from '../serverCredential.ts'
 
+const FORM = 'application/x-www-form-urlencoded'
+
 export function turnRestRoutes(app: App): void {
   mount(app, 'turnRestCreate', async (c) => {
-    const subject = isForm(c) ? await subjectInForm(c) : (await readJson(c, TurnRestRequest)).value.username
-    return issueTo(c, subject ?? null)
+    const fields = await readFields(c)
+    const subject = subjectIn({ service: 'turn', ...fields })
+    // Janus sends the form, and the same fields in the URL.
+    const inUrl = { service: 'turn', ...c.req.query() }
+    if (subjectIn(inUrl) !== subject && 'username' in inUrl)
+      throw malformed('username: must be in the body; the URL may only repeat it')
+    return issueTo(c, subject)
   })
 
   mount(app, 'turnRest', (c) => issueTo(c, subjectIn(c.req.query())))
 }
 
 /** draft-uberti-behave-turn-rest-00 §2.1 sends `service` by POST too; here it may be left out. */
-async function subjectInForm(c: Ctx): Promise<string | null> {
-  const form = await readForm(c, ['service', 'username', 'key', 'api'])
-  return subjectIn({ service: 'turn', ...Object.fromEntries(form) })
+async function readFields(c: Ctx): Promise<Record<string, string>> {
+  if (mediaTypeOf(c, ['application/json', FORM]) === FORM) return readForm(c, ['service', 'username', 'key', 'api'])
+  return { ...(await readJson(c, TurnRestRequest)).value }
 }
 
 function subjectIn({ service, username, key, api }: Record<string, string>): string | null {

@@ -59,7 +59,8 @@ it.each(OPERATIONS.map((operation) => ({ named: name(operation), operation })))(
     const ours = operationOf(operation)
     const successes = Object.keys(ours.responses).filter((status) => status.startsWith('2'))
     expect(successes).toEqual([operation.success])
-    expect(ours.requestBody?.required ?? false).toBe(operation.body)
+    // Ours may be left out: what Cloudflare takes without one is not documented.
+    expect(ours.requestBody !== undefined).toBe(operation.body)
     if (operation.body) {
       const taken = resolved(ours.requestBody.content['application/json'].schema)
       // Cloudflare takes a name, does not require it, and ignores any other field.

@@ -10,7 +10,7 @@ export const fetchOfPage =
     const { method, headers } = new Request(url, init)
     expect([method, ...headers]).toEqual([
       'POST',
-      ['content-type', expect.stringMatching(/^application\/x-www-form-url/)],
+      ['content-type', expect.stringMatching(/^(application\/x-www-form-url|text\/plain)/)],
     ])
     const origin = 'https://app.example.com'
     const response = await fetch(brokerUrl + new URL(url).pathname, { ...init, headers: { origin } })
@@ -56,11 +56,12 @@ export const answerWith = (username: string): IceServersAnswer => ({
 
 export interface Page {
   askIceServers: (url: string, newToken: () => Promise<string>) => Promise<IceServersAnswer>
+  askWithJson: (url: string, token: string) => Promise<Response>
   keepRelay: (peer: FakePeer, ask: () => Promise<IceServersAnswer>, answer: IceServersAnswer) => Promise<void>
 }
 
 /** The modules of docs/browser.md, as one. */
 export function pageCode(): string {
   const modules = fencesOf(textOf('docs/browser.md')).map(({ code }) => code)
-  return `${modules.join('\n').replaceAll(/^export /gm, '')}\nreturn { askIceServers, keepRelay }`
+  return `${modules.join('\n').replaceAll(/^export /gm, '')}\nreturn { askIceServers, askWithJson, keepRelay }`
 }

@@ -126,11 +126,12 @@ describe('docs/browser.md', () => {
   const page = async () => (await evaluate(pageCode(), { fetch: fetchOfPage(brokerUrl()) })) as Page // what it defines
 
   it('Docs/browser.md asks for ICE servers as written, and learns why it is refused', async () => {
-    const { askIceServers } = await page()
+    const { askIceServers, askWithJson } = await page()
     const url = 'https://turn.example.com/v1/tenants/acme/ice-servers'
     const answer = await askIceServers(url, async () => clientToken)
     const fields = tableOf(textOf('docs/browser.md'), 'field').map(([name]) => name)
     expect(Object.keys(answer)).toEqual(fields)
+    expect((await askWithJson(url, clientToken)).status).toBe(201)
     await expect(askIceServers(url, async () => 'x')).rejects.toThrow('invalid_token')
   })
 })

@@ -106,6 +106,7 @@ function requestBreaches({ requestBody }: Operation, { body, contentType }: Aske
   const found = contentOf(requestBody.content, contentType ?? '')
   if (!found) return []
   const isForm = contentType?.includes('form') === true
+  if (body === '' && !isForm) return requestBody.required ? ['accepted request: no body'] : []
   return violations(isForm ? formOf(body) : JSON.parse(body), found.schema).map(
     (breach) => `accepted request: ${breach}`,
   )

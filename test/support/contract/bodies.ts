@@ -65,6 +65,15 @@ export async function bodyTargets(broker: Broker): Promise<Target[]> {
 
 export type Sent = string | Uint8Array<ArrayBuffer> | ReadableStream | null
 
+export const EMPTY: readonly [string, Sent][] = [
+  ['no body', null],
+  ['an empty body', ''],
+]
+/** Where a body may be empty: at Cloudflare's paths, as there, and at the browser door. */
+export const mayBeEmpty = ({ name, isNative }: Target): boolean => !isNative || name === 'iceServers'
+/** Whether the body was taken. What it is about may be another matter. */
+export const wasRead = ({ status }: Answer): boolean => status < 300 || status === 409
+
 /** Sends a body as it is. */
 export const sendTo = (
   broker: Broker,

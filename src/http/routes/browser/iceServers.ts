@@ -1,16 +1,14 @@
 /**
  * The browser door: takes a client token or a JWT of the tenant's identity provider, and answers ICE servers. The token
- * comes
- * as `Authorization: Bearer`, or as the form field `access_token` (RFC 6750 §2.2). A form is a CORS simple
- * request: no
- * preflight, one round trip.
+ * comes as `Authorization: Bearer`, or in the body as `access_token` (RFC 6750 §2.2). A form, and JSON sent as `text/plain`,
+ * are CORS simple requests: no preflight, one round trip.
  */
 import { bearerOf } from '../../../auth/bearer.ts'
 import { type IceServersAnswer, IceServersRequest } from '../../../contract/resources/credentials.ts'
 import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
-import { isForm, malformed, readBytes, readForm, readJson } from '../../body.ts'
+import { MAX_BROWSER_BODY_BYTES, malformed, mediaTypeOf, readAnyJson, readForm } from '../../body.ts'
 import { identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { countingUnproven, limitAddress, limitSubject, limitTenant } from '../../caller/rateLimits.ts'
@@ -20,6 +18,7 @@ import { mount } from '../../mount.ts'
 
 const STUN_ONLY_SECONDS = 60
 const LEAST_REFRESH_SECONDS = 5
+const FORM = 'application/x-www-form-urlencoded'
 
 export function iceServersRoutes(app: App): void {
   mount(app, 'iceServersPreflight', (c) => async () => {
@@ -78,12 +77,12 @@ export function answerOf(issued: Issued | StunOnly, now: number): IceServersAnsw
   }
 }
 
-/** The token, from the header or the form, and the requested ttl. A token in both places is an error. */
+/** The token, from the header or the body, and the requested ttl. A token in both places is an error. */
 async function readRequest(c: Ctx): Promise<{ token: string; requestedTtlSeconds: number | null }> {
   const header = c.req.header('Authorization')
   const bearer = bearerOf(header)
   if (header !== undefined && bearer === undefined) throw new BrokerError('invalid_token')
-  const { accessToken, requestedTtlSeconds } = isForm(c) ? await readFormRequest(c) : await readJsonRequest(c)
+  const { accessToken, requestedTtlSeconds } = await readFields(c)
   if (bearer !== undefined && accessToken !== undefined)
     throw malformed('access_token: must not be sent together with an Authorization header')
   const token = bearer ?? accessToken
@@ -97,24 +96,14 @@ interface Fields {
   readonly requestedTtlSeconds: number | null
 }
 
-async function readJsonRequest(c: Ctx): Promise<Fields> {
-  const empty = c.req.header('Content-Type') === undefined && !(await hasBody(c))
-  const requestedTtlSeconds = empty ? null : ((await readJson(c, IceServersRequest)).value.ttl ?? null)
-  return { accessToken: undefined, requestedTtlSeconds }
-}
-
-/** Whether the request has a body. Read only if there is no content type. */
-async function hasBody(c: Ctx): Promise<boolean> {
-  return c.req.raw.body !== null && (await readBytes(c.req.raw)).byteLength > 0
-}
-
-async function readFormRequest(c: Ctx): Promise<Fields> {
-  const form = await readForm(c, ['access_token', 'ttl'])
-  const ttlText = form.get('ttl')
-  return {
-    accessToken: form.get('access_token') ?? undefined,
-    requestedTtlSeconds: ttlText === null ? null : ttlSecondsIn(ttlText),
+/** Without a content type, as of a Blob without one, the body is JSON or empty. */
+async function readFields(c: Ctx): Promise<Fields> {
+  if (c.req.header('Content-Type') && mediaTypeOf(c, [FORM, 'application/json', 'text/plain']) === FORM) {
+    const { access_token: accessToken, ttl } = await readForm(c, ['access_token', 'ttl'], MAX_BROWSER_BODY_BYTES)
+    return { accessToken, requestedTtlSeconds: ttl === undefined ? null : ttlSecondsIn(ttl) }
   }
+  const { value } = await readAnyJson(c, IceServersRequest, MAX_BROWSER_BODY_BYTES)
+  return { accessToken: value.access_token, requestedTtlSeconds: value.ttl ?? null }
 }
 
 /** Decimal digits only: no sign, no leading zero, no exponent. */

@@ -6,7 +6,7 @@ import { GenerateRequest, Username } from '../../../contract/resources/credentia
 import { TurnKeyUid } from '../../../contract/values.ts'
 import { BrokerError, noSuchTurnKey } from '../../../errors.ts'
 import type { IssueRequest } from '../../../rpc/issuing.ts'
-import { readJson } from '../../body.ts'
+import { readAnyJson } from '../../body.ts'
 import { callOf, tenantOf } from '../../call.ts'
 import type { App, Ctx } from '../../context.ts'
 import { mount } from '../../mount.ts'
@@ -43,7 +43,7 @@ export function cloudflareCredentialRoutes(app: App): void {
 }
 
 async function generateRequest(c: Ctx): Promise<IssueRequest> {
-  const { value } = await readJson(c, GenerateRequest)
+  const { value } = await readAnyJson(c, GenerateRequest)
   const { customIdentifier: subject = null, ttl: requestedTtlSeconds = null } = value
   return serverRequest(c, { subject, requestedTtlSeconds, keyId: uidOf(c) })
 }

@@ -7,7 +7,7 @@ import { TurnKeyWrite } from '../../../contract/resources/turnKeys.ts'
 import { TurnKeyUid } from '../../../contract/values.ts'
 import { noSuchTurnKey } from '../../../errors.ts'
 import type { LookedUp } from '../../../rpc/turnKeys.ts'
-import { readJson } from '../../body.ts'
+import { readAnyJson } from '../../body.ts'
 import { callOf, tenantOf } from '../../call.ts'
 import { snapshotGrants } from '../../caller/guard.ts'
 import { suitingSnapshot } from '../../caller/snapshots.ts'
@@ -23,7 +23,7 @@ export function cloudflareTurnKeyRoutes(app: App): void {
   })
 
   mount(app, 'turnKeyCreate', async (c) => {
-    const { value, hash } = await readJson(c, TurnKeyWrite)
+    const { value, hash } = await readAnyJson(c, TurnKeyWrite)
     const repeats = { idempotency: idempotencyOf(c, hash), attempt: sdkRetryOf(c, hash) }
     const creation = { ...callOf(c), name: value.name ?? '', ...repeats }
     return async () => {
@@ -43,7 +43,7 @@ export function cloudflareTurnKeyRoutes(app: App): void {
   })
 
   mount(app, 'turnKeyUpdate', async (c) => {
-    const { value } = await readJson(c, TurnKeyWrite)
+    const { value } = await readAnyJson(c, TurnKeyWrite)
     const uid = uidOf(c)
     const renaming = { ...callOf(c), uid, name: value.name }
     return async () => c.json(enveloped(await call(tenantObject(c, tenantOf(c)).renameTurnKey(renaming))))
