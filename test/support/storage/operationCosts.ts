@@ -97,11 +97,15 @@ async function newWorld(id: string) {
     async warmUp(): Promise<void> {
       expectStatus(await askAsPage(await doors.clientToken('warm')), 201)
     },
-    /** Ids are random: a scan reads the row behind its last one, unless there is none. So there always is one. */
-    async keepLastRow(): Promise<void> {
-      expectStatus(await doors.generate({ customIdentifier: 'last' }), 201)
+    /** Ids are random: a scan reads the row beyond its last one, unless there is none. So there always is one, at both ends. */
+    async keepOuterRows(): Promise<void> {
+      for (const customIdentifier of ['first', 'last']) expectStatus(await doors.generate({ customIdentifier }), 201)
       const inTenYears = Date.now() + 3_650 * DAY_MS
-      await tenantSql(id, `UPDATE credentials SET subject_id = '~', expires_at = ${inTenYears}`)
+      await tenantSql(
+        id,
+        `UPDATE credentials SET expires_at = ${inTenYears},
+           subject_id = CASE seq WHEN (SELECT min(seq) FROM credentials) THEN '!' ELSE '~' END`,
+      )
     },
     lookUp: () => broker.call('GET', keysPath(id, issuer.uid), issuer.token),
   }
@@ -112,7 +116,7 @@ export async function costOf(name: string, operation: Operation): Promise<Operat
   const { id } = world
   // No alarm comes by itself from here on, and each operation meets the same hours and days, whenever the test runs.
   setClock(Math.ceil(Date.now() / DAY_MS + 1) * DAY_MS)
-  await world.keepLastRow()
+  await world.keepOuterRows()
   await until('the Account has the report', async () => {
     await runJobs(id)
     return (await tenantSql(id, "SELECT * FROM jobs WHERE kind <> 'prune'")).length === 0
