@@ -369,6 +369,22 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/issuing/lentConnections.test.ts',
   },
   {
+    promise: 'G11',
+    breaks: 'A caller who hangs up during a lent call makes the mint end in `internal`.',
+    file: 'src/tenant/issuing/mint.ts',
+    find: 'throw new CallerGone()',
+    replace: "throw new Error('gone')",
+    test: 'test/faultMatrix/lent.test.ts',
+  },
+  {
+    promise: 'G5',
+    breaks: 'No connection is lent: mints wait for those of the object.',
+    file: 'src/tenant/issuing/mint.ts',
+    find: 'if (input.lend && semaphore.free === 0)',
+    replace: 'if (input.lend && semaphore.free < 0)',
+    test: 'test/faultMatrix/lent.test.ts',
+  },
+  {
     promise: 'G19',
     breaks: "The Worker's log line holds the URL of the request.",
     file: 'src/http/frame.ts',

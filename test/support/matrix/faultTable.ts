@@ -7,8 +7,8 @@ type Fault = FaultOrderInput['fault']
 
 export interface FaultRow {
   readonly name: string
-  /** `refused`: no connection comes about. */
-  readonly fault: Fault | 'refused' | 'none'
+  /** `refused`: no connection comes about. `hang-up …`: the caller who lent its connection is gone. */
+  readonly fault: Fault | 'refused' | 'none' | 'hang-up before' | 'hang-up after'
   /** 1 and 2 stand beside `always` where we ask again. */
   readonly times: number | 'always'
   /** Upstream says nothing until our deadline. */
@@ -82,6 +82,12 @@ export const FAULTS: readonly FaultRow[] = [
   ...redirecting,
   ...breaking,
   ...slow,
+]
+
+/** What befalls a lent connection only: its caller hangs up before Cloudflare is asked, or when it has answered. */
+export const HANG_UPS: readonly FaultRow[] = [
+  { name: 'a hang-up, and nothing happened', fault: 'hang-up before', times: 'always', silence: false, effect: false },
+  { name: 'a hang-up, and it happened', fault: 'hang-up after', times: 'always', silence: false, effect: true },
 ]
 
 /** One of each kind, as the broker tells them apart. */

@@ -11,25 +11,14 @@ import { emulator } from '../broker/upstream.ts'
 import { watchLogs } from '../secrets/secretWatch.ts'
 import { tenantSql, tenantStub } from '../storage/tenantRows.ts'
 import { usernameIn } from '../tenants/issuing.ts'
-import { nameOf, type Point, pointsOf, type Run, refuseConnections, watched, waysTo } from './crashes.ts'
+import { type Cell, cellName, crashCells, type Done, faultsOf } from './cells.ts'
+import { nameOf, pointsOf, type Run, refuseConnections, watched } from './crashes.ts'
 import { isKnownLie, isLeftOut } from './exceptions.ts'
-import { FAULTS, type FaultRow, KINDS, NO_FAULT } from './faultTable.ts'
+import type { FaultRow } from './faultTable.ts'
+import { countingLent } from './lending.ts'
 import { aftermath, disagreements, recover, shownSecrets, sweepAll } from './oracle.ts'
 import { deadlineOf, newWorld, type Scenario, type Thing, type World } from './scenarioSteps.ts'
 import { SCENARIOS, type ScenarioName } from './scenarios.ts'
-
-interface Cell {
-  readonly fault: FaultRow
-  readonly point: Point | undefined
-}
-
-interface Done {
-  readonly cell: Cell
-  readonly thing: Thing
-  readonly run: Run<Answer | undefined>
-  readonly outcome: string
-  again?: Answer | undefined
-}
 
 /** What is wrong with the answers, and with what is left after the recovery. */
 interface Findings {
@@ -43,6 +32,10 @@ export interface Played extends Findings {
   readonly points: number
   /** Of these, at which the objects were ended. */
   readonly crashes: number
+  /** Calls over a lent connection. */
+  readonly lent: number
+  /** By the name of the fault, where no object was ended. */
+  readonly outcomes: Readonly<Record<string, string>>
   /** The names of the cells that were asked for and played; without `only`, of all. */
   readonly played: readonly string[]
 }
@@ -59,18 +52,14 @@ const CELLS_A_WORLD = 300
 /** What an answer that its deadline brought about may still take. */
 const LATE_TURNS = 60
 
-const cellName = (scenario: ScenarioName, { fault, point }: Cell): string =>
-  `${scenario}, ${fault.name}${point ? `, dies ${nameOf(point)}` : ''}`
-
 /** Plays a scenario under every fault, then with every crash: of those that are alike one, or, `everyAwait`, all. */
 export async function play(name: ScenarioName, { everyAwait = false, only = '' } = {}): Promise<Played> {
   const scenario: Scenario = SCENARIOS[name]
-  const rows = [NO_FAULT, ...(scenario.kindsOnly ? KINDS : FAULTS)]
   const isAsked = (cell: Cell) => (only === '' ? !isLeftOut(name, cell) : only === cellName(name, cell))
   const isNear = (fault: FaultRow) =>
     only === '' || `${only},`.startsWith(`${cellName(name, { fault, point: undefined })},`)
-  const faults = rows
-    .filter((fault) => isAnother(scenario, fault) && isNear(fault))
+  const faults = faultsOf(scenario)
+    .filter(isNear)
     .filter((fault) => only !== '' || !isLeftOut(name, { fault, point: undefined }))
   const whole = await playCells(
     name,
@@ -82,37 +71,28 @@ export async function play(name: ScenarioName, { everyAwait = false, only = '' }
   for (let first = 0; first < crashes.length; first += CELLS_A_WORLD) {
     worlds.push(await playCells(name, `crashed-${first}`, crashes.slice(first, first + CELLS_A_WORLD)))
   }
-  const played = worlds.flatMap(({ done }) => done.map(({ cell }) => cellName(name, cell)))
+  const done = worlds.flatMap((world) => world.done)
+  const played = done.map(({ cell }) => cellName(name, cell))
   return {
     played: played.filter((cell) => only === '' || cell === only),
     cells: whole.done.length,
     points: new Set(whole.done.flatMap(({ run }) => pointsOf(run.events, { distinct: false }).map(nameOf))).size,
-    crashes: worlds.flatMap(({ done }) => done).filter(({ run }) => run.crashed).length,
+    crashes: done.filter(({ run }) => run.crashed).length,
+    lent: done.reduce((sum, { lent }) => sum + lent, 0),
+    outcomes: outcomesIn(whole.done),
     answers: worlds.flatMap(({ answers }) => answers),
     left: worlds.flatMap(({ left }) => left),
   }
 }
 
-/** Once, twice and always are the same where upstream is asked once. */
-function isAnother({ asksAgain }: Scenario, { fault, times }: FaultRow): boolean {
-  if (typeof fault !== 'object' || fault.kind !== 'status' || times === 'always') return true
-  return asksAgain === 'in the call' || (asksAgain === 'by its job' && times === 2)
+/** What a scenario ends in under each fault, by the fault's name. */
+export async function outcomesOf(name: ScenarioName): Promise<Played['outcomes']> {
+  const cells = faultsOf(SCENARIOS[name]).map((fault) => ({ fault, point: undefined }))
+  return outcomesIn((await playCells(name, 'outcomes', cells)).done)
 }
 
-function crashCells(done: readonly Done[], distinct: boolean): Cell[] {
-  const seen = new Set<string>()
-  return done.flatMap(({ cell, run, outcome }) => {
-    const ways = waysTo(run.events)
-    const asked = run.events.findIndex((event) => event.includes('cloudflare/exchange'))
-    return pointsOf(run.events, { distinct }).flatMap((point) => {
-      const at = run.events.indexOf(nameOf(point))
-      const way = `${ways[at]} ${at > asked ? `${cell.fault.effect} ${outcome}` : ''}`
-      if (distinct && seen.has(way)) return []
-      seen.add(way)
-      return [{ fault: cell.fault, point }]
-    })
-  })
-}
+const outcomesIn = (done: readonly Done[]): Played['outcomes'] =>
+  Object.fromEntries(done.map(({ cell, outcome }) => [cell.fault.name, outcome]))
 
 /** Plays cells in a world of their own, lets it recover, and asks the oracle. */
 async function playCells(
@@ -134,10 +114,10 @@ async function playCells(
     const before = cells[n - 1]?.fault.fault
     passTime(typeof before === 'object' && before.kind === 'rate-limit' ? BLOCK_MS : PAUSE_MS)
     const thing = await scenario.prepare(world, `c${n}.`)
-    const run = await playOne(world, scenario, cell, thing)
-    const it: Done = { cell, thing, run, outcome: run.value ? outcomeOf(run.value) : await stateOf(world, thing) }
+    const { run, lent } = await playOne(world, scenario, cell, thing)
+    const it: Done = { cell, thing, run, lent, outcome: run.value ? outcomeOf(run.value) : await stateOf(world, thing) }
     done.push(it)
-    answers.push(...about(cell, wrongAnswer(scenario, run)))
+    answers.push(...about(cell, wrongAnswer(scenario, it)))
     left.push(...about(cell, await lostAlarm(world, scenario, run)))
     if (scenario.route === null) left.push(...about(cell, await settle(world, scenario, [it], Date.now(), run.crashed)))
     if (Date.now() - sweptAt > SWEPT_AT_LEAST_MS) {
@@ -165,7 +145,12 @@ async function playCells(
   return { done, answers, left }
 }
 
-async function playOne(world: World, scenario: Scenario, { fault, point }: Cell, thing: Thing): Promise<Done['run']> {
+async function playOne(
+  world: World,
+  scenario: Scenario,
+  { fault, point }: Cell,
+  thing: Thing,
+): Promise<Pick<Done, 'run' | 'lent'>> {
   const { operation } = scenario
   // The job meets the rest.
   const stays = fault.times === 2 && scenario.asksAgain === 'by its job'
@@ -176,7 +161,10 @@ async function playOne(world: World, scenario: Scenario, { fault, point }: Cell,
   const restore = fault.fault === 'refused' ? refuseConnections() : undefined
   const options = { ...(point ? { point } : {}), silence: fault.silence, deadlineMs: deadlineOf(scenario) }
   try {
-    return await watched(() => scenario.act(world, thing), options)
+    const { value: run, lent } = await countingLent(fault.fault, () =>
+      watched(() => scenario.act(world, thing), options),
+    )
+    return { run, lent }
   } finally {
     restore?.()
     if (!stays) await emulator.clearFaults()
@@ -198,8 +186,9 @@ async function settle(
   return [...found, ...(await recover(world.id))]
 }
 
-function wrongAnswer(scenario: Scenario, { value, thrown, crashed, lateTurns }: Done['run']): string[] {
+function wrongAnswer(scenario: Scenario, { lent, run: { value, thrown, crashed, lateTurns } }: Done): string[] {
   const found: string[] = []
+  if (scenario.lent && !crashed && lent === 0) found.push('no call over a lent connection')
   if (thrown !== undefined && !(scenario.route === null && crashed)) found.push(`threw ${thrown}`)
   if (value?.status === 500) found.push(`answered 500: ${value.text}`)
   if (lateTurns > LATE_TURNS) found.push(`answered long after its deadline (${lateTurns} turns)`)

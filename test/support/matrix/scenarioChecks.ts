@@ -1,5 +1,6 @@
 /** What must hold of each scenario of the fault matrix, beside what the oracle asks of all. */
 import type { Answer } from '../broker/answer.ts'
+import { usernameIn } from '../tenants/issuing.ts'
 import { type Aftermath, liveOf } from './oracle.ts'
 import type { Scenario } from './scenarioSteps.ts'
 
@@ -39,6 +40,11 @@ export const checkName: Scenario['check'] = ({ uid }, answer, after) => {
     ...finding(answer?.status === 200 && !String(row?.name).endsWith('x'), 'the answered name is not there'),
   ]
 }
+export const checkMint: Scenario['check'] = (_thing, answer, after) =>
+  finding(
+    answer?.status === 201 && !after.issued.some(({ username }) => username === usernameIn(answer)),
+    'handed out and not in the ledger',
+  )
 export const checkRevocation: Scenario['check'] = ({ username }, answer, after) => {
   const known = after.upstream.credentials.find((each) => each.username === username)
   return finding(answer?.status === 204 && known?.revoked !== true, 'answered as revoked, and usable')

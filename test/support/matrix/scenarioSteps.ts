@@ -10,6 +10,7 @@ import { emulator } from '../broker/upstream.ts'
 import { runJobs } from '../storage/storage.ts'
 import { usernameIn } from '../tenants/issuing.ts'
 import { rotatePath } from '../tenants/rotating.ts'
+import { takeMintSlots } from './lending.ts'
 import type { Aftermath } from './oracle.ts'
 
 const TWO_DAYS_SECONDS = 172_800
@@ -55,6 +56,8 @@ export interface Scenario {
   readonly act: (world: World, thing: Thing) => Promise<Answer | undefined>
   /** Its operation meets every fault elsewhere: one of each kind will do. */
   readonly kindsOnly?: true
+  /** Its mints go over the connections of their callers; a cell in which none did is a failure. */
+  readonly lent?: true
   /** Where upstream is asked the same again: within the call, or by the job that carries it on. */
   readonly asksAgain?: 'in the call' | 'by its job'
   /** After a day: what the caller does who still wants it. */
@@ -76,6 +79,12 @@ export const aKey = async (world: World, name: string): Promise<Thing> => ({
 export async function sharedKey(world: World, name: string): Promise<Thing> {
   world.shared.uid ??= await newTurnKey(world.broker, world, 'shared')
   return { name, uid: world.shared.uid, username: '' }
+}
+/** All mint slots of the object are taken. */
+export async function aCrowdedKey(world: World, name: string): Promise<Thing> {
+  const thing = await sharedKey(world, name)
+  await takeMintSlots(world.id, async () => expectStatus(await mint(world, thing.uid), 201))
+  return thing
 }
 export const mint = ({ broker, token }: World, uid: string) =>
   broker.call('POST', `/v1/turn/keys/${uid}/credentials/generate-ice-servers`, token, { ttl: TWO_DAYS_SECONDS })

@@ -1,10 +1,10 @@
 /** What callers and jobs ask of upstream, one kind of scenario for each way to reach an operation there. */
 import { expectStatus } from '../broker/broker.ts'
 import { HOUR_MS, MINUTE_MS, passTime } from '../broker/clock.ts'
-import { usernameIn } from '../tenants/issuing.ts'
 import {
   checkCreation,
   checkImport,
+  checkMint,
   checkName,
   checkRemoval,
   checkRevocation,
@@ -14,6 +14,7 @@ import {
 } from './scenarioChecks.ts'
 import {
   aCredential,
+  aCrowdedKey,
   aForeignKey,
   aKey,
   aLostCreation,
@@ -97,11 +98,16 @@ export const SCENARIOS = {
     asksAgain: 'in the call',
     prepare: sharedKey,
     act: (world, { uid }) => mint(world, uid),
-    check: (_thing, answer, after) =>
-      finding(
-        answer?.status === 201 && !after.issued.some(({ username }) => username === usernameIn(answer)),
-        'handed out and not in the ledger',
-      ),
+    check: checkMint,
+  },
+  'a mint over a lent connection': {
+    operation: 'generate-ice-servers',
+    route: 'credentialGenerateIceServers',
+    asksAgain: 'in the call',
+    lent: true,
+    prepare: aCrowdedKey,
+    act: (world, { uid }) => mint(world, uid),
+    check: checkMint,
   },
   'a revocation': {
     operation: 'revoke',
