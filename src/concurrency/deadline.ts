@@ -9,11 +9,20 @@
  * ignored, a rejection included.
  */
 export function within<T, L>(ms: number, work: Promise<T>, onLate: () => L | Promise<L>): Promise<T | L> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  }).then(onLate)
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+  // One promise and no `race`: every request passes here.
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(new Promise((settle) => settle(onLate()))), ms)
+    work.then(
+      (value) => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (error) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
 }
 
 /** Resolves after `ms` milliseconds. */
