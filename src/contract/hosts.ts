@@ -13,3 +13,7 @@ export const isLocalNetworkHost = (hostname: string): boolean =>
   /\.local(host)?$/.test(hostname) ||
   /^(10(\.\d+){3}|(192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))(\.\d+){2})$/.test(hostname) ||
   /^\[f([cd][\da-f]{2}|e[89ab][\da-f]):/.test(hostname)
+
+/** Of a URL as a Request has it. The parts are not parsed: this runs for each request over plain http. */
+export const isLoopbackUrl = (url: string): boolean =>
+  /^http:\/\/(localhost|\[::1\]|127(\.\d{1,3}){3})(:\d{1,5})?\//.test(url)

@@ -21,6 +21,7 @@ export interface AppEnv {
     tenant?: string
     /** The error code of the answer, for the log line. */
     code?: ErrorCode
+    /** The answer's `Cache-Status`, and `cache` in the log line. */
     cacheStatus?: string
     /** Set when the request's origin was found in the tenant's policy. */
     originAllowed?: boolean

@@ -1,7 +1,7 @@
 /** Middleware of every request: request id, https, configuration, security headers, one log line of allowed fields. */
 import { createMiddleware } from 'hono/factory'
 import { actorOf } from '../auth/caller.ts'
-import { isLoopbackHost } from '../contract/hosts.ts'
+import { isLoopbackHost, isLoopbackUrl } from '../contract/hosts.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError } from '../errors.ts'
 import type { AppEnv, Ctx } from './context.ts'
@@ -20,26 +20,30 @@ export const frame = (isolateCache: IsolateCache) =>
     headers.set('Strict-Transport-Security', HSTS)
     headers.set('X-Content-Type-Options', 'nosniff')
     if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+    const cacheStatus = c.get('cacheStatus')
+    if (cacheStatus !== undefined) headers.set('Cache-Status', cacheStatus)
     logRequest(c, Date.now() - begun)
   })
 
 /** Plain http is accepted on loopback only. It is refused and not redirected, because the token was already sent. */
-export const requireHttps = createMiddleware<AppEnv>(async (c, next) => {
-  const url = new URL(c.req.url)
-  const address = c.req.header('CF-Connecting-IP')
-  const local = isLoopbackHost(url.hostname) && (address === undefined || isLoopbackAddress(address))
-  if (url.protocol !== 'https:' && !local) throw new BrokerError('https_required')
-  await next()
+export const requireHttps = createMiddleware<AppEnv>((c, next) => {
+  if (!c.req.url.startsWith('https:') && !isLocal(c)) throw new BrokerError('https_required')
+  return next()
 })
 
-export const requireConfig = createMiddleware<AppEnv>(async (c, next) => {
+function isLocal(c: Ctx): boolean {
+  const address = c.req.header('CF-Connecting-IP')
+  return isLoopbackUrl(c.req.url) && (address === undefined || isLoopbackAddress(address))
+}
+
+export const requireConfig = createMiddleware<AppEnv>((c, next) => {
   const parsed = parseConfig(c.env)
   // Operators and servers get the variable's name; pages do not.
   const isServer = !c.req.path.endsWith('/ice-servers')
   if (!parsed.ok)
     throw new BrokerError('misconfigured', isServer ? { detail: `${parsed.variable} is missing or malformed.` } : {})
   c.set('config', parsed.config)
-  await next()
+  return next()
 })
 
 const isLoopbackAddress = (address: string) => address === '::1' || isLoopbackHost(address)

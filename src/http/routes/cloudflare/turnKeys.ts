@@ -38,7 +38,7 @@ export function cloudflareTurnKeyRoutes(app: App): void {
     const cached = await readFromKv(c, uid)
     if (cached) return c.json(enveloped(cached))
     const found = await call(tenantObject(c, tenantOf(c)).lookUpTurnKey({ ...callOf(c), uid }))
-    cacheStatus(c, `${tenantStatus(found)}, edge; fwd=miss`)
+    c.set('cacheStatus', `${tenantStatus(found)}, edge; fwd=miss`)
     return c.json(enveloped(found.key))
   })
 
@@ -66,7 +66,7 @@ async function readFromKv(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | un
   const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant })
   // A tombstone (`key: null`) is a miss here: only the Tenant may answer that a key is gone.
   if (!entry?.key || entry.uid !== uid || entry.key.uid !== uid || !isFresh(entry, now)) return
-  cacheStatus(c, `edge; hit; ttl=${Math.floor((entry.confirmedAt + 60_000 - now) / 1_000)}`)
+  c.set('cacheStatus', `edge; hit; ttl=${Math.floor((entry.confirmedAt + 60_000 - now) / 1_000)}`)
   return entry.key
 }
 
@@ -74,11 +74,6 @@ async function readFromKv(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | un
 function tenantStatus({ from, ttlSeconds }: LookedUp): string {
   if (from === 'upstream') return 'tenant; fwd=stale; stored'
   return `tenant; hit; ttl=${ttlSeconds}${from === 'stale-copy' ? '; detail="upstream-unconfirmed"' : ''}`
-}
-
-function cacheStatus(c: Ctx, status: string): void {
-  c.set('cacheStatus', status)
-  c.header('Cache-Status', status)
 }
 
 /** A malformed `key_id` gets the same 404 as an unknown one. */
