@@ -51,8 +51,8 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G3',
     breaks: 'A KV entry is believed whatever tenant it is of.',
     file: 'src/cache/entries.ts',
-    find: 'entry.success && entry.data.tenant === entryOf.tenant',
-    replace: 'entry.success',
+    find: 'if (entry?.tenant !== tenant) return',
+    replace: 'if (!entry) return',
     test: 'test/security/isolationCache.test.ts',
   },
   {
@@ -484,8 +484,8 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G18',
     breaks: 'A good token is counted by its address as well.',
     file: 'src/http/caller/rateLimits.ts',
-    find: 'await limit(c.env.RATE_TENANT, tenant)',
-    replace: 'await limit(c.env.RATE_TENANT, tenant)\n  await limitAddress(c)',
+    find: 'Promise<void> => limit(c.env.RATE_TENANT, tenant)',
+    replace: 'Promise<void> => limit(c.env.RATE_TENANT, tenant).then(() => limitAddress(c))',
     test: 'test/edge/rates.test.ts',
   },
   {

@@ -73,16 +73,30 @@ export async function readCheckKeys(kv: KVNamespace): Promise<CheckKeysEntry['ke
   }
 }
 
-/** The entry, of any age. `undefined` if absent, malformed, of another format or tenant, or if KV fails. */
+/** Entries by KV key, with the text that each was parsed from. */
+export interface ParsedEntries<T> {
+  get(key: string): { readonly text: string; readonly entry: T } | undefined
+  set(key: string, parsed: { readonly text: string; readonly entry: T }): void
+}
+
+/**
+ * The entry, of any age. `undefined` if absent, malformed, of another format or tenant, or if KV fails. KV is read each time; a
+ * text that stands in `parsed` is not parsed again.
+ */
 export async function readEntry<T extends { tenant: string; confirmedAt: number }>(
   kv: KVNamespace,
   schema: z.ZodMiniType<T>,
-  entryOf: { readonly key: string; readonly tenant: string },
+  { key, tenant, parsed }: { readonly key: string; readonly tenant: string; readonly parsed?: ParsedEntries<T> },
 ): Promise<T | undefined> {
   try {
-    const value = await kv.get(entryOf.key, { type: 'json', cacheTtl: KV_CACHE_TTL_SECONDS })
-    const entry = schema.safeParse(value)
-    return entry.success && entry.data.tenant === entryOf.tenant ? entry.data : undefined
+    const text = await kv.get(key, { type: 'text', cacheTtl: KV_CACHE_TTL_SECONDS })
+    if (text === null) return
+    const before = parsed?.get(key)
+    if (before?.text === text) return before.entry
+    const { data: entry } = schema.safeParse(JSON.parse(text))
+    if (entry?.tenant !== tenant) return
+    parsed?.set(key, { text, entry })
+    return entry
   } catch {
     return
   }

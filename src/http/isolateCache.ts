@@ -5,7 +5,7 @@
  * `waitUntil` too, and each follower waits with a timer of its own: no SingleFlight (concurrency/singleFlight.ts) here.
  */
 import { JwksCache } from '../auth/jwks.ts'
-import { FRESH_MS, type TenantSnapshot } from '../cache/entries.ts'
+import { FRESH_MS, type ParsedEntries, type TenantSnapshot, type TurnKeyEntry } from '../cache/entries.ts'
 import { within } from '../concurrency/deadline.ts'
 import type { CheckKey } from '../crypto/checkKeys.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -29,6 +29,8 @@ export class IsolateCache {
   readonly refusals = new ExpiringMap<ErrorCode>(REFUSED_MS)
   /** Snapshots for the browser door. The reader must check `isFresh`. */
   readonly snapshots = new ExpiringMap<TenantSnapshot>(FRESH_MS)
+  /** Entries of TURN keys that were read from KV, by their text. */
+  readonly turnKeyEntries: ParsedEntries<TurnKeyEntry> = new ExpiringMap(FRESH_MS)
   /** What KV has of a tenant, of any age. */
   readonly snapshotReads = new SharedLookUps<TenantSnapshot | undefined>(LOOKED_UP_MS)
   /** Fresh snapshots, looked up in KV and at the objects; `undefined`: there is no such tenant. */

@@ -28,7 +28,7 @@ function isolate() {
   const request = (name: string, fate: 'lives' | 'is cancelled') => {
     const get = () => {
       reads.push(name)
-      return fate === 'lives' ? Promise.resolve(snapshot()) : new Promise(() => undefined)
+      return fate === 'lives' ? Promise.resolve(JSON.stringify(snapshot())) : new Promise(() => undefined)
     }
     const c = { get: () => edge, env: { CACHE: { get } }, executionCtx: { waitUntil: () => undefined } }
     return tenantSnapshot(c as unknown as Ctx, 'acme') // all of it that a look-up uses

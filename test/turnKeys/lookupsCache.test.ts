@@ -60,6 +60,18 @@ describe('a fresh entry', () => {
 })
 
 describe('after a change', () => {
+  it('After a change an isolate that answered the old entry of KV answers the new one as soon as KV has it', async () => {
+    const { broker, acme, path } = await cachedKey()
+    const { reached, ...objects } = countedObjects()
+    const edge = newBroker(objects)
+    const nameSeen = async () => (await edge.call('GET', path, acme.token)).json.result.name
+    expect([await nameSeen(), await nameSeen()]).toEqual(['first', 'first'])
+    passTime(SECOND_MS)
+    expectStatus(await broker.call('PUT', path, acme.token, { name: 'second' }), 200)
+    expect([await nameSeen(), await nameSeen()]).toEqual(['second', 'second'])
+    expect(reached.count).toBe(0)
+  })
+
   it('After a change a rename is seen at once through the Tenant, and within 60 s where KV is stale', async () => {
     const { broker, acme, path, entry } = await cachedKey()
     const elsewhere = newBroker({ CACHE: await staleCache() })

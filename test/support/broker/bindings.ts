@@ -18,9 +18,13 @@ export function countedObjects() {
 /** KV as another location may still see it: everything as it is now, whatever is written later. */
 export async function staleCache(): Promise<KVNamespace> {
   const { keys } = await env.CACHE.list()
-  const values = new Map<string, unknown>()
-  for (const { name } of keys) values.set(name, await env.CACHE.get(name, 'json'))
-  return { get: async (key: string) => structuredClone(values.get(key) ?? null) } as unknown as KVNamespace // the edge only reads
+  const texts = new Map<string, string>()
+  for (const { name } of keys) texts.set(name, (await env.CACHE.get(name)) ?? 'null')
+  const get = async (key: string, { type }: { type: 'text' | 'json' }): Promise<unknown> => {
+    const text = texts.get(key) ?? null
+    return type === 'json' ? JSON.parse(text ?? 'null') : text
+  }
+  return { get } as unknown as KVNamespace // the edge only reads
 }
 
 /** KV that cannot be read. */

@@ -63,7 +63,8 @@ async function readFromKv(c: Ctx, uid: string): Promise<TurnKeyEntry['key'] | un
   const now = Date.now()
   const grants = (snapshot: TenantSnapshot) => snapshotGrants(snapshot, caller, 'turn_keys:read', now)
   if (!(await suitingSnapshot(c, tenant, grants))) return
-  const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant })
+  const { turnKeyEntries: parsed } = c.get('isolateCache')
+  const entry = await readEntry(c.env.CACHE, TurnKeyEntry, { key: turnKeyEntryKey(tenant, uid), tenant, parsed })
   // A tombstone (`key: null`) is a miss here: only the Tenant may answer that a key is gone.
   if (!entry?.key || entry.uid !== uid || entry.key.uid !== uid || !isFresh(entry, now)) return
   c.set('cacheStatus', `edge; hit; ttl=${Math.floor((entry.confirmedAt + 60_000 - now) / 1_000)}`)
