@@ -9,6 +9,8 @@ import { sameDigest, sha256 } from '../crypto/digest.ts'
 import { base62, randomBytes } from '../crypto/encoding.ts'
 import type { Caller } from './caller.ts'
 
+export type ApiTokenCaller = Caller & { readonly kind: 'api-token' }
+
 const SECRET_BYTES = 32
 const SECRET_CHARACTERS = 43
 
@@ -54,22 +56,30 @@ export function parseApiToken(text: string): ApiTokenText | undefined {
   return { tenant, id, body, check }
 }
 
-/** Compares the check with that of each key, newest first, in constant time for each. `now`: milliseconds since 1970. */
-export async function proveApiToken(
+/** The number of the key that the check was made with. Compares with that of each key, newest first, in constant time for each. */
+export async function checkKeyOf(
   { body, check }: ApiTokenText,
   keys: readonly CheckKey[],
-  now: number,
-): Promise<Proof> {
-  const signing = signingKeyOf(keys, now)
+): Promise<number | undefined> {
   for (const key of keys.toSorted((a, b) => b.number - a.number)) {
-    if (!sameDigest(check, await checkOf(key, body))) continue
-    return signing && key.number < signing.number ? 'older' : 'current'
+    if (sameDigest(check, await checkOf(key, body))) return key.number
   }
-  return 'forged'
+  return
 }
 
+/** What a check says that was made with the key of this number. `now`: milliseconds since 1970. */
+export function proofBy(number: number | undefined, keys: readonly CheckKey[], now: number): Proof {
+  if (number === undefined || !keys.some((key) => key.number === number)) return 'forged'
+  const signing = signingKeyOf(keys, now)
+  return signing && number < signing.number ? 'older' : 'current'
+}
+
+/** What the check of a token says. `now`: milliseconds since 1970. */
+export const proveApiToken = async (token: ApiTokenText, keys: readonly CheckKey[], now: number): Promise<Proof> =>
+  proofBy(await checkKeyOf(token, keys), keys, now)
+
 /** The caller that the token claims to be. */
-export async function apiTokenCaller(token: ApiTokenText): Promise<Caller & { kind: 'api-token' }> {
+export async function apiTokenCaller(token: ApiTokenText): Promise<ApiTokenCaller> {
   const { tenant, id, body, check } = token
   return { kind: 'api-token', tenant, id, digest: await sha256(body + check) }
 }

@@ -12,6 +12,8 @@ const CHECK_BYTES = 12
 /** Length of 96 bits in base62. */
 export const CHECK_CHARACTERS = 17
 
+const utf8 = new TextEncoder()
+
 /** When a check key is used. `number` grows by one with each replacement. */
 export interface CheckKeyTime {
   readonly number: number
@@ -58,13 +60,18 @@ export async function resealCheckKey(keys: RootKeys, it: SealedCheckKey): Promis
  * the time of every key it is the oldest.
  */
 export function signingKeyOf<K extends CheckKeyTime>(keys: readonly K[], now: number): K | undefined {
-  const newestFirst = keys.toSorted((a, b) => b.number - a.number)
-  return newestFirst.find(({ signsFrom }) => signsFrom <= now) ?? newestFirst.at(-1)
+  let [oldest] = keys
+  let newest: K | undefined
+  for (const key of keys) {
+    if (oldest && key.number < oldest.number) oldest = key
+    if (key.signsFrom <= now && key.number > (newest?.number ?? -1)) newest = key
+  }
+  return newest ?? oldest
 }
 
 /** The check of a text: 17 characters of base62. */
 export async function checkOf({ key }: CheckKey, text: string): Promise<string> {
-  const mac = await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(text))
+  const mac = await crypto.subtle.sign('HMAC', key, utf8.encode(text))
   return base62(new Uint8Array(mac, 0, CHECK_BYTES), CHECK_CHARACTERS)
 }
 

@@ -41,6 +41,10 @@ export class IsolateCache {
   checkKeys:
     | { readonly keys: readonly CheckKey[]; readonly lookedUpAt: number; readonly confirmedAt: number }
     | undefined
+  /** Tenant and id of an API token → the digest of the token that its check proved, and the number of the check key. */
+  readonly provenTokens = new ExpiringMap<{ readonly digest: string; readonly keyNumber: number }>(
+    Number.POSITIVE_INFINITY,
+  )
   /** The last look-ups of the check keys, in KV or at the Account: whether they found them. */
   readonly checkKeyLookUps = new SharedLookUps<boolean>(LOOKED_UP_MS)
   /** Key sets of the tenants' identity providers. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { newApiTokenId } from '../../src/auth/apiTokens.ts'
 import type { Answer } from '../support/broker/answer.ts'
-import { keysPath, newBroker } from '../support/broker/broker.ts'
+import { expectStatus, keysPath, newBroker } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import { APP, allowing, askIceServers, iceServersPath, postForm, preflight, served } from '../support/broker/doors.ts'
@@ -64,6 +64,28 @@ describe('G17: a forged API token', () => {
     }
     expect(wrong).toEqual([])
     expect(guarded.length).toBeGreaterThan(35)
+  })
+
+  it('G17: A forged API token costs nothing where the isolate has proven the good one of the same id', async () => {
+    const acme = await newIssuer()
+    const { edge, cost } = countedEdge()
+    for (let n = 0; n < 2; n++) expectStatus(await edge.call('GET', keysPath('acme'), acme.token), 200)
+    await edge.call('GET', keysPath('acme'), await forgedToken('acme', acme.tokenId))
+    const changed = (at: number) =>
+      acme.token.slice(0, at) + (acme.token[at] === 'A' ? 'B' : 'A') + acme.token.slice(at + 1)
+    const forged = {
+      'another secret': changed(acme.token.length - 20),
+      'another check': changed(acme.token.length - 1),
+    }
+    for (const [what, token] of Object.entries(forged)) {
+      const answers: Answer[] = []
+      const spent = await cost(async () => {
+        answers.push(await edge.call('GET', keysPath('acme'), token))
+      })
+      expect(spent, what).toEqual(NOTHING)
+      expect(answers.map(outcomeOf), what).toEqual(['401 10000'])
+    }
+    expectStatus(await edge.call('GET', keysPath('acme'), acme.token), 200)
   })
 
   it('G17: Forged API tokens that meet an isolate without check keys cause one look-up of them', async () => {

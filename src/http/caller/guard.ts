@@ -4,7 +4,7 @@
  * cached for 10 s.
  */
 import { readAdminToken } from '../../auth/admin.ts'
-import { type ApiTokenText, apiTokenCaller, type Proof, parseApiToken } from '../../auth/apiTokens.ts'
+import { parseApiToken } from '../../auth/apiTokens.ts'
 import { bearerOf } from '../../auth/bearer.ts'
 import type { Caller } from '../../auth/caller.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
@@ -18,7 +18,7 @@ import { accountObject, call, tenantExists, tenantObject } from '../objects.ts'
 import { setCachedCorsHeaders } from './cors.ts'
 import { countingUnproven, limitAddress, limitOperator, limitTenant, limitUnproven } from './rateLimits.ts'
 import { cachedSnapshot, strangersTenantExists } from './snapshots.ts'
-import { proofOf } from './tokenProof.ts'
+import { type Proven, proofOf } from './tokenProof.ts'
 
 export interface Admission {
   /** Runs the operation. If the Tenant refuses the token, the refusal is cached. */
@@ -49,7 +49,7 @@ type Identified =
   | { readonly operator: Caller & { kind: 'operator' }; readonly apiToken?: never }
   | {
       readonly operator?: never
-      readonly apiToken: ApiTokenText & { readonly scope: Scope; readonly proof: Proof | 'unknown' }
+      readonly apiToken: Proven & { readonly scope: Scope }
     }
 
 /** Who the bearer says is calling. Throws `invalid_token` for what proves nothing: no token, a junk or a forged one. */
@@ -62,9 +62,9 @@ async function identify(c: Ctx, access: 'admin' | { readonly scope: Scope }): Pr
     if (!operator) throw new BrokerError('invalid_token')
     return { operator }
   }
-  const proof = await proofOf(c, apiToken)
-  if (proof === 'forged') throw new BrokerError('invalid_token')
-  return { apiToken: { ...apiToken, scope: access.scope, proof } }
+  const proven = await proofOf(c, apiToken)
+  if (!proven) throw new BrokerError('invalid_token')
+  return { apiToken: { ...proven, scope: access.scope } }
 }
 
 async function admitOperator(c: Ctx, operator: Caller): Promise<Admission> {
@@ -78,17 +78,13 @@ async function admitOperator(c: Ctx, operator: Caller): Promise<Admission> {
   return NO_REFUSAL_CACHE
 }
 
-async function admitApiToken(
-  c: Ctx,
-  token: ApiTokenText & { readonly scope: Scope; readonly proof: Proof | 'unknown' },
-): Promise<Admission> {
-  const { tenant, scope, proof } = token
+async function admitApiToken(c: Ctx, { caller, scope, proof }: Proven & { readonly scope: Scope }): Promise<Admission> {
+  const { tenant } = caller
   if (proof === 'current') await limitTenant(c, tenant)
   else await limitUnproven(c, tenant)
   if (proof === 'unknown') await limitAddress(c)
 
-  const caller = await apiTokenCaller(token)
-  const { refusals } = c.get('isolateCache')
+  const { refusals, tenants } = c.get('isolateCache')
   const refusalKey = `${caller.digest} ${scope}`
   const refused = refusals.get(refusalKey)
   if (refused) throw new BrokerError(refused)
@@ -96,7 +92,7 @@ async function admitApiToken(
     refusals.set(refusalKey, code)
     return new BrokerError(code)
   }
-  if (!(await mayExist(c, tenant, proof))) throw refuse('invalid_token')
+  if (!tenants.get(tenant) && !(await mayExist(c, tenant, proof))) throw refuse('invalid_token')
 
   const admission: Admission = {
     async cacheRefusal(operation) {
@@ -124,9 +120,8 @@ async function admitApiToken(
  * While KV and the Account are both out of reach the answer is yes, so that mints go on: an object that is not set up stores
  * nothing.
  */
-async function mayExist(c: Ctx, tenant: string, proof: Proof | 'unknown'): Promise<boolean> {
+async function mayExist(c: Ctx, tenant: string, proof: Proven['proof']): Promise<boolean> {
   const { tenants } = c.get('isolateCache')
-  if (tenants.get(tenant)) return true
   if (await cachedSnapshot(c, tenant)) {
     tenants.set(tenant, true)
     return true

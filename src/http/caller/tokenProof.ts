@@ -3,7 +3,14 @@
  * the Account gave. A forged one is refused with keys that the Account gave within the last minute, because KV is no authority.
  * So forged tokens cause one question of the Account in a minute, however many come.
  */
-import { type ApiTokenText, type Proof, proveApiToken } from '../../auth/apiTokens.ts'
+import {
+  type ApiTokenCaller,
+  type ApiTokenText,
+  apiTokenCaller,
+  checkKeyOf,
+  type Proof,
+  proofBy,
+} from '../../auth/apiTokens.ts'
 import { readCheckKeys } from '../../cache/entries.ts'
 import { within } from '../../concurrency/deadline.ts'
 import { type CheckKey, openCheckKey, type SealedCheckKey, signingKeyOf } from '../../crypto/checkKeys.ts'
@@ -16,22 +23,52 @@ const CONFIRMED_MS = 60_000
 /** For KV, and again for the Account. */
 const ANSWER_MS = LOOK_UP_MS / 2
 
-/** `unknown`: the Account does not give check keys that a configured root key opens, and those in KV do not prove the token. */
-export async function proofOf(c: Ctx, token: ApiTokenText): Promise<Proof | 'unknown'> {
+/** A token that is not forged. */
+export interface Proven {
+  /** `unknown`: the Account does not give check keys that a configured root key opens, and those in KV do not prove the token. */
+  readonly proof: Exclude<Proof, 'forged'> | 'unknown'
+  readonly caller: ApiTokenCaller
+}
+
+/** `undefined`: the token is forged. */
+export async function proofOf(c: Ctx, token: ApiTokenText): Promise<Proven | undefined> {
   const cache = c.get('isolateCache')
   if (!cache.checkKeys) await lookUp(c)
   const known = cache.checkKeys
-  if (!known) return 'unknown'
-  const proof = await proveApiToken(token, known.keys, Date.now())
-  if (proof !== 'forged') {
+  if (!known) return unknown(token)
+  const proven = await prove(c, token, known.keys)
+  if (proven) {
     // Whether the key was replaced meanwhile is for the next requests.
     if (Date.now() - known.lookedUpAt > CONFIRMED_MS) void lookUp(c)
-    return proof
+    return proven
   }
-  if (Date.now() - known.confirmedAt <= CONFIRMED_MS) return 'forged'
+  if (Date.now() - known.confirmedAt <= CONFIRMED_MS) return
   // The token may be made with a key that this isolate does not know.
-  if (!(await confirm(c))) return 'unknown'
-  return proveApiToken(token, (cache.checkKeys ?? known).keys, Date.now())
+  if (!(await confirm(c))) return unknown(token)
+  return prove(c, token, (cache.checkKeys ?? known).keys)
+}
+
+const unknown = async (token: ApiTokenText): Promise<Proven> => ({
+  proof: 'unknown',
+  caller: await apiTokenCaller(token),
+})
+
+/** The check of a token is computed once: from then on its digest shows that it is the same token. */
+async function prove(c: Ctx, token: ApiTokenText, keys: readonly CheckKey[]): Promise<Proven | undefined> {
+  const { provenTokens } = c.get('isolateCache')
+  const name = `${token.tenant} ${token.id}`
+  const before = provenTokens.get(name)
+  if (before) {
+    const caller = await apiTokenCaller(token)
+    const proof = proofBy(before.keyNumber, keys, Date.now())
+    if (caller.digest === before.digest && proof !== 'forged') return { proof, caller }
+  }
+  const keyNumber = await checkKeyOf(token, keys)
+  const proof = proofBy(keyNumber, keys, Date.now())
+  if (keyNumber === undefined || proof === 'forged') return
+  const caller = await apiTokenCaller(token)
+  provenTokens.set(name, { digest: caller.digest, keyNumber })
+  return { proof, caller }
 }
 
 /** Both are shared by parallel requests, and come at most once in 5 s, also where they find nothing. They never reject. */
