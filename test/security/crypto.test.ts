@@ -1,5 +1,6 @@
 /** G4: a sealed text opens where it was sealed, with the root key it was sealed with, unchanged; and nowhere else. */
 import { describe, expect, it } from 'vitest'
+import { sha256 } from '../../src/crypto/digest.ts'
 import { base64url, fromBase64url } from '../../src/crypto/encoding.ts'
 import { deriveSealingKey, type Purpose, parseRootKeys, type RootKeys } from '../../src/crypto/rootKeys.ts'
 import { open, type Place, rootKeyOf, seal } from '../../src/crypto/seal.ts'
@@ -155,4 +156,13 @@ describe('G4: root keys', () => {
     expect(ring(eight)).toMatchObject({ current: 'k0', ids: ['k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7'] })
     expect(await ring(eight).get('k8')).toBeUndefined()
   })
+})
+
+it('Digests of texts that are computed at the same time are those of each text alone, whatever its length', async () => {
+  const texts = ['', 'a', 'ß', '€'.repeat(341), '€'.repeat(342), '😀'.repeat(170), 'x'.repeat(2_000), 'y'.repeat(128)]
+  const alone: string[] = []
+  for (const text of texts) {
+    alone.push(base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))))
+  }
+  expect(await Promise.all(texts.map((text) => sha256(text)))).toEqual(alone)
 })
