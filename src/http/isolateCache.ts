@@ -1,6 +1,6 @@
 /**
- * The isolate's in-memory cache: tenants known to exist, refusals for 10 s, snapshots for 60 s, look-ups for 5 s, check keys,
- * readiness, key sets. Every map is bounded. Caches only answers that KV and the objects gave. A
+ * The isolate's in-memory cache: tenants known to exist, refusals for 10 s, snapshots for 60 s, look-ups for 5 s, check keys and
+ * digests of tokens that they proved, parsed entries of KV, readiness, key sets. Every map is bounded. Caches only answers that KV and the objects gave. A
  * shared promise belongs to the request that began it and may never settle once that request is cancelled. So the work goes to
  * `waitUntil` too, and each follower waits with a timer of its own: no SingleFlight (concurrency/singleFlight.ts) here.
  */
