@@ -51,7 +51,14 @@ const RULES = new Map<z.core.$ZodType, Rule>([
   [Issuer.shape.algorithms, { ...unique, maxItems: JWT_ALGORITHMS.length }],
   [Issuer.shape.requiredClaims.def.innerType, CLAIMS],
   [Jwk, KEY],
-  [Issuer, exactlyOneOf('jwksUrl', 'jwks')],
+  [Issuer.shape.audience.def.innerType.def.options[1], unique],
+  [
+    Issuer,
+    {
+      allOf: [exactlyOneOf('jwksUrl', 'jwks'), exactlyOneOf('audience', 'client')],
+      dependentRequired: { ignoreAudience: ['client'] },
+    },
+  ],
   [ApiTokenCreate.shape.scopes, { ...unique, maxItems: SCOPES.length }],
   [
     RevocationCreate,

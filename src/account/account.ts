@@ -6,7 +6,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
 import { turnKeysApi } from '../cloudflare/turnKeys.ts'
-import type { IssuerPair } from '../contract/policy/issuers.ts'
+import type { IssuerShare } from '../contract/policy/issuers.ts'
 import type { AccountView, SweepView } from '../contract/resources/account.ts'
 import type { AuditEventView } from '../contract/resources/auditEvents.ts'
 import type { ResealView, RootKeyUse } from '../contract/resources/reseal.ts'
@@ -121,12 +121,12 @@ export class Account extends DurableObject<Env> {
   }
 
   /** Claims the issuers for the tenant, all or none. Fails with `conflict` if another tenant has one. */
-  claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>> {
+  claimIssuers(tenant: string, shares: readonly IssuerShare[]): Promise<Result<void>> {
     return this.#answer((ctx) =>
       ctx.transact(() => {
         // The deletion of a tenant has already freed its issuers: nothing would free a later claim.
         if (!isTenant(ctx, tenant)) throw new BrokerError('not_found', { detail: 'No such tenant.' })
-        claimIssuers(ctx, tenant, pairs)
+        claimIssuers(ctx, tenant, shares)
       }),
     )
   }

@@ -2,6 +2,7 @@
 import type { Caller } from '../auth/caller.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 import type { SendMint } from '../cloudflare/mintCall.ts'
+import type { IssuerShare } from '../contract/policy/issuers.ts'
 
 /** Who requests a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
@@ -14,7 +15,7 @@ export type Asker =
       /** Life of its credentials: default and ceiling. `null`: the policy's. */
       readonly credentialTtlSeconds: number | null
     }
-  | { readonly kind: 'tenant-jwt'; readonly issuer: string; readonly audience: string }
+  | { readonly kind: 'tenant-jwt'; readonly share: IssuerShare }
   | { readonly kind: 'server'; readonly caller: Caller }
 
 export interface IssueRequest {

@@ -4,7 +4,7 @@
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
 import type { Observed } from '../cloudflare/rateHeaders.ts'
-import type { IssuerPair } from '../contract/policy/issuers.ts'
+import type { IssuerShare } from '../contract/policy/issuers.ts'
 import type { TenantView } from '../contract/resources/tenants.ts'
 import type { SealedCheckKey } from '../crypto/checkKeys.ts'
 import type { Result } from '../errors.ts'
@@ -20,7 +20,7 @@ export interface AccountPort {
   giveBack(spending: Spending): Promise<Result<void>>
   claimTurnKey(uid: string, tenant: string): Promise<Result<boolean>>
   releaseTurnKey(uid: string, tenant: string): Promise<Result<void>>
-  claimIssuers(tenant: string, pairs: readonly IssuerPair[]): Promise<Result<void>>
+  claimIssuers(tenant: string, shares: readonly IssuerShare[]): Promise<Result<void>>
   reportTenant(report: TenantReport): Promise<Result<number>>
   markTenantDeleted(id: string): Promise<Result<void>>
   markedTurnKeys(marker: string, since: number): Promise<Result<string[]>>

@@ -1,6 +1,6 @@
 /** RPC messages of setting a tenant up, changing it and reporting it. */
 
-import type { IssuerPair } from '../contract/policy/issuers.ts'
+import type { IssuerShare } from '../contract/policy/issuers.ts'
 import type { PolicyPatch } from '../contract/policy/policy.ts'
 import type { Region, TenantPatch, TenantView } from '../contract/resources/tenants.ts'
 import type { Call } from './calls.ts'
@@ -11,7 +11,7 @@ export interface TenantReport {
   readonly name: string
   readonly status: TenantView['status']
   readonly version: number
-  readonly issuers: readonly IssuerPair[]
+  readonly issuers: readonly IssuerShare[]
   /** Absent in reports of the previous release. */
   readonly rootKeys?: readonly string[]
 }

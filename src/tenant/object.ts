@@ -8,7 +8,7 @@ import { withBulkhead } from '../cloudflare/guardedTurnKeys.ts'
 import { type RateObserver, turnKeysApi } from '../cloudflare/turnKeys.ts'
 import { CircuitBreaker } from '../concurrency/circuitBreaker.ts'
 import { KeyedMutex } from '../concurrency/keyedMutex.ts'
-import { pairOf } from '../contract/policy/issuers.ts'
+import { sharesOf } from '../contract/policy/issuers.ts'
 import { parseConfig } from '../env.ts'
 import { BrokerError, type Result, unwrap } from '../errors.ts'
 import type { Asker } from '../rpc/issuing.ts'
@@ -221,7 +221,7 @@ const mirror = (ctx: TenantContext): Promise<'done'> =>
   ctx.mutex.run(ISSUERS, async (): Promise<'done'> => {
     const { id, name, status, version, policy } = tenantRecord(ctx)
     const rootKeys = rootKeysInUse(ctx)
-    const report = { id, name, status, version, issuers: policy.issuers.map(pairOf), rootKeys }
+    const report = { id, name, status, version, issuers: policy.issuers.flatMap(sharesOf), rootKeys }
     const known = unwrap(await ctx.account.reportTenant(report))
     if (known > tenantRecord(ctx).version) await catchUp(ctx, known)
     return 'done'

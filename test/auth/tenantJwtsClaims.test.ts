@@ -100,21 +100,9 @@ describe("a JWT of a tenant's user", () => {
     }
     const rows: Rows = {}
     for (const [name, change] of Object.entries(times)) rows[name] = await jwtOf(key, change)
-    const odd = [
-      1e30,
-      1e15,
-      253_402_300_800,
-      now + 0.5,
-      String(now + 600),
-      `${now + 600}x`,
-      '',
-      null,
-      true,
-      [now + 600],
-      {},
-    ]
+    const odd = [1e30, 1e15, 253_402_300_800, String(now + 600), `${now + 600}x`, '', null, true, [now + 600], {}]
     for (const value of odd) rows[`exp ${asText(value)}`] = await jwtOf(key, { exp: value })
-    for (const value of [now + 0.5, -1, 1e30, String(now), null, true, [now], {}]) {
+    for (const value of [-1, 1e30, String(now), null, true, [now], {}]) {
       rows[`iat ${asText(value)}`] = await jwtOf(key, { iat: value })
       rows[`nbf ${asText(value)}`] = await jwtOf(key, { nbf: value })
     }
@@ -127,6 +115,7 @@ describe("a JWT of a tenant's user", () => {
       '24 h, in its last hour': await jwtOf(key, { iat: now - 82_800, exp: now + 3_600 }),
       'no iat, 24 h': await jwtOf(key, { iat: undefined, exp: now + 86_400 }),
       'no iat': await jwtOf(key, { iat: undefined }),
+      'fractions of seconds': await jwtOf(key, { exp: now + 600.5, iat: now - 0.25, nbf: now + 29.75 }),
       'a clock 30 s ahead': await jwtOf(key, { iat: now + 30, nbf: now + 30 }),
     }
     expect(await notAccepted(broker, right)).toEqual([])

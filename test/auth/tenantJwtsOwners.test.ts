@@ -11,13 +11,15 @@ import { accountSql, accountStub } from '../support/storage/tenantRows.ts'
 const key = await newKey('a')
 const of = (audience: string, issuer = 'https://login.example') => issuerAt({ keys: [key] }, { issuer, audience })
 
+const share = (value: string, claim = 'aud') => ({ issuer: 'https://login.example', claim, value })
+
 const patch = (broker: Broker, id: string, issuers: unknown, headers?: Record<string, string>) =>
   broker.admin('PATCH', `/tenants/${id}`, { policy: { issuers } }, headers)
 const create = (broker: Broker, id: string, issuers: unknown) =>
   broker.admin('POST', '/tenants', { id, name: id, region: 'weur', policy: { issuers } })
 
 const owners = async () =>
-  Object.fromEntries((await accountSql('SELECT audience, tenant FROM issuers')).map((it) => [it.audience, it.tenant]))
+  Object.fromEntries((await accountSql('SELECT value, tenant FROM issuers')).map((it) => [it.value, it.tenant]))
 
 async function twoTenants() {
   const broker = newBroker()
@@ -76,7 +78,7 @@ describe('an issuer with an audience', () => {
     for (let round = 0; round < 3; round++) await reportAll('acme')
     expectStatus(await broker.admin('GET', '/tenants/acme'), 404)
     expect(await owners()).toEqual({})
-    const late = await runInDurableObject(accountStub(), (account) => account.claimIssuers('acme', [of('late')]))
+    const late = await runInDurableObject(accountStub(), (account) => account.claimIssuers('acme', [share('late')]))
     expect(late, 'a claim that was under way meanwhile').toMatchObject({ ok: false })
     expectStatus(await patch(broker, 'globex', [of('calls')]), 200)
   })
@@ -127,7 +129,7 @@ describe('an issuer with an audience', () => {
     const broker = await twoTenants()
     expectStatus(await broker.admin('DELETE', '/tenants/acme?cascade=true'), 202)
     for (let round = 0; round < 3; round++) await reportAll('acme')
-    const last = { id: 'acme', name: 'acme', status: 'deleting', version: 99, issuers: [of('calls')] } as const
+    const last = { id: 'acme', name: 'acme', status: 'deleting', version: 99, issuers: [share('calls')] } as const
     await runInDurableObject(accountStub(), (account) => account.reportTenant(last))
     expect(await owners()).toEqual({})
   })

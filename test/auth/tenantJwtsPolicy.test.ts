@@ -14,6 +14,8 @@ const right = (changes: object = {}) => ({
   algorithms: ['RS256'],
   ...changes,
 })
+const byClient = (client: unknown, changes: object = {}) => right({ audience: undefined, client, ...changes })
+const AZP = { claim: 'azp', value: 'web' }
 const inline = (...keys: unknown[]) => right({ jwksUrl: undefined, jwks: { keys } })
 
 const patch = (broker: Broker, policy: unknown) => broker.admin('PATCH', '/tenants/acme', { policy })
@@ -164,12 +166,42 @@ describe('an issuer in a policy', () => {
       ['an issuer of 256 characters', [right({ issuer: 'i'.repeat(256) })]],
       ['no audience', [right({ audience: undefined })]],
       ['an empty audience', [right({ audience: '' })]],
-      ['an audience in a list', [right({ audience: ['calls'] })]],
+      ['no audience in the list', [right({ audience: [] })]],
+      ['an audience twice', [right({ audience: ['calls', 'calls'] })]],
+      ['an empty audience in the list', [right({ audience: ['calls', ''] })]],
+      ['eleven audiences', [right({ audience: Array.from({ length: 11 }, (_, at) => `a${at}`) })]],
+      ['audiences that overlap', [right({ audience: ['a', 'b'] }), right({ audience: 'b' })]],
+      ['audience and client', [right({ client: AZP })]],
+      ['neither audience nor client', [right({ audience: undefined })]],
+      ['the same client twice', [byClient(AZP), byClient(AZP)]],
+      ['a client without a claim', [byClient({ value: 'web' })]],
+      ['a client without a value', [byClient({ claim: 'azp' })]],
+      ['a client with more fields', [byClient({ ...AZP, jku: 'x' })]],
+      ['a client with an empty value', [byClient({ claim: 'azp', value: '' })]],
+      ['a client whose value is no text', [byClient({ claim: 'azp', value: 1 })]],
+      ['a client whose claim is aud', [byClient({ claim: 'aud', value: 'calls' })]],
+      ['a client whose claim is iss, with another value', [byClient({ claim: 'iss', value: 'https://other.example' })]],
+      ['ignoreAudience beside audience', [right({ ignoreAudience: true })]],
+      ['ignoreAudience as text', [byClient(AZP, { ignoreAudience: 'true' })]],
+      ...[0, -1, 0.5, 2_764_801, '60', null].map((seconds): [string, unknown] => [
+        `maxLifetimeSeconds ${seconds}`,
+        [right({ maxLifetimeSeconds: seconds })],
+      ]),
+      ...[{}, 'a', [{}], [{ path: ['a'] }], [{ value: 1 }], [{ path: 'a', value: 1 }], [{ path: [], value: 1 }]].map(
+        (paths): [string, unknown] => [
+          `requiredClaimPaths ${JSON.stringify(paths)}`,
+          [right({ requiredClaimPaths: paths })],
+        ],
+      ),
+      ['a path with an empty name', [right({ requiredClaimPaths: [{ path: ['a', ''], value: 1 }] })]],
+      ['a path of nine names', [right({ requiredClaimPaths: [{ path: Array(9).fill('a'), value: 1 }] })]],
+      ['a path with an object as value', [right({ requiredClaimPaths: [{ path: ['a'], value: {} }] })]],
+      ['21 paths', [right({ requiredClaimPaths: Array(21).fill({ path: ['a'], value: 1 }) })]],
       ['no algorithms', [right({ algorithms: undefined })]],
       ['none of them', [right({ algorithms: [] })]],
       ['an algorithm twice', [right({ algorithms: ['RS256', 'RS256'] })]],
       ['one as text', [right({ algorithms: 'RS256' })]],
-      ...['none', 'None', 'HS256', 'HS384', 'HS512', 'ES256K', 'RS1', 'rs256', 'Ed25519', '', null].map(
+      ...['none', 'None', 'HS256', 'HS384', 'HS512', 'ES256K', 'RS1', 'rs256', 'Ed448', '', null].map(
         (alg): [string, unknown] => [`algorithm ${alg}`, [right({ algorithms: ['RS256', alg] })]],
       ),
       ...['', 'a b', 'a\n', 'ä', 'x'.repeat(129), 1, null].map((claim): [string, unknown] => [
@@ -214,7 +246,9 @@ describe('an issuer in a policy', () => {
     expect(await policyOf(broker)).toMatchObject({ issuers: [{ jwks: { keys: [{ kty, crv, x, y, kid }] }, ...more }] })
     expect(JSON.stringify(await policyOf(broker))).not.toContain('x5c')
     expectStatus(await patch(broker, { issuers: [right()] }), 200)
-    expect((await policyOf(broker)).issuers).toEqual([right({ subjectClaim: 'sub', requiredClaims: {} })])
+    expect((await policyOf(broker)).issuers).toEqual([
+      right({ subjectClaim: 'sub', requiredClaims: {}, requiredClaimPaths: [], maxLifetimeSeconds: 86_400 }),
+    ])
   })
 
   it('An issuer in a policy is replaced with the whole list by a merge patch, kept when absent, gone with null', async () => {

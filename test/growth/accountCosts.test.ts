@@ -19,7 +19,7 @@ async function newTable(): Promise<readonly CostRow[]> {
   const object = () => accountStub()
   await fillAccount()
   const [{ version } = {}] = await accountSql("SELECT version FROM tenants WHERE id = 'acme'")
-  const issuer = { issuer: 'https://idp.example', audience: 'a' }
+  const share = (claim: string) => ({ issuer: 'https://idp.example', claim, value: 'a' })
   const report = {
     id: 'acme',
     name: 'new',
@@ -47,7 +47,8 @@ async function newTable(): Promise<readonly CostRow[]> {
     { of: 'reportTenant', rows: 3, run: () => object().reportTenant(report) },
     { of: 'recordErasures', rows: 2, run: () => object().recordErasures('acme', [{ subjectId: 'su_1', at: 1 }]) },
     { of: 'isBeingRestored', run: () => object().isBeingRestored('acme') },
-    { of: 'claimIssuers', run: () => object().claimIssuers('acme', [issuer]) },
+    { of: 'claimIssuers', run: () => object().claimIssuers('acme', [share('aud')]) },
+    { of: 'claimIssuers', case: 'of a client', run: () => object().claimIssuers('acme', [share('azp')]) },
     { of: 'claimTurnKey', rows: 2, run: () => object().claimTurnKey('another', 'acme') },
     { of: 'releaseTurnKey', run: () => object().releaseTurnKey('another', 'acme') },
     { of: 'turnKeyOwner', run: () => object().turnKeyOwner(acme.uid) },

@@ -3,7 +3,7 @@
  * an id. The Tenant object is the truth; the directory finds it and mirrors name, status and version.
  */
 import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
-import { pairOf } from '../../contract/policy/issuers.ts'
+import { sharesOf } from '../../contract/policy/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
 import type { Region, TenantCreate, TenantSummary, TenantView } from '../../contract/resources/tenants.ts'
 import { instant } from '../../contract/values.ts'
@@ -79,7 +79,7 @@ export async function createTenant(ctx: AccountContext, creation: TenantCreation
     })
 
   ctx.transact(() => {
-    claimIssuers(ctx, tenant.id, (chosen.issuers ?? []).map(pairOf))
+    claimIssuers(ctx, tenant.id, (chosen.issuers ?? []).flatMap(sharesOf))
     ctx.sql.exec(
       "INSERT INTO tenants (id, name, region, state, policy, created_at) VALUES (?, ?, ?, 'creating', ?, ?)",
       tenant.id,

@@ -3,6 +3,12 @@ import * as z from 'zod/mini'
 
 const MAX_ISSUERS = 10
 const MAX_KEYS = 50
+const MAX_AUDIENCES = 10
+const MAX_CLAIM_PATHS = 20
+const MAX_PATH_NAMES = 8
+const DEFAULT_LIFETIME_SECONDS = 86_400
+/** 32 days: the longest access tokens and sessions of known providers last a month. */
+const MAX_LIFETIME_SECONDS = 2_764_800
 
 /** Public-key signatures only. With a shared secret (HS256) the broker itself could sign JWTs of the provider. */
 export const JWT_ALGORITHMS = [
@@ -16,6 +22,7 @@ export const JWT_ALGORITHMS = [
   'ES384',
   'ES512',
   'EdDSA',
+  'Ed25519',
 ] as const
 export const JwtAlgorithm = z.enum(JWT_ALGORITHMS)
 export type JwtAlgorithm = z.infer<typeof JwtAlgorithm>
@@ -44,18 +51,45 @@ const Jwks = z.object({ keys: z.array(Jwk).check(z.minLength(1), z.maxLength(MAX
 const ClaimName = z.string().check(z.regex(/^[A-Za-z0-9_:./-]{1,128}$/))
 const Text = z.string().check(z.minLength(1), z.maxLength(255))
 
+const ClaimValue = z.union([z.string().check(z.maxLength(255)), z.number(), z.boolean()])
+
 /** `z.record` skips `__proto__`, which would silently drop a required claim. So it is refused. */
 const RequiredClaims = z.pipe(
   z.custom<object>((claims) => typeof claims === 'object' && claims !== null && !Object.hasOwn(claims, '__proto__')),
-  z.record(ClaimName, z.union([z.string().check(z.maxLength(255)), z.number(), z.boolean()])),
+  z.record(ClaimName, ClaimValue),
 )
+
+const RequiredClaimPath = z.strictObject({
+  /** Names from the outermost object inwards. Arrays are not entered. */
+  path: z.array(Text).check(z.minLength(1), z.maxLength(MAX_PATH_NAMES)),
+  /** Must equal the claim, or one of its items. */
+  value: ClaimValue,
+})
+
+const distinct = (list: readonly string[]) => new Set(list).size === list.length
 
 const TenantIssuer = z
   .strictObject({
     /** Must equal the `iss` claim. */
     issuer: Text,
-    /** Must equal the `aud` claim, or one of its items. */
-    audience: Text,
+    /** One of these must equal the `aud` claim, or one of its items. */
+    audience: z.exactOptional(
+      z.union([
+        Text,
+        z
+          .array(Text)
+          .check(z.minLength(1), z.maxLength(MAX_AUDIENCES), z.refine(distinct, 'must not repeat an audience')),
+      ]),
+    ),
+    /** For tokens without a usable `aud`: this claim must be this text. */
+    client: z.exactOptional(
+      z.strictObject({
+        claim: ClaimName.check(z.refine((name) => name !== 'aud', 'must not be aud: use audience')),
+        value: Text,
+      }),
+    ),
+    /** Whether a token that names other audiences is accepted by its `client`. */
+    ignoreAudience: z.exactOptional(z.boolean()),
     jwksUrl: z.exactOptional(
       z
         .string()
@@ -68,39 +102,60 @@ const TenantIssuer = z
         ),
     ),
     jwks: z.exactOptional(Jwks),
-    algorithms: z.array(JwtAlgorithm).check(
-      z.minLength(1),
-      z.refine((list) => new Set(list).size === list.length, 'must not repeat an algorithm'),
-    ),
+    algorithms: z.array(JwtAlgorithm).check(z.minLength(1), z.refine(distinct, 'must not repeat an algorithm')),
     /** Name of the claim that holds the subject. */
     subjectClaim: z._default(ClaimName, 'sub'),
     /** Claims that must equal this value, or be an array that contains it. */
     requiredClaims: z._default(RequiredClaims, {}),
+    requiredClaimPaths: z._default(z.array(RequiredClaimPath).check(z.maxLength(MAX_CLAIM_PATHS)), []),
+    /** The longest life of a token, from `iat` to `exp`. */
+    maxLifetimeSeconds: z._default(
+      z.int().check(z.minimum(1), z.maximum(MAX_LIFETIME_SECONDS)),
+      DEFAULT_LIFETIME_SECONDS,
+    ),
   })
   .check(
     z.refine(
       ({ jwksUrl, jwks }) => (jwksUrl === undefined) !== (jwks === undefined),
       'must have exactly one of jwksUrl, jwks',
     ),
+    z.refine(
+      ({ audience, client }) => (audience === undefined) !== (client === undefined),
+      'must have exactly one of audience, client',
+    ),
+    z.refine(
+      ({ client, ignoreAudience }) => ignoreAudience === undefined || client !== undefined,
+      'must have ignoreAudience only with client',
+    ),
+    z.refine(
+      ({ issuer, client }) => client?.claim !== 'iss' || client.value === issuer,
+      'must have the issuer as the value of a client whose claim is iss',
+    ),
   )
 export type TenantIssuer = z.infer<typeof TenantIssuer>
 
 export const TenantIssuers = z.array(TenantIssuer).check(
   z.maxLength(MAX_ISSUERS),
-  z.refine((list) => new Set(list.map(issuerName)).size === list.length, 'must not repeat an issuer and audience'),
+  z.refine(
+    (list) => distinct(list.flatMap(sharesOf).map(shareName)),
+    'must not repeat an issuer and audience or client',
+  ),
 )
 
-/** Issuer and audience. A pair belongs to at most one tenant. */
-export interface IssuerPair {
+/** The tokens of an issuer whose claim has this value; `aud` for an audience. A share belongs to at most one tenant. */
+export interface IssuerShare {
   readonly issuer: string
-  readonly audience: string
+  readonly claim: string
+  readonly value: string
 }
 
-export const pairOf = ({ issuer, audience }: IssuerPair): IssuerPair => ({ issuer, audience })
-
-function issuerName({ issuer, audience }: IssuerPair): string {
-  return JSON.stringify([issuer, audience])
+/** What an entry lays claim to: each of its audiences, or its client. */
+export function sharesOf({ issuer, audience, client }: TenantIssuer): IssuerShare[] {
+  if (client) return [{ issuer, ...client }]
+  return [audience ?? []].flat().map((value) => ({ issuer, claim: 'aud', value }))
 }
+
+export const shareName = ({ issuer, claim, value }: IssuerShare): string => JSON.stringify([issuer, claim, value])
 
 /**
  * https, port 443, a DNS name with a dot, not an IP address, no credentials, no fragment. ASCII without white space:

@@ -3,8 +3,9 @@
  * Turns a token into a subject, a key and what binds the caller; what these are worth is the Tenant's decision.
  */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
-import { isTenantJwt, readTenantJwt, type TenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
+import { parseTenantJwt, readTenantJwt, type TenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
+import type { JwtReason } from '../../contract/policy/jwtReasons.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
@@ -27,17 +28,18 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
     const { tokenId, origin: boundOrigin, credentialTtl: credentialTtlSeconds, subject, keyId } = clientToken
     return { asker: { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds }, subject, keyId }
   }
-  if (!isTenantJwt(token)) throw new BrokerError('invalid_token')
+  const parsed = parseTenantJwt(token)
+  if (typeof parsed === 'string') throw new BrokerError('invalid_token')
   const snapshot = await tenantSnapshot(c, tenant)
   if (!snapshot) throw new BrokerError('invalid_token')
   const { jwks } = c.get('isolateCache')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
-  const read = ({ issuers }: TenantSnapshot) => readTenantJwt({ issuers, keysAt }, token, Date.now())
-  const jwt = (await read(snapshot)) ?? (await readWithNewerPolicy(c, tenant, snapshot, read))
-  if (!jwt) throw new BrokerError('invalid_token')
-  const { issuer, audience } = jwt.issuer
-  return { asker: { kind: 'tenant-jwt', issuer, audience }, subject: jwt.subject, keyId: null }
+  const read = ({ issuers }: TenantSnapshot) => readTenantJwt({ issuers, keysAt }, parsed, Date.now())
+  const first = await read(snapshot)
+  const jwt = typeof first === 'string' ? await readWithNewerPolicy(c, tenant, snapshot, read) : first
+  if (!jwt || typeof jwt === 'string') throw new BrokerError('invalid_token')
+  return { asker: { kind: 'tenant-jwt', share: jwt.share }, subject: jwt.subject, keyId: null }
 }
 
 /** An issuer or key that was just added is not in the snapshot yet. */
@@ -45,8 +47,8 @@ async function readWithNewerPolicy(
   c: Ctx,
   tenant: string,
   snapshot: TenantSnapshot,
-  read: (snapshot: TenantSnapshot) => Promise<TenantJwt | undefined>,
-): Promise<TenantJwt | undefined> {
+  read: (snapshot: TenantSnapshot) => Promise<TenantJwt | JwtReason>,
+): Promise<TenantJwt | JwtReason | undefined> {
   const current = await recheckedSnapshot(c, tenant, snapshot)
   return current.version === snapshot.version ? undefined : read(current)
 }

@@ -1,5 +1,5 @@
 /** How a tenant is set up, described and changed. */
-import { type IssuerPair, pairOf } from '../../contract/policy/issuers.ts'
+import { type IssuerShare, sharesOf } from '../../contract/policy/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
 import type { TenantView } from '../../contract/resources/tenants.ts'
 import { instant } from '../../contract/values.ts'
@@ -56,7 +56,7 @@ export function describeTenant(ctx: TenantContext): TenantView {
 
 /** Merge patch (RFC 7396) of name, status and policy. Suspending raises the epoch, which stops mints in flight. */
 export async function patchTenant(ctx: TenantContext, call: TenantPatchCall): Promise<TenantView> {
-  const wanted = call.patch.policy?.issuers ?? []
+  const wanted = (call.patch.policy?.issuers ?? []).flatMap(sharesOf)
   if (wanted.length === 0) applyPatch(ctx, call)
   else {
     // Between a claim and its commit no report may tell the Account that the tenant does not have the issuer.
@@ -87,10 +87,10 @@ function applyPatch(ctx: TenantContext, call: TenantPatchCall): void {
 }
 
 /** The Account records which tenant an issuer belongs to. The job `mirror` frees what was claimed and then not stored. */
-async function claimIssuers(ctx: TenantContext, wanted: readonly IssuerPair[]): Promise<void> {
+async function claimIssuers(ctx: TenantContext, wanted: readonly IssuerShare[]): Promise<void> {
   const { id } = requireNotDeleting(ctx)
   ctx.transact(() => ctx.jobs.put(MIRROR_JOB, '', ctx.now() + FREE_AFTER_MS))
-  unwrap(await ctx.account.claimIssuers(id, wanted.map(pairOf)))
+  unwrap(await ctx.account.claimIssuers(id, wanted))
 }
 
 /** The checked policy. A default key that was rotated meanwhile is stored as its successor. */

@@ -97,7 +97,7 @@ export function fillAccount(): Promise<void> {
   ]
   return run(accountStub(), [
     from('id, name, region, state, created_at', "'gone-' || i, '', 'weur', 'deleted', ?", 'tenants', now),
-    from('issuer, audience, tenant', "'https://i' || i || '.example', 'a', 'gone-' || i", 'issuers'),
+    from('issuer, claim, value, tenant', "'https://idp.example', 'aud', 'a' || i, 'gone-' || i", 'issuers'),
     from('uid, tenant, claimed_at', "'u' || i, 'gone-' || (i % 100), ?", 'turn_key_owners', now),
     from('intent, tenant, at', "'i' || i, 'gone-' || i, ?", 'creations', now),
     from('root_key, tenant, noted_at', "'k1', 'gone-' || i, ?", 'root_key_uses', now),
