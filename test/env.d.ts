@@ -19,3 +19,9 @@ declare module 'node:async_hooks' {
     getStore(): T | undefined
   }
 }
+
+/** A file as text, by the bundler of the tests. */
+declare module '*.md?raw' {
+  const text: string
+  export default text
+}

@@ -164,4 +164,56 @@ describe("a JWT of a tenant's user", () => {
     }
     expect(await notAccepted(broker, good)).toEqual([])
   })
+
+  it("A JWT of a tenant's user without the nested claims that the policy requires is refused", async () => {
+    const paths = [
+      { path: ['realm_access', 'roles'], value: 'caller' },
+      { path: ['https://acme.example', '__proto__'], value: 1 },
+    ]
+    const { broker, key } = await newTrust({ requiredClaimPaths: paths })
+    const text = (access: unknown, more = '{"__proto__":1}') =>
+      asText({ ...rightClaims(), realm_access: access, x: 1 }).replace('"x":1', `"https://acme.example":${more}`)
+    const token = (payload: string) => signed(key, payload, { alg: 'ES256', kid: 'good' })
+    const rows: Rows = { 'the name with dots': await jwtOf(key, { 'realm_access.roles': 'caller' }) }
+    const wrong = [undefined, null, 'caller', ['caller'], [{ roles: 'caller' }], { roles: {} }, { roles: ['Caller'] }]
+    for (const access of [...wrong, { roles: [['caller']] }, { roles: { caller: true } }])
+      rows[asText(access)] = await token(text(access))
+    for (const more of ['{}', '{"a":1}', '[1]', '{"__proto__":2}', 'null'])
+      rows[`the other: ${more}`] = await token(text({ roles: 'caller' }, more))
+    expect(await notRefused(broker, rows)).toEqual([])
+    const good = { text: await token(text({ roles: 'caller' })), list: await token(text({ roles: ['a', 'caller'] })) }
+    expect(await notAccepted(broker, good)).toEqual([])
+  })
+
+  it("A JWT of a tenant's user may live as long as its issuer's entry says, and no longer", async () => {
+    const month = 2_764_800
+    const { broker, key, now } = await newTrust({ maxLifetimeSeconds: month })
+    const rows: Rows = {
+      'a second more': await jwtOf(key, { iat: now, exp: now + month + 1 }),
+      'a second more, in its last hour': await jwtOf(key, { iat: now - month + 3_599, exp: now + 3_600 }),
+      'a second more, without iat': await jwtOf(key, { iat: undefined, exp: now + month + 1 }),
+    }
+    expect(await notRefused(broker, rows)).toEqual([])
+    const good = {
+      all: await jwtOf(key, { iat: now, exp: now + month }),
+      'in its last hour': await jwtOf(key, { iat: now - month + 3_600, exp: now + 3_600 }),
+    }
+    expect(await notAccepted(broker, good)).toEqual([])
+  })
+
+  it("A JWT of a tenant's user that says a name twice is refused, in its header and in its claims", async () => {
+    const { broker, key } = await newTrust()
+    const header = { alg: 'ES256', kid: 'good' }
+    const twice = (object: object, more: string) => asText(object).replace('{', `{${more},`)
+    const rows: Rows = {
+      'the subject': await signed(key, twice(rightClaims(), '"sub":"mallory"'), header),
+      'the subject, escaped': await signed(key, twice(rightClaims(), '"s\\u0075b":"mallory"'), header),
+      'a nested name': await signed(key, twice(rightClaims(), '"a":{"b":1,"b":2}'), header),
+      'the algorithm': await signed(key, rightClaims(), twice(header, '"alg":"none"')),
+    }
+    expect(await notRefused(broker, rows)).toEqual([])
+    expect(await notAccepted(broker, { once: await signed(key, twice(rightClaims(), '"a":{"b":1}'), header) })).toEqual(
+      [],
+    )
+  })
 })

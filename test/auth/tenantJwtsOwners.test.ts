@@ -9,7 +9,8 @@ import { runJobs } from '../support/storage/storage.ts'
 import { accountSql, accountStub } from '../support/storage/tenantRows.ts'
 
 const key = await newKey('a')
-const of = (audience: string, issuer = 'https://login.example') => issuerAt({ keys: [key] }, { issuer, audience })
+const of = (audience: string, issuer = 'https://login.example', more: object = {}) =>
+  issuerAt({ keys: [key] }, { issuer, audience, ...more })
 
 const share = (value: string, claim = 'aud') => ({ issuer: 'https://login.example', claim, value })
 
@@ -32,6 +33,50 @@ const reportAll = async (...ids: string[]) => {
   passTime(MINUTE_MS)
   for (const id of ids) await runJobs(id)
 }
+
+const byClient = (claim: string, value: string) => of('', undefined, { audience: undefined, client: { claim, value } })
+
+describe('G3: an issuer with a client', () => {
+  it('G3: An issuer with a client of one tenant is a conflict for every other, and so is another claim of that issuer', async () => {
+    const broker = await twoTenants()
+    expectStatus(await patch(broker, 'acme', [of('calls'), byClient('azp', 'web')]), 200)
+    const tries = [
+      byClient('azp', 'web'),
+      byClient('client_id', 'web'),
+      byClient('a', 'web'),
+      byClient('zone', 'web'),
+      byClient('iss', 'https://login.example'),
+    ]
+    for (const entry of tries) {
+      for (const answer of [
+        await patch(broker, 'globex', [of('new'), entry]),
+        await create(broker, 'thief', [entry]),
+      ]) {
+        expect(outcomeOf(answer), shown(answer)).toBe('409 conflict')
+        expect(answer.text).toContain('client')
+      }
+    }
+    expect(await owners()).toEqual({ calls: 'acme', web: 'acme' })
+
+    // Another client by the same claim, any claim of another issuer, and any audience are free.
+    const other = of('', 'https://other.example', { audience: undefined, client: { claim: 'client_id', value: 'web' } })
+    expectStatus(await patch(broker, 'globex', [byClient('azp', 'app'), other, of('web')]), 200)
+    // A tenant may use several claims of an issuer that is its own.
+    expectStatus(await patch(broker, 'globex', [other, { ...other, client: { claim: 'azp', value: 'web' } }]), 200)
+  })
+
+  it('G3: An issuer with a client is free again once its tenant does not have it, with every audience of a list', async () => {
+    const broker = await twoTenants()
+    expectStatus(await patch(broker, 'acme', [byClient('azp', 'web'), { ...of(''), audience: ['a', 'b', 'c'] }]), 200)
+    expect(await owners()).toMatchObject({ web: 'acme', a: 'acme', b: 'acme', c: 'acme' })
+    expect(outcomeOf(await patch(broker, 'globex', [{ ...of(''), audience: ['x', 'c'] }]))).toBe('409 conflict')
+    expectStatus(await patch(broker, 'acme', [{ ...of(''), audience: ['b'] }]), 200)
+    await reportAll('acme')
+    expect(await owners()).toEqual({ b: 'acme' })
+    const freed = [byClient('client_id', 'web'), { ...of(''), audience: ['a', 'c'] }]
+    expectStatus(await patch(broker, 'globex', freed), 200)
+  })
+})
 
 describe('an issuer with an audience', () => {
   it('An issuer with an audience of one tenant is a conflict for every other, at creation and in a patch, also among others', async () => {
