@@ -59,12 +59,13 @@ export const MIGRATIONS = [
    CREATE TABLE check_keys (
      number INTEGER PRIMARY KEY, sealed TEXT NOT NULL, version INTEGER NOT NULL, signs_from INTEGER NOT NULL
    );${JOBS_TABLE}${IDEMPOTENCY_TABLE}${AUDIT_TABLE}`,
-  `CREATE TABLE issuer_shares (
+  // An issuer is claimed with an audience, or with a claim that names the client.
+  `ALTER TABLE issuers RENAME TO audiences;
+   CREATE TABLE issuers (
      issuer TEXT NOT NULL, claim TEXT NOT NULL, value TEXT NOT NULL, tenant TEXT NOT NULL,
      PRIMARY KEY (issuer, claim, value)
    ) WITHOUT ROWID;
-   INSERT INTO issuer_shares (issuer, claim, value, tenant) SELECT issuer, 'aud', audience, tenant FROM issuers;
-   DROP TABLE issuers;
-   ALTER TABLE issuer_shares RENAME TO issuers;
+   INSERT INTO issuers (issuer, claim, value, tenant) SELECT issuer, 'aud', audience, tenant FROM audiences;
+   DROP TABLE audiences;
    CREATE INDEX issuers_tenant ON issuers (tenant);`,
 ] as const

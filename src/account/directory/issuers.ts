@@ -76,8 +76,17 @@ function hasOtherClientClaim(
   { issuer, claim }: Pick<IssuerShare, 'issuer' | 'claim'>,
 ): boolean {
   const [low = '', high = ''] = ['aud', claim].sort()
-  const beside = ['claim < ?2', 'claim > ?2 AND claim < ?3', 'claim > ?3']
-    .map((range) => `SELECT 1 FROM issuers WHERE issuer = ?1 AND ${range} AND tenant <> ?4`)
-    .join(' UNION ALL ')
-  return ctx.sql.exec(`${beside} LIMIT 1`, issuer, low, high, tenant).toArray().length > 0
+  return (
+    ctx.sql
+      .exec(
+        `SELECT 1 FROM issuers WHERE issuer = ?1 AND claim < ?2 AND tenant <> ?4
+         UNION ALL SELECT 1 FROM issuers WHERE issuer = ?1 AND claim > ?2 AND claim < ?3 AND tenant <> ?4
+         UNION ALL SELECT 1 FROM issuers WHERE issuer = ?1 AND claim > ?3 AND tenant <> ?4 LIMIT 1`,
+        issuer,
+        low,
+        high,
+        tenant,
+      )
+      .toArray().length > 0
+  )
 }
