@@ -141,6 +141,19 @@ const timeRule = (
   seen: ({ jwt }) => ownValue(jwt.payload, name),
 })
 
+/** The reason of the first required claim that is not there with its value. */
+function unmet(payload: object, required: TenantIssuer['requiredClaimPaths']): JwtReason | undefined {
+  for (const { path, value } of required) {
+    const claim = valueAt(payload, path)
+    if (claim !== undefined && hasValue(claim, value)) continue
+    if (claim !== undefined) return 'claim_differs'
+    // The dots of a name lead nowhere; whoever meant them to is told so.
+    const dotted = path.length === 1 && path.flatMap((name) => name.split('.'))
+    return dotted && valueAt(payload, dotted) !== undefined ? 'claim_nested' : 'claim_missing'
+  }
+  return
+}
+
 /** Rules of the claims, by the entry that was chosen. */
 export const CLAIM_RULES: readonly Rule<Judged>[] = [
   timeRule('exp', (exp, { nowSeconds }) => when(exp <= nowSeconds - CLOCK_SKEW_SECONDS, 'expired')),
@@ -161,28 +174,17 @@ export const CLAIM_RULES: readonly Rule<Judged>[] = [
   },
   {
     rule: 'requiredClaims',
-    broken: ({ jwt: { payload }, entry: { requiredClaims } }) => {
-      for (const [name, value] of Object.entries(requiredClaims)) {
-        const claim = ownValue(payload, name)
-        if (claim === undefined) {
-          return valueAt(payload, name.split('.')) === undefined ? 'claim_missing' : 'claim_nested'
-        }
-        if (!hasValue(claim, value)) return 'claim_differs'
-      }
-      return
-    },
+    broken: ({ jwt: { payload }, entry: { requiredClaims } }) =>
+      unmet(
+        payload,
+        Object.entries(requiredClaims).map(([name, value]) => ({ path: [name], value })),
+      ),
     seen: ({ jwt: { payload }, entry: { requiredClaims } }) =>
       Object.fromEntries(Object.keys(requiredClaims).map((name) => [name, ownValue(payload, name)])),
   },
   {
     rule: 'requiredClaimPaths',
-    broken: ({ jwt: { payload }, entry: { requiredClaimPaths } }) => {
-      for (const { path, value } of requiredClaimPaths) {
-        const claim = valueAt(payload, path)
-        if (!hasValue(claim, value)) return claim === undefined ? 'claim_missing' : 'claim_differs'
-      }
-      return
-    },
+    broken: ({ jwt: { payload }, entry: { requiredClaimPaths } }) => unmet(payload, requiredClaimPaths),
     seen: ({ jwt: { payload }, entry: { requiredClaimPaths } }) =>
       requiredClaimPaths.map(({ path }) => valueAt(payload, path)),
   },

@@ -37,10 +37,13 @@ export interface TrustedIssuers {
 
 /** The parsed token, or why it is none: then no look-up is made. */
 export function parseTenantJwt(token: string): ParsedJwt | JwtReason {
+  const jws = formOf(token)
+  return typeof jws === 'string' ? jws : (firstBroken(HEADER_RULES, jws.header) ?? { token, ...jws })
+}
+
+function formOf(token: string): CompactJws | JwtReason {
   if (token.length > MAX_JWT_CHARACTERS) return 'too_long'
-  const jws = decodeCompact(token)
-  if (!jws) return 'not_a_jws'
-  return firstBroken(HEADER_RULES, jws.header) ?? { token, ...jws }
+  return decodeCompact(token) ?? 'not_a_jws'
 }
 
 /** The verified issuer and subject, or the reason of the first broken rule. Claims are checked before a key is asked for. */
@@ -72,10 +75,9 @@ export interface JwtCheck {
 
 /** Checks every rule: the same ones by which `readTenantJwt` accepts or refuses, at the same time. */
 export async function checkTenantJwt(trust: TrustedIssuers, token: string, now: number): Promise<JwtCheck> {
-  const jws = token.length > MAX_JWT_CHARACTERS ? undefined : decodeCompact(token)
-  if (!jws) {
-    const reason = token.length > MAX_JWT_CHARACTERS ? 'too_long' : 'not_a_jws'
-    return { entry: null, results: [{ rule: 'form', reason, seen: token.length }], accepted: null }
+  const jws = formOf(token)
+  if (typeof jws === 'string') {
+    return { entry: null, results: [{ rule: 'form', reason: jws, seen: token.length }], accepted: null }
   }
   const jwt = { token, ...jws }
   const results: RuleResult[] = [

@@ -17,7 +17,7 @@ export const JWT_REASONS = {
   iat: ['iat_malformed', 'issued_in_future'],
   lifetime: ['lifetime_too_long'],
   requiredClaims: ['claim_missing', 'claim_nested', 'claim_differs'],
-  requiredClaimPaths: ['claim_missing', 'claim_differs'],
+  requiredClaimPaths: ['claim_missing', 'claim_nested', 'claim_differs'],
   subject: ['subject_missing', 'subject_malformed'],
   key: ['key_set_unavailable', 'key_unknown', 'key_ambiguous', 'key_unusable'],
   signature: ['signature_invalid'],
