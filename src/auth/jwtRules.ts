@@ -147,7 +147,7 @@ function unmet(payload: object, required: TenantIssuer['requiredClaimPaths']): J
     const claim = valueAt(payload, path)
     if (claim !== undefined && hasValue(claim, value)) continue
     if (claim !== undefined) return 'claim_differs'
-    // The dots of a name lead nowhere; whoever meant them to is told so.
+    // A dot is part of the name. A claim that stands where a path of these parts leads was meant as a path.
     const dotted = path.length === 1 && path.flatMap((name) => name.split('.'))
     return dotted && valueAt(payload, dotted) !== undefined ? 'claim_nested' : 'claim_missing'
   }

@@ -1,6 +1,6 @@
 /**
  * Owner of each share of an issuer's tokens: an audience, or a claim that names the client. A share belongs to one tenant at
- * most. Clients of one issuer are told apart by one claim in all tenants, so that no token without `aud` is valid at two.
+ * most. All tenants name the clients of one issuer by one claim, so that no token without `aud` is valid at two.
  */
 import type { IssuerShare } from '../../contract/policy/issuers.ts'
 import { shareName } from '../../contract/policy/issuers.ts'

@@ -1,4 +1,4 @@
-/** The parser of JWTs and its rules with tokens that nobody would make: changed at random, from a seed that a failure names. */
+/** The parser of JWTs and its rules with tokens that are changed at random, from a seed that a failure names. */
 import { describe, expect, it } from 'vitest'
 import { isClientToken } from '../../../src/auth/clientTokens.ts'
 import { checkTenantJwt, parseTenantJwt, readTenantJwt } from '../../../src/auth/tenantJwts.ts'

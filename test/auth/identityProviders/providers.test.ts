@@ -38,7 +38,7 @@ const claimsOf = ({ claims, lifeSeconds }: Layout, changes: object = {}) => {
   return { iat: now, nbf: now, exp: now + lifeSeconds, ...claims, ...changes }
 }
 
-/** What every entry refuses, whoever the provider is: changes of the claims, and why. */
+/** What every entry refuses, of every provider: changes of the claims, and why. */
 function commonlyRefused(entry: TenantIssuer): Record<string, readonly [object, JwtReason]> {
   const { client, ignoreAudience, subjectClaim, maxLifetimeSeconds } = entry
   const now = Math.floor(Date.now() / 1_000)
