@@ -11,6 +11,8 @@ import { issuerAt, type Key, newKey, signed } from '../../support/secrets/idp.ts
 const key = await newKey('k1')
 const twin = await newKey('k2')
 const DAY = 86_400
+/** They make a token of 11,000 characters. */
+const GROUPS = Array.from({ length: 200 }, (_, at) => `aaaaaaaa-0000-1111-2222-${String(at).padStart(12, '0')}`)
 
 interface Case {
   readonly answer: 'accepted' | JwtReason
@@ -51,6 +53,7 @@ const CASES: Readonly<Record<string, Case>> = {
     claims: { iss: 'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0' },
     entry: { issuer: 'https://login.microsoftonline.com/{tenantid}/v2.0' },
   },
+  'Entra, a user of 200 groups': { answer: 'accepted', claims: { groups: GROUPS } },
   'Keycloak, a lightweight token': { answer: 'subject_missing', claims: { sub: undefined } },
   'Apple, an ID token': { answer: 'accepted', claims: { c_hash: 'x', email_verified: 'true', nonce_supported: true } },
   'FusionAuth, with an API id of its own': {
