@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { projectRoot, quietEnvironment, wranglerEntry } from './quiet-wrangler.ts'
 
 /** Minified and compressed, as wrangler prints it. */
-const BUDGET_KIB = 92
+const BUDGET_KIB = 98
 const MODULES_SHOWN = 15
 
 /** What esbuild says of a bundle, as far as it is read here. */
