@@ -20,7 +20,7 @@ import { revocationRoutes } from './http/routes/revocations.ts'
 import { tenantRoutes } from './http/routes/tenants.ts'
 import { tokenCheckRoutes } from './http/routes/tokenCheck.ts'
 import { turnKeyRoutes } from './http/routes/turnKeys.ts'
-import { turnRestRoutes } from './http/routes/turnRest.ts'
+import { turnRestRoutes } from './http/routes/turnRest/turnRest.ts'
 
 export function createApp(): App {
   // Hono's own choice, once its other router has refused these paths: that one, and the one that chooses, stay out of the bundle.

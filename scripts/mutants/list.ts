@@ -40,6 +40,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/security/secretsCredentials.test.ts',
   },
   {
+    promise: 'G2',
+    breaks: 'Query parameters are logged.',
+    file: 'src/http/frame.ts',
+    find: "route: c.get('route') ?? null,",
+    replace: 'route: c.req.url,',
+    test: 'test/security/secretsCredentials.test.ts',
+  },
+  {
     promise: 'G3',
     breaks: "A tenant's token is good for another tenant's path.",
     file: 'src/http/caller/guard.ts',
@@ -462,6 +470,14 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/http/caller/guard.ts',
     find: "if (!proven) throw new BrokerError('invalid_token')",
     replace: "if (!proven) throw new BrokerError('internal')",
+    test: 'test/edge/forgedTokens.test.ts',
+  },
+  {
+    promise: 'G17',
+    breaks: 'A forged API token in Basic is not answered as one that is a bearer.',
+    file: 'src/http/caller/guard.ts',
+    find: "if (!proven) throw new BrokerError('invalid_token')",
+    replace: "if (!proven) throw new BrokerError(password === undefined ? 'invalid_token' : 'internal')",
     test: 'test/edge/forgedTokens.test.ts',
   },
   {

@@ -33,6 +33,12 @@ const SECURITY_SCHEMES = {
     description:
       'An API token of a tenant, for its servers. An operator creates it with a list of scopes; each operation names the one it needs.',
   },
+  apiTokenAsPassword: {
+    type: 'http',
+    scheme: 'basic',
+    description:
+      'An API token as the password, with any user name (RFC 7617): for media servers that can send no bearer.',
+  },
   adminToken: {
     type: 'http',
     scheme: 'bearer',
@@ -108,7 +114,7 @@ function operation(operationId: RouteName, route: Route, errors: Readonly<Record
     tags: [tag],
     summary,
     description,
-    security: securityOf(route.access),
+    security: securityOf(route),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body ? { requestBody: requestBody(body, route.method) } : {}),
     responses: withErrors(successResponses(OPERATIONS[operationId]), errors),
@@ -121,12 +127,13 @@ const withErrors = (successes: Record<string, Json>, errors: Readonly<Record<str
   ...successes,
 })
 
-function securityOf(access: Route['access']): Security[] {
+function securityOf({ access, basic }: Route): Security[] {
   if (access === 'public') return []
   if (access === 'admin') return [{ adminToken: [] }]
   // `{}`: the token may be in the form instead of the header.
   if (access === 'client-token') return [{ clientToken: [] }, { tenantJwt: [] }, {}]
-  return [{ apiToken: [access.scope] }, { adminToken: [] }]
+  const asPassword = basic ? [{ apiTokenAsPassword: [access.scope] }] : []
+  return [{ apiToken: [access.scope] }, ...asPassword, { adminToken: [] }]
 }
 
 const requestBody = ({ presence, description, content }: Body, method: Route['method']): Json => ({

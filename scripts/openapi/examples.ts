@@ -99,6 +99,17 @@ export const EXAMPLES = {
   generatedCredential: { iceServers: { urls: [...stun.urls, ...turnUrls], ...credential } },
   turnRestRequest: { username: 'alice' },
   turnRest: { username: credential.username, password: credential.credential, ttl: 3_600, uris: turnUrls },
+  turnRestRtc: { iceServers: [stun, { urls: turnUrls, ...credential }] },
+  turnRestIceServers: [stun, { urls: turnUrls, ...credential }],
+  turnRestSelkies: {
+    lifetimeDuration: '3600s',
+    iceServers: [stun, { urls: turnUrls, ...credential }],
+    blockStatus: 'NOT_BLOCKED',
+    iceTransportPolicy: 'all',
+  },
+  turnRestXep0215: `<services xmlns="urn:xmpp:extdisco:2"><service type="turn" host="turn.cloudflare.com" port="3478" transport="udp" username="${IDS.username}" password="${credential.credential}" expires="${LATER}"/></services>`,
+  turnRestLink: `Link: <${turnUrls[0]}>; rel="ice-server"; username="${IDS.username}"; credential="${credential.credential}"; credential-type="password"\n`,
+  turnRestUri: `turn://${IDS.username}:${credential.credential}@turn.cloudflare.com:3478?transport=udp\n`,
   credentialPage: pageOf({
     id: IDS.credential,
     subjectId: IDS.subject,

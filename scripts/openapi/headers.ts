@@ -39,8 +39,8 @@ export const ANSWER_HEADERS = {
     required: true,
   },
   'WWW-Authenticate': {
-    description: 'A bearer token is needed.',
-    schema: z.literal('Bearer'),
+    description: 'A token is needed: as a bearer, on `turn-rest` also as the password of `Basic`.',
+    schema: z.enum(['Bearer', 'Bearer, Basic realm="API token"']),
     example: 'Bearer',
     required: true,
   },

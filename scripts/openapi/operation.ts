@@ -36,8 +36,10 @@ export interface Body {
 export interface Answer {
   readonly description: string
   readonly headers?: readonly (keyof typeof ANSWER_HEADERS)[]
-  /** JSON with its example. Absent: no body, unless `script` is there. */
-  readonly json?: readonly [SchemaName, ExampleName]
+  /** JSON with its examples. Absent: no body, unless `script` is there. */
+  readonly json?: readonly [SchemaName, ExampleName, ...ExampleName[]]
+  /** Other content types of the same answer, each with its examples. The body is text. */
+  readonly text?: Readonly<Record<string, readonly ExampleName[]>>
   /** The body is JavaScript. */
   readonly script?: true
 }

@@ -1,6 +1,12 @@
 // Parameters of the API: those in paths, queries and headers of requests. Each is one component of the document.
 import * as z from 'zod'
-import { Subject, SubjectId, Username } from '../../src/contract/resources/credentials.ts'
+import {
+  Subject,
+  SubjectId,
+  TURN_REST_FORMATS,
+  TurnService,
+  Username,
+} from '../../src/contract/resources/credentials.ts'
 import { BanId, RevocationId } from '../../src/contract/resources/revocations.ts'
 import type { Route } from '../../src/contract/routes.ts'
 import { ApiTokenId, IdempotencyKey, TenantId, TurnKeyUid } from '../../src/contract/values.ts'
@@ -58,11 +64,16 @@ export const QUERY = {
   },
   subjectId: { description: 'Only credentials of this subject.', schema: SubjectId, example: IDS.subject },
   keyId: { description: 'Only credentials that this TURN key minted.', schema: TurnKeyUid, example: IDS.key },
+  format: {
+    description:
+      'The dialect of the answer. `uberti`: draft-uberti-behave-turn-rest-00; `rtc`: `RTCConfiguration`; `ice-servers`: the bare list; `matrix`: of the Matrix client API; `xep-0215`: XML of XMPP; `link`: header lines of WHIP and WHEP; `selkies`: of Selkies; `uri`: TURN URIs with the login in them, for GStreamer.',
+    schema: z.enum(TURN_REST_FORMATS).meta({ default: 'uberti' }),
+    example: 'uberti',
+  },
   service: {
-    description: 'The service that is asked for.',
-    schema: z.literal('turn'),
+    description: 'The service that is asked for, in any case. May be left out.',
+    schema: TurnService,
     example: 'turn',
-    required: true,
   },
   username: {
     description: 'For which user. Absent: the credential counts for no user.',
@@ -118,16 +129,10 @@ export const REQUEST_HEADERS = {
   },
 } as const satisfies Record<string, Parameter>
 
-/** Parameters that a route knows only to refuse them. */
-const REFUSED = ['key', 'api']
-
-/** Names in `QUERY` of a route's query parameters. Throws if one is not there. That of a POST only repeats its body. */
-export function queryNames({ method, query = [] }: Route): string[] {
-  if (method === 'POST') return []
+/** Names in `QUERY` of a route's query parameters. Throws if one is not there. */
+export function queryNames({ query = [] }: Route): string[] {
   const isAudit = query.includes('action')
-  const names = query
-    .filter((name) => !REFUSED.includes(name))
-    .map((name) => (isAudit && name === 'subjectId' ? 'auditSubjectId' : name))
+  const names = query.map((name) => (isAudit && name === 'subjectId' ? 'auditSubjectId' : name))
   const missing = names.filter((name) => !(name in QUERY))
   if (missing.length > 0) throw new Error(`scripts/openapi/parameters.ts has no words for ${missing.join(', ')}`)
   return names

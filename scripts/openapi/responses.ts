@@ -28,14 +28,29 @@ export const successResponses = (operation: Operation): Record<string, Json> =>
   Object.fromEntries(Object.entries(operation.answers).map(([status, answer]) => [status, success(answer)]))
 
 function success(answer: Answer): Json {
-  const { description, headers = [], json, script } = answer
+  const { description, headers = [], json, text = {}, script } = answer
   const content = json
-    ? { 'application/json': { schema: ref('schemas', json[0]), examples: { example: ref('examples', json[1]) } } }
+    ? { 'application/json': { schema: ref('schemas', json[0]), examples: examplesOf(json.slice(1)) }, ...textOf(text) }
     : script && {
         'text/javascript; charset=utf-8': { schema: { type: 'string', maxLength: 65_536, pattern: '^/\\*!' } },
       }
   return { description, headers: headersOf([...EVERYWHERE, ...headers]), ...(content ? { content } : {}) }
 }
+
+/** The first is named `example`, as where there is only one. */
+const examplesOf = (names: readonly string[]): Json =>
+  Object.fromEntries(names.map((name, at) => [at === 0 ? 'example' : name, ref('examples', name)]))
+
+const textOf = (types: NonNullable<Answer['text']>): Json =>
+  Object.fromEntries(
+    Object.entries(types).map(([type, names]) => [
+      type,
+      {
+        schema: { type: 'string', minLength: 1, maxLength: 65_536, pattern: '^[\\t\\n -~]+$' },
+        examples: examplesOf(names),
+      },
+    ]),
+  )
 
 export function errorResponses(route: Route, codes: readonly ErrorCode[]): ErrorAnswers {
   const responses: Record<string, Json> = {}

@@ -12,7 +12,7 @@ import {
   GeneratedIceServers,
   IceServer,
   IceServers,
-  TurnRestCredential,
+  TurnRestJson,
 } from '../../src/contract/answers/credentials.ts'
 import { CloudflareFailure, Problem } from '../../src/contract/answers/errors.ts'
 import { Ban, BanPage, Revocation, SubjectFound } from '../../src/contract/answers/revocations.ts'
@@ -54,6 +54,10 @@ const IceServersForm = z.strictObject({
   ttl: z.exactOptional(TtlSeconds),
 })
 
+/** What a media server sends as a form. `key` and `api` are ignored (http/routes/turnRest/turnRest.ts). */
+const ignored = z.string().meta({ maxLength: 16_384 }).exactOptional()
+const TurnRestForm = z.strictObject({ ...TurnRestRequest.shape, key: ignored, api: ignored })
+
 export const REQUESTS = {
   ApiTokenCreate,
   ApiTokenRoll,
@@ -71,6 +75,7 @@ export const REQUESTS = {
   TurnKeyImport,
   TurnKeyRotate,
   TurnKeyWrite,
+  TurnRestForm,
   TurnRestRequest,
 } as const satisfies Record<string, z.core.$ZodType>
 
@@ -113,7 +118,7 @@ export const ANSWERS = {
   TurnKeyListEnvelope,
   TurnKeyWithSecret,
   TurnKeyWithSecretEnvelope,
-  TurnRestCredential,
+  TurnRestJson,
 } as const satisfies Record<string, z.core.$ZodType>
 
 /** All components, by name, in the order of the alphabet. */

@@ -18,6 +18,8 @@ export interface Route {
   readonly deadlineMs: number
   /** Safe to repeat: after a timeout the caller may send the same request again. */
   readonly repeatable?: true
+  /** Takes an API token as the password of `Authorization: Basic` too. */
+  readonly basic?: true
   /** Issues a credential; HEAD is refused. */
   readonly issues?: true
   /** Names of the query parameters, none by default. None may be repeated. */
@@ -66,6 +68,13 @@ const cloudflareRoute = (method: Route['method'], path: string, scope: Scope): R
 })
 
 const mintRoute = (route: Route): Route => ({ ...route, deadlineMs: DEADLINE_MS.mint, repeatable: true, issues: true })
+/** For clients that send neither a bearer nor a body, and query parameters of their own. */
+const turnRestRoute = (method: 'GET' | 'POST'): Route => ({
+  ...mintRoute(serverRoute(method, `${TENANT}/turn-rest`, 'credentials:issue')),
+  basic: true,
+  query: ['format', 'service', 'username'],
+  unknownQuery: 'ignored',
+})
 const listRoute = (route: Route, filters: readonly string[] = []): Route => ({
   ...route,
   query: ['limit', 'cursor', ...filters],
@@ -105,15 +114,8 @@ export const ROUTES = {
 
   tenantSelf: serverRoute('GET', TENANT, 'tenant:read'),
   clientTokenCreate: serverRoute('POST', `${TENANT}/client-tokens`, 'client_tokens:create'),
-  turnRestCreate: {
-    ...mintRoute(serverRoute('POST', `${TENANT}/turn-rest`, 'credentials:issue')),
-    query: ['service', 'username', 'key', 'api'],
-  },
-  turnRest: {
-    ...mintRoute(serverRoute('GET', `${TENANT}/turn-rest`, 'credentials:issue')),
-    query: ['service', 'username', 'key', 'api'],
-    unknownQuery: 'ignored',
-  },
+  turnRestCreate: turnRestRoute('POST'),
+  turnRest: turnRestRoute('GET'),
   credentialList: listRoute(serverRoute('GET', `${TENANT}/credentials`, 'credentials:read'), ['subjectId', 'keyId']),
   subjectSearch: serverRoute('POST', `${TENANT}/subjects/search`, 'credentials:read'),
   subjectErase: serverRoute('DELETE', `${TENANT}/subjects/:subject_id`, 'credentials:revoke'),

@@ -15,7 +15,7 @@ export function renderError(error: unknown, c: Ctx): Response {
   c.set('code', failure.code)
 
   c.header('Cache-Control', 'no-store')
-  if (status === 401) c.header('WWW-Authenticate', 'Bearer')
+  if (status === 401) c.header('WWW-Authenticate', routeOf(c)?.basic ? 'Bearer, Basic realm="API token"' : 'Bearer')
   if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
   // Cloudflare's SDK retries 408, 409, 429 and 5xx unless this header forbids it.
   if (failure.doNotRepeat) c.header('x-should-retry', 'false')
@@ -60,9 +60,14 @@ function boundedRetryAfter(failure: Failure, status: number): number | undefined
   return status === 503 ? 1 : undefined
 }
 
+const routeOf = (c: Ctx): Route | undefined => {
+  const name = c.get('route')
+  return name && ROUTES[name]
+}
+
 function dialectOf(c: Ctx): Route['dialect'] {
-  const route = c.get('route')
-  if (route) return ROUTES[route].dialect
+  const route = routeOf(c)
+  if (route) return route.dialect
   return CLOUDFLARE_PREFIXES.some((prefix) => c.req.path.startsWith(prefix)) ? 'cloudflare' : 'native'
 }
 

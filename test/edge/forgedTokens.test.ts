@@ -7,7 +7,7 @@ import { MINUTE_MS, passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import { APP, allowing, askIceServers, iceServersPath, postForm, preflight, served } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
-import { furnishAll, furnishDeleted, NOBODYS, pathOf, routes } from '../support/contract/callers.ts'
+import { basic, furnishAll, furnishDeleted, NOBODYS, pathOf, routes } from '../support/contract/callers.ts'
 import { forgedToken } from '../support/secrets/apiTokens.ts'
 import { encode } from '../support/secrets/forger.ts'
 import { issuerAt, jwtOf, newKey, playedProvider, rightClaims } from '../support/secrets/idp.ts'
@@ -42,7 +42,7 @@ async function threeTenants() {
 describe('G17: a forged API token', () => {
   const guarded = routes.filter(([, { access }]) => typeof access === 'object' || access === 'admin')
 
-  it('G17: A forged API token costs no KV read, no call of an object and none upstream on any route, for any tenant', async () => {
+  it('G17: A forged API token, as bearer or in Basic, costs no KV read, no call of an object and none upstream on any route, for any tenant', async () => {
     const tenants = await threeTenants()
     const { edge, cost } = countedEdge()
     await edge.call('GET', keysPath('acme'), await forgedToken('acme'))
@@ -52,13 +52,17 @@ describe('G17: a forged API token', () => {
       for (const [kind, id] of Object.entries(forged)) {
         const token = await forgedToken(tenant.tenant, id)
         for (const [name, route] of guarded) {
-          const answers: Answer[] = []
-          const spent = await cost(async () => {
-            answers.push(await edge.call(route.method, pathOf(route, tenant), token))
-          })
-          const got = `${answers.map(outcomeOf)} ${JSON.stringify(spent)}`
-          const expected = `401 ${route.dialect === 'native' ? 'invalid_token' : '10000'} ${JSON.stringify(NOTHING)}`
-          if (got !== expected) wrong.push(`${name}, a token of ${kind}, tenant ${what}: ${got}`)
+          for (const authorization of [`Bearer ${token}`, basic(token)]) {
+            const answers: Answer[] = []
+            const spent = await cost(async () => {
+              const headers = { authorization }
+              answers.push(await edge.call(route.method, pathOf(route, tenant), undefined, undefined, headers))
+            })
+            const got = `${answers.map(outcomeOf)} ${JSON.stringify(spent)}`
+            const expected = `401 ${route.dialect === 'native' ? 'invalid_token' : '10000'} ${JSON.stringify(NOTHING)}`
+            const [scheme] = authorization.split(' ')
+            if (got !== expected) wrong.push(`${name}, ${scheme}, a token of ${kind}, tenant ${what}: ${got}`)
+          }
         }
       }
     }

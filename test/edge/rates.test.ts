@@ -9,6 +9,7 @@ import { type Broker, keysPath, newBroker } from '../support/broker/broker.ts'
 import { MINUTE_MS, passTime } from '../support/broker/clock.ts'
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { APP, askIceServers, credentialsPath, postForm, preflight, tenantPath } from '../support/broker/doors.ts'
+import { basic } from '../support/contract/callers.ts'
 import { forgedToken } from '../support/secrets/apiTokens.ts'
 import { issuerAt, jwtOf, newKey } from '../support/secrets/idp.ts'
 import { newIssuer } from '../support/tenants/issuing.ts'
@@ -58,6 +59,11 @@ async function requests() {
     'an API token reads': (edge) => edge.call('GET', keysPath('acme', acme.uid), acme.token, undefined, { ...WORKER }),
     'an API token makes a client token': (edge) =>
       edge.call('POST', tenantPath('acme', 'client-tokens'), acme.token, { subject: 'ann' }, { ...WORKER }),
+    'an API token in Basic mints': (edge) =>
+      edge.call('GET', tenantPath('acme', 'turn-rest'), undefined, undefined, {
+        ...WORKER,
+        authorization: basic(acme.token),
+      }),
     'a client token of an app': (edge) => askIceServers(edge, 'acme', client, { headers: WORKER }),
     'a client token of a page': (edge) => postForm(edge, 'acme', { access_token: client }, { ...WORKER, origin: APP }),
     'a JWT of a page': async (edge) =>
@@ -127,6 +133,17 @@ describe('G18: a request that proves nothing', () => {
       'no token': (edge) => edge.call('GET', keysPath('acme'), undefined, undefined, { ...WORKER }),
       'a junk token': (edge) => edge.call('GET', keysPath('acme'), 'junk', undefined, { ...WORKER }),
       'a forged API token': (edge) => edge.call('GET', keysPath('acme'), forged, undefined, { ...WORKER }),
+      'a forged API token in Basic': (edge) =>
+        edge.call('GET', tenantPath('acme', 'turn-rest'), undefined, undefined, {
+          ...WORKER,
+          authorization: basic(forged),
+        }),
+      'Basic that another site caused': (edge) =>
+        edge.call('GET', tenantPath('acme', 'turn-rest'), undefined, undefined, {
+          ...WORKER,
+          authorization: basic(acme.token),
+          'sec-fetch-site': 'cross-site',
+        }),
       'an API token at the admin door': (edge) =>
         edge.call('GET', '/v1/admin/tenants', acme.token, undefined, { ...WORKER }),
       'a junk token at the browser door': (edge) => askIceServers(edge, 'acme', 'junk', { headers: WORKER }),

@@ -1,12 +1,11 @@
-/** Back ends written for others: Cloudflare's own documentation, and draft-uberti-behave-turn-rest-00. */
+/** Back ends written for others: as Cloudflare's own documentation writes them. */
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { createApp } from '../../src/app.ts'
-import { expectStatus, newBroker, newTurnKey } from '../support/broker/broker.ts'
-import { outcomeOf, shown } from '../support/broker/contract.ts'
-import { expectProblem, served, tenantPath } from '../support/broker/doors.ts'
-import { countAsked, emulator } from '../support/broker/upstream.ts'
+import { newBroker } from '../support/broker/broker.ts'
+import { served } from '../support/broker/doors.ts'
+import { emulator } from '../support/broker/upstream.ts'
 
 /** As Cloudflare's documentation of TURN writes it; only where it asks is a parameter. */
 function backEnd(
@@ -75,114 +74,5 @@ describe('a back end written for rtc.live.cloudflare.com', () => {
       [acme.uid, 600, true],
       [acme.uid, 60, true],
     ])
-  })
-})
-
-describe('turn-rest', () => {
-  const PATH = tenantPath('acme', 'turn-rest')
-
-  it('Turn-rest answers username, password, ttl and the TURN URLs, for a named user or for none', async () => {
-    const broker = newBroker()
-    const acme = await served(broker, 'acme', { policy: { defaultTtl: 900 } })
-    for (const query of ['?service=turn', '?service=turn&username=alice', '?username=%F0%9F%A6%8A&service=turn&x=1']) {
-      const answer = await broker.call('GET', PATH + query, acme.token)
-      expectStatus(answer, 200)
-      expect(Object.keys(answer.json)).toEqual(['username', 'password', 'ttl', 'uris'])
-      expect(answer.json.uris).toEqual([
-        'turn:turn.cloudflare.com:3478?transport=udp',
-        'turn:turn.cloudflare.com:3478?transport=tcp',
-        'turns:turn.cloudflare.com:443?transport=tcp',
-      ])
-      expect([899, 900]).toContain(answer.json.ttl)
-      const { username, password: credential } = answer.json
-      expect((await emulator.secrets()).credentials).toContainEqual({ username, credential })
-      expect(answer.headers.get('cache-control')).toBe('no-store')
-    }
-    const asked = (await emulator.log('generate-ice-servers')).map(({ body }) => body)
-    const named = { ttl: 900, customIdentifier: expect.stringMatching(/^su_/) }
-    expect(asked).toEqual([{ ttl: 900 }, named, named])
-    expectStatus(await broker.call('GET', `${PATH}?service=turn`, env.ADMIN_TOKEN), 200)
-  })
-
-  it('Turn-rest takes the user in the body of a POST, as JSON or as a form, and answers as to the GET', async () => {
-    const broker = newBroker()
-    const acme = await served(broker, 'acme', { policy: { defaultTtl: 900 } })
-    const form = (body: string) =>
-      broker.call('POST', PATH, acme.token, body, {
-        'content-type': 'application/x-www-form-urlencoded; charset=UTF-8',
-      })
-    const asked = [
-      () => broker.call('POST', PATH, acme.token, { username: 'alice' }),
-      () => broker.call('POST', PATH, acme.token, { username: 'alice', service: 'turn' }),
-      () => form('service=turn&username=alice'),
-      () => form('username=alice'),
-      () => broker.call('POST', PATH, acme.token, {}),
-      () => form(''),
-    ]
-    for (const ask of asked) {
-      const answer = await ask()
-      expectStatus(answer, 200)
-      expect(Object.keys(answer.json)).toEqual(['username', 'password', 'ttl', 'uris'])
-      const { username, password: credential } = answer.json
-      expect((await emulator.secrets()).credentials).toContainEqual({ username, credential })
-    }
-    const minted = (await emulator.log('generate-ice-servers')).map(({ body }) => body)
-    const [alice] = minted as { customIdentifier: string }[]
-    expect(alice?.customIdentifier).toMatch(/^su_/)
-    expect(minted).toEqual([alice, alice, alice, alice, { ttl: 900 }, { ttl: 900 }])
-  })
-
-  it('Turn-rest refuses a form with another service, a key, an unknown or repeated field, or a name that is none', async () => {
-    const broker = newBroker()
-    const acme = await served(broker)
-    const wrong: string[] = []
-    for (const body of [
-      ...['service=stun', 'service=', 'username=', `username=${'x'.repeat(129)}`, 'username=%00', 'ttl=60', 'a'],
-      ...[`key=${acme.token}`, 'api=x', 'username=a&username=a', 'service=turn&service=turn', '{"username":"a"}'],
-    ]) {
-      const answer = await broker.call('POST', PATH, acme.token, body, {
-        'content-type': 'application/x-www-form-urlencoded',
-      })
-      if (outcomeOf(answer) !== '400 invalid_request') wrong.push(`${body}: ${shown(answer)}`)
-      if (answer.text.includes(acme.token)) wrong.push(`${body}: repeats the token`)
-    }
-    expect(wrong).toEqual([])
-    expectProblem(await broker.call('POST', `${PATH}?username=alice`, acme.token, {}), 'invalid_request')
-    expect(await countAsked('generate-ice-servers')).toBe(0)
-  })
-
-  it('Turn-rest mints by the key of the policy', async () => {
-    const broker = newBroker()
-    const acme = await served(broker)
-    const second = await newTurnKey(broker, acme, 'second')
-    expectStatus(await broker.admin('PATCH', '/tenants/acme', { policy: { defaultKeyId: second } }), 200)
-    expectStatus(await broker.call('GET', `${PATH}?service=turn`, acme.token), 200)
-    expect((await emulator.state()).credentials.map(({ uid }) => uid)).toEqual([second])
-  })
-
-  it('Turn-rest refuses another service, a key in the URL and a name that is none, before anything is asked upstream', async () => {
-    const broker = newBroker()
-    const acme = await served(broker)
-    const wrong: string[] = []
-    const control = encodeURIComponent('\u0000')
-    const queries = [
-      ...['', '?', '?service=', '?service=stun', '?service=TURN', '?service=turns', '?Service=turn', '?username=alice'],
-      ...[
-        `?service=turn&key=${acme.token}`,
-        '?service=turn&key=',
-        '?service=turn&api=x',
-        `?service=turn&api=${acme.token}`,
-      ],
-      ...['?service=turn&username=', `?service=turn&username=${control}`, `?service=turn&username=${'x'.repeat(129)}`],
-    ]
-    for (const query of queries) {
-      const answer = await broker.call('GET', PATH + query, acme.token)
-      if (outcomeOf(answer) !== '400 invalid_request') wrong.push(`${query}: ${shown(answer)}`)
-      if (answer.text.includes(acme.token)) wrong.push(`${query}: repeats the token`)
-    }
-    expect(wrong).toEqual([])
-    for (const query of [`?service=turn&key=${acme.token}`, `?service=turn&access_token=${acme.token}`])
-      expectProblem(await broker.call('GET', PATH + query, undefined), 'invalid_token')
-    expect(await countAsked('generate-ice-servers')).toBe(0)
   })
 })

@@ -7,6 +7,7 @@ import { keysPath, newBroker, newTenant, newTurnKey } from '../support/broker/br
 import { MINUTE_MS, passTime } from '../support/broker/clock.ts'
 import { APP, credentialsPath, tenantPath } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
+import { basic } from '../support/contract/callers.ts'
 import { leaks, type Secret } from '../support/secrets/secrets.ts'
 import { FAULTS, leaksIn, recorded, STANDING, watchLogs } from '../support/secrets/secretWatch.ts'
 import { everythingStored, runJobs } from '../support/storage/storage.ts'
@@ -90,7 +91,7 @@ async function ordinaryLife({ call, uid, token, clientToken, ice, form, generate
 }
 
 /** Where they do not belong: other doors, queries, cookies, paths, bodies that are refused. */
-async function misplaced({ call, uid, token, clientToken, ice, generate, post, get }: Doors) {
+async function misplaced({ call, make, uid, token, clientToken, ice, generate, post, get }: Doors) {
   const bearer = await clientToken(ANN)
   const { json } = await ice(ANN, bearer)
   const password = String(json.iceServers.at(-1).credential)
@@ -101,10 +102,16 @@ async function misplaced({ call, uid, token, clientToken, ice, generate, post, g
       await call('POST', tenantPath('acme', path), token, `{"subject":"${secret}`)
       await call('POST', tenantPath('acme', `${path}?access_token=${secret}`), undefined, undefined, { cookie: secret })
     }
-    for (const query of ['cursor', 'limit', 'subjectId', 'keyId', 'actor', 'action', 'target', 'key', 'api']) {
-      const path = query === 'key' || query === 'api' ? 'turn-rest?service=turn&' : 'credentials?'
-      await get(`${path}${query}=${secret}`)
+    for (const query of ['cursor', 'limit', 'subjectId', 'keyId', 'actor', 'action', 'target']) {
+      await get(`credentials?${query}=${secret}`)
       await get(`audit-events?${query}=${secret}`)
+    }
+    // Ignored, so a credential is answered; an unknown format is refused.
+    for (const query of [`key=${secret}&api=${secret}`, `x=${secret}`, `format=${secret}`]) {
+      await make('GET', tenantPath('acme', `turn-rest?${query}`), token)
+    }
+    for (const authorization of [basic(secret), basic('junk', secret)]) {
+      await call('GET', tenantPath('acme', 'turn-rest'), undefined, undefined, { authorization })
     }
     await call('POST', revokePath(uid, secret), token)
     await call('POST', revokePath(secret, secret), token)

@@ -1,6 +1,18 @@
 // Native routes for a tenant's back end.
-import type { Operations } from '../operation.ts'
+import type { Operation, Operations } from '../operation.ts'
 import { CREATION, MINT } from './cloudflare.ts'
+
+/** By GET and by POST. The first example of each content type is that of the default dialect, if there is one. */
+const TURN_REST = {
+  answers: {
+    200: {
+      description: 'A new credential, in the dialect of `format`.',
+      json: ['TurnRestJson', 'turnRest', 'turnRestRtc', 'turnRestIceServers', 'turnRestSelkies'],
+      text: { 'application/xml': ['turnRestXep0215'], 'text/plain': ['turnRestLink', 'turnRestUri'] },
+    },
+  },
+  errors: ['no_turn_key', 'origin_not_allowed', ...MINT.filter((code) => code !== 'ttl_too_long')],
+} as const satisfies Partial<Operation>
 
 export const SERVER: Operations<
   | 'tenantSelf'
@@ -39,27 +51,25 @@ export const SERVER: Operations<
   },
   turnRestCreate: {
     tag: 'Credentials',
-    summary: 'Issue a credential, in the form of the TURN REST API',
+    summary: 'Issue a credential in the dialect of a media server or client',
     description:
-      'The form of draft-uberti-behave-turn-rest-00, which many media servers read, with the user in the body. The URL may repeat the fields of the body, as Janus does, but logs may keep it. The API token goes into the header: `key` or `api` is refused. Every request mints a new credential and may be repeated.',
+      'For back ends and media servers, in one of eight dialects. The name of the user is in the body; the URL may only repeat it. The API token is the bearer, or the password of `Authorization: Basic` with any user name. Query parameters that are not listed are ignored, also `key` and `api`. Every request mints a new credential and may be repeated.',
     body: {
-      presence: 'required',
-      description: 'JSON or a form. Without `username` the credential counts for no user.',
+      presence: 'optional',
+      description: 'JSON, a form, or nothing. Without `username` the credential counts for no user.',
       content: {
         'application/json': ['TurnRestRequest', 'turnRestRequest'],
-        'application/x-www-form-urlencoded': ['TurnRestRequest', 'turnRestRequest'],
+        'application/x-www-form-urlencoded': ['TurnRestForm', 'turnRestRequest'],
       },
     },
-    answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
-    errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
+    ...TURN_REST,
   },
   turnRest: {
     tag: 'Credentials',
-    summary: 'Issue a credential, in the form of the TURN REST API, by GET',
+    summary: 'Issue a credential in the dialect of a media server or client, by GET',
     description:
-      'For media servers that know no other way. The URL holds the name of the user, and proxies and logs may keep it: use the POST where you can. The API token goes into the header: `key` or `api` in the URL is refused. Every request mints a new credential and may be repeated.',
-    answers: { 200: { description: 'A new credential.', json: ['TurnRestCredential', 'turnRest'] } },
-    errors: ['no_turn_key', ...MINT.filter((code) => code !== 'ttl_too_long')],
+      'For clients that know no other way. The URL holds the name of the user, and proxies and logs may keep it: use the POST where you can. Otherwise as the POST. HEAD is refused, because it would mint.',
+    ...TURN_REST,
   },
   credentialList: {
     tag: 'Credentials',

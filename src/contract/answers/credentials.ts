@@ -6,6 +6,7 @@ import {
   type CredentialView,
   type IceServersAnswer,
   type IceServer as IceServerType,
+  type SelkiesAnswer,
   SubjectId,
   type TurnRestAnswer,
   Username,
@@ -63,6 +64,29 @@ export const TurnRestCredential = answerOf<TurnRestAnswer>()(
     uris: Urls,
   }),
 )
+
+const IceServerList = z.array(IceServer).check(z.minLength(1), z.maxLength(2))
+const Selkies = answerOf<SelkiesAnswer>()(
+  z.strictObject({
+    lifetimeDuration: z
+      .string()
+      .check(
+        z.regex(/^[0-9]{1,6}s$/),
+        z.meta({ maxLength: 7 }),
+        z.describe('Seconds until the credential expires, with the unit.'),
+      ),
+    iceServers: IceServerList,
+    blockStatus: z.literal('NOT_BLOCKED').check(z.describe('Always `NOT_BLOCKED`.')),
+    iceTransportPolicy: z.literal('all').check(z.describe('Always `all`.')),
+  }),
+)
+/** Every dialect of `turn-rest` that is JSON. */
+export const TurnRestJson = z.union([
+  TurnRestCredential.check(z.describe('`uberti` and `matrix`.')),
+  z.strictObject({ iceServers: IceServerList }).check(z.describe('`rtc`.')),
+  IceServerList.check(z.describe('`ice-servers`.')),
+  Selkies.check(z.describe('`selkies`.')),
+])
 
 export const Credential = answerOf<CredentialView>()(
   z.strictObject({

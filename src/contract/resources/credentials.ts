@@ -57,12 +57,37 @@ export type CredentialView = {
   origin: string | null
 }
 
+/** Dialects of `…/turn-rest?format=`, the default first. */
+export const TURN_REST_FORMATS = [
+  'uberti',
+  'rtc',
+  'ice-servers',
+  'matrix',
+  'xep-0215',
+  'link',
+  'selkies',
+  'uri',
+] as const
+export type TurnRestFormat = (typeof TURN_REST_FORMATS)[number]
+
+/** draft-uberti-behave-turn-rest-00 writes it in small letters, its clients in any. */
+export const TurnService = z.string().check(z.regex(/^[Tt][Uu][Rr][Nn]$/, 'must be "turn"'))
+
 /** The body of `POST …/turn-rest`, as JSON or as a form. `service` is what draft-uberti-behave-turn-rest-00 sends. */
 export const TurnRestRequest = z.strictObject({
   username: z.exactOptional(Subject),
-  service: z.exactOptional(z.literal('turn')),
+  service: z.exactOptional(TurnService),
 })
 export type TurnRestRequest = z.infer<typeof TurnRestRequest>
 
-/** The answer of draft-uberti-behave-turn-rest-00 §2.2, which many media servers read. */
+/** The answer of draft-uberti-behave-turn-rest-00 §2.2, and of Matrix: which many media servers read. */
 export type TurnRestAnswer = { username: string; password: string; ttl: number; uris: string[] }
+
+/** The answer that Selkies reads, in the shape of Google's old service for ICE servers. */
+export type SelkiesAnswer = {
+  /** Seconds with the unit: `3600s`. */
+  lifetimeDuration: string
+  iceServers: IceServer[]
+  blockStatus: 'NOT_BLOCKED'
+  iceTransportPolicy: 'all'
+}

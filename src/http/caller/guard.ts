@@ -5,6 +5,7 @@
  */
 import { readAdminToken } from '../../auth/admin.ts'
 import { parseApiToken } from '../../auth/apiTokens.ts'
+import { basicPasswordOf } from '../../auth/basic.ts'
 import { bearerOf } from '../../auth/bearer.ts'
 import type { Caller } from '../../auth/caller.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
@@ -36,8 +37,8 @@ export async function guard(c: Ctx, route: Route): Promise<Admission> {
     setCachedCorsHeaders(c)
     return NO_REFUSAL_CACHE
   }
-  const { access } = route
-  const { operator, apiToken } = await countingUnproven(c, () => identify(c, access))
+  const { access, basic = false } = route
+  const { operator, apiToken } = await countingUnproven(c, () => identify(c, { access, basic }))
   if (operator) {
     await limitOperator(c, operator.name)
     return admitOperator(c, operator)
@@ -52,19 +53,35 @@ type Identified =
       readonly apiToken: Proven & { readonly scope: Scope }
     }
 
-/** Who the bearer says is calling. Throws `invalid_token` for what proves nothing: no token, a junk or a forged one. */
-async function identify(c: Ctx, access: 'admin' | { readonly scope: Scope }): Promise<Identified> {
-  const bearer = bearerOf(c.req.header('Authorization'))
-  if (bearer === undefined) throw new BrokerError('invalid_token')
-  const apiToken = parseApiToken(bearer)
+/** Who the header says is calling. Throws `invalid_token` for what proves nothing: no token, a junk or a forged one. */
+async function identify(
+  c: Ctx,
+  { access, basic }: { readonly access: 'admin' | { readonly scope: Scope }; readonly basic: boolean },
+): Promise<Identified> {
+  const authorization = c.req.header('Authorization')
+  const password = basic ? basicPasswordOf(authorization) : undefined
+  if (password !== undefined) requireNoOtherSite(c)
+  const token = password ?? bearerOf(authorization)
+  if (token === undefined) throw new BrokerError('invalid_token')
+  const apiToken = parseApiToken(token)
   if (access === 'admin' || !apiToken) {
-    const operator = await readAdminToken(c.get('config'), bearer, c.req.header('Host') ?? new URL(c.req.url).host)
+    // A browser keeps what it once sent as Basic, so the admin token is a bearer only.
+    const operator =
+      password === undefined &&
+      (await readAdminToken(c.get('config'), token, c.req.header('Host') ?? new URL(c.req.url).host))
     if (!operator) throw new BrokerError('invalid_token')
     return { operator }
   }
   const proven = await proofOf(c, apiToken)
   if (!proven) throw new BrokerError('invalid_token')
   return { apiToken: { ...proven, scope: access.scope } }
+}
+
+/** A browser that knows a Basic password adds it to requests that other sites' pages cause, and says so here. */
+function requireNoOtherSite(c: Ctx): void {
+  const site = c.req.header('Sec-Fetch-Site') ?? 'none'
+  if (site !== 'none' && site !== 'same-origin')
+    throw new BrokerError('origin_not_allowed', { detail: 'Basic is refused where another site caused the request.' })
 }
 
 async function admitOperator(c: Ctx, operator: Caller): Promise<Admission> {

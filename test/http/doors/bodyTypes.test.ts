@@ -21,11 +21,11 @@ const WRONG_TYPES: [string, Record<string, string>][] = [
   ['JSON in an unknown coding', { 'content-encoding': 'x' }],
 ]
 
-/** At the browser door. */
-const TAKEN_AS_JSON = ['text', 'nothing']
+/** What two native routes take as JSON. */
+const TAKEN_AS_JSON: Record<string, string[]> = { iceServers: ['text', 'nothing'], turnRestCreate: ['nothing'] }
 
 describe('the type of a body', () => {
-  it('A body may be empty at the paths of Cloudflare and at the browser door', async () => {
+  it('A body may be empty at the paths of Cloudflare, at the browser door and at turn-rest', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     for (const target of (await bodyTargets(broker)).filter(mayBeEmpty)) {
@@ -43,12 +43,12 @@ describe('the type of a body', () => {
     for (const target of await bodyTargets(broker)) {
       for (const [what, headers] of WRONG_TYPES) {
         const answer = await sendTo(broker, target, JSON.stringify(target.right), headers)
-        const isText = target.name === 'iceServers' && TAKEN_AS_JSON.includes(what)
-        if ('content-type' in headers && (!target.isNative || isText)) {
+        const isTaken = TAKEN_AS_JSON[target.name]?.includes(what)
+        if ('content-type' in headers && (!target.isNative || isTaken)) {
           if (!wasRead(answer)) wrong.push(`${target.name}, ${what}: ${shown(answer)}`)
           continue
         }
-        // The browser door takes forms: JSON in one is a field it does not know.
+        // Both take forms: JSON in one is a field it does not know.
         const status = headers === FORM && TAKES_A_FORM.includes(target.name) ? 400 : 415
         wrong.push(...notRefused(target, what, answer, status))
       }

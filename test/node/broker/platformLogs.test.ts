@@ -131,6 +131,11 @@ async function walkAllRoutes(): Promise<void> {
   await ask('turnRestCreate', { token, body: { username: NAME } })
   await ask('turnRestCreate', { token, form: { service: 'turn', username: NAME } })
   await ask('turnRest', { token, query: `?service=turn&username=${NAME}` })
+  for (const password of [token, 'junk']) {
+    const authorization = `Basic ${btoa(`${NAME}:${password}`)}`
+    await ask('turnRestCreate', { form: { username: NAME }, headers: { authorization } })
+  }
+  await ask('turnRestCreate', { token, form: { username: NAME }, query: '?format=link' })
   const { subjectId: subject_id } = await ask('subjectSearch', { token, body: { subject: NAME } })
   await ask('credentialList', { token, query: `?subjectId=${subject_id}` })
   await ask('credentialRevoke', { token, key_id, username: generated.iceServers.username })

@@ -53,7 +53,7 @@ it('Every operation of the OpenAPI document names the token and the scope that t
     document.paths[route.replaceAll(/:([a-z_]+)/g, '{$1}')][method.toLowerCase()].security
   for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
     // as the table has them
-    const { access } = route
+    const { access, basic } = route
     const expected =
       access === 'public'
         ? []
@@ -61,7 +61,11 @@ it('Every operation of the OpenAPI document names the token and the scope that t
           ? [{ adminToken: [] }]
           : access === 'client-token'
             ? [{ clientToken: [] }, { tenantJwt: [] }, {}]
-            : [{ apiToken: [access.scope] }, { adminToken: [] }]
+            : [
+                { apiToken: [access.scope] },
+                ...(basic ? [{ apiTokenAsPassword: [access.scope] }] : []),
+                { adminToken: [] },
+              ]
     expect(securityOf(route), name).toEqual(expected)
   }
 })

@@ -48,7 +48,7 @@ const ROWS = {
   tenantSelf: { right: 200, ...atTenant },
   clientTokenCreate: { right: 201, body: { subject: 'somebody' }, ...atTenant },
   turnRestCreate: { right: 200, body: { username: 'somebody' }, ...atTenant },
-  turnRest: { right: 200, query: '?service=turn&username=somebody', ...atTenant },
+  turnRest: { right: 200, query: '?username=somebody', ...atTenant },
   credentialList: { right: 200, ...atTenant },
   subjectSearch: { right: 200, body: { subject: SUBJECT }, ...atTenant },
   subjectErase: { right: 204, ...anObject },

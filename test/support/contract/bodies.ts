@@ -69,8 +69,9 @@ export const EMPTY: readonly [string, Sent][] = [
   ['no body', null],
   ['an empty body', ''],
 ]
-/** Where a body may be empty: at Cloudflare's paths, as there, and at the browser door. */
-export const mayBeEmpty = ({ name, isNative }: Target): boolean => !isNative || name === 'iceServers'
+/** Where a body may be empty: at Cloudflare's paths, as there, at the browser door and at turn-rest. */
+export const mayBeEmpty = ({ name, isNative }: Target): boolean =>
+  !isNative || name === 'iceServers' || name === 'turnRestCreate'
 /** Whether the body was taken. What it is about may be another matter. */
 export const wasRead = ({ status }: Answer): boolean => status < 300 || status === 409
 

@@ -53,6 +53,9 @@ export const pathOf = (route: Pick<Route, 'path'>, things: Partial<Things>): str
     return things[name] ?? NOBODYS[name]
   })
 
+/** `Authorization: Basic` with any user name. */
+export const basic = (password: string, user = 'janus'): string => `Basic ${btoa(`${user}:${password}`)}`
+
 /** A tenant with a TURN key and an API token that has these scopes, all by default. */
 export async function furnish(broker: Broker, id: string, scopes: readonly Scope[] = SCOPES) {
   const policy = { maxTurnKeys: 100, allowedOrigins: [APP] }
@@ -133,6 +136,13 @@ export async function badIdentities(broker: Broker, tenant: string, valid: { tok
     'a token of a tenant that was deleted': `Bearer ${gone.token}`,
     'a token of a tenant that never was, with a right check': `Bearer ${await leakedCheckToken('never-was')}`,
     'a forged token of a tenant that never was': `Bearer ${await forgedToken('never-was')}`,
+    'the admin token as the password of Basic': basic(env.ADMIN_TOKEN),
+    'a forged token of a known id as the password of Basic': basic(await forgedToken(tenant, valid.tokenId)),
+    'a deleted token as the password of Basic': basic(deleted.token),
+    'an expired token as the password of Basic': basic(expired.token),
+    'a valid token as the user name of Basic': `Basic ${btoa(`${valid.token}:`)}`,
+    'a valid token in Basic without a user name and colon': `Basic ${btoa(valid.token)}`,
+    'a valid token in Basic that is not base64': `Basic x:${valid.token}`,
     'a bearer of 9,000 characters': `Bearer ${'a'.repeat(9_000)}`,
     "the account's own token": `Bearer ${env.CALLS_API_TOKEN}`,
   }

@@ -135,7 +135,7 @@ export const WRONG = {
     ...each('keyId', [...NO_UID, 'k'.repeat(32)]),
   ],
   subjectSearch: each('subject', NO_SUBJECT),
-  turnRestCreate: [...each('username', NO_SUBJECT), ...each('service', ['', 'stun', 'TURN', 1, null, ['turn']])],
+  turnRestCreate: [...each('username', NO_SUBJECT), ...each('service', ['', 'stun', 'turns', 1, null, ['turn']])],
   revocationCreate: [...each('subject', NO_SUBJECT), ...each('banUntil', NO_INSTANT)],
   banCreate: [...each('subject', NO_SUBJECT), ...each('until', NO_INSTANT)],
 } satisfies Record<BodyRoute, { field: string; value: unknown }[]>
