@@ -36,14 +36,17 @@ export interface IceServersError extends Error {
   retryInSeconds?: number
 }
 
+/** A token, or a function that returns one. */
+export type Token = string | (() => string | Promise<string>)
+
 export interface IceServersOptions {
   /** The broker's browser door: `https://turn.example.com/v1/tenants/acme/ice-servers`. */
   url: string
   /**
    * Returns a client token from your back end, or a JWT of your identity provider. Called before every request, and
-   * once more after a 401.
+   * once more after a 401. A string is one token for all requests, good until that token expires.
    */
-  getToken: () => string | Promise<string>
+  getToken: Token
   /** Requested lifetime of a credential in seconds; the tenant's default if absent. */
   ttl?: number
   /** Called with every list, the first and each renewed one. */
@@ -74,11 +77,23 @@ export interface AttachOptions {
   initiator?: boolean
 }
 
+/** The state of a client. The object is replaced, never changed. */
+export interface Snapshot {
+  /** The valid list; `null` before the first one, and after the last one expired. */
+  readonly list: IceServerList | null
+  /** Why the last attempt failed; `null` after a success. With a `list`, that list is still in use. */
+  readonly error: IceServersError | null
+}
+
 export interface IceServersClient {
   /** The valid list; requests one if there is none. Rejects with an `IceServersError`. */
   get(): Promise<IceServerList>
   /** Keeps a connection's ICE servers current until it closes. Returns a function that detaches it earlier. */
   attach(connection: PeerConnection, options?: AttachOptions): () => void
+  /** Returns the same object until something changes. Sends no request. */
+  getSnapshot(): Snapshot
+  /** Calls `listener` with every new snapshot; requests a list if there is none. Returns a function that unsubscribes. */
+  subscribe(listener: (snapshot: Snapshot) => unknown): () => void
   /** Stops the library: no timer, listener or request stays, and no callback is called any more. */
   stop(): void
   [Symbol.dispose](): void

@@ -10,10 +10,13 @@ import type {
   IceServersError,
   IceServersOptions,
   PeerConnection,
+  Snapshot,
+  Token,
 } from './api.ts'
 import { between, newAlarm, newClock, SECOND_MS } from './clock.ts'
 import { type Held, newConnections } from './connections.ts'
 import { type Attempt, attempt, type Refusal } from './request.ts'
+import { newSnapshots } from './snapshots.ts'
 
 export type * from './api.ts'
 
@@ -36,7 +39,19 @@ const FORCE_MS = 10 * SECOND_MS
 const MAX_FORCE_MS = 600 * SECOND_MS
 const QUIET_MS = 2 * MAX_FORCE_MS
 
-export function createIceServers(options: IceServersOptions): IceServersClient {
+/** Sends nothing before the first `get`, `attach` or `subscribe`. */
+export function createIceServers(options: IceServersOptions): IceServersClient
+export function createIceServers(
+  url: string,
+  token: Token,
+  options?: Omit<IceServersOptions, 'url' | 'getToken'>,
+): IceServersClient
+export function createIceServers(
+  first: IceServersOptions | string,
+  token: Token = '',
+  others?: object,
+): IceServersClient {
+  const options = typeof first === 'string' ? { ...others, url: first, getToken: token } : first
   const now = newClock()
   const stopping = new AbortController()
   const stopped = stopping.signal
@@ -53,9 +68,12 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   /** After a refusal of `ENDS` there are no further attempts. */
   let ended = false
   let errorReported = false
+  /** The error of the snapshot: `failure`, or why the list that arrived is not a new relay. */
+  let problem: IceServersError | null = null
 
   const current = (): Held | undefined => (held && now() < held.endsAt ? held : undefined)
   const local = (time: number): number => Date.now() + time - now()
+  const { getSnapshot, listen, publish } = newSnapshots(tell)
   const connections = newConnections({ now, current, force, changed: rearm })
 
   /** Calls a callback of the page. Its exception or rejection is logged and must not stop the library. */
@@ -82,6 +100,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     }
     if (now() >= dueAt || !(current() || failure)) renew()
     if (failure && inFlight === undefined && !current()) tellError(failure)
+    publish(current()?.list ?? null, problem)
     connections.tick()
     rearm()
   }
@@ -134,6 +153,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     dueAt = Math.ceil(Math.max(now() + LEAST_WAIT_MS, sentAt + Math.min(wait, latest)))
     failures = 0
     failure = undefined
+    problem = null
     if (username === undefined && known?.username !== undefined) {
       // The held list still has a relay, which is better than the new STUN-only list.
       dueAt = Math.min(dueAt, known.endsAt)
@@ -158,6 +178,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
     ended = status === 403 && ENDS.includes(code)
     dueAt = ended ? NEVER : now() + wait
     failure = errorOf(refusal, ended ? undefined : wait)
+    problem = failure
     if (ended) errorReported = false
     if (ended || !current()) tellError(failure)
     else tellDegraded(failure.code)
@@ -166,6 +187,7 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
   function tellDegraded(code: string): void {
     if (!held) return
     const retryInSeconds = Math.ceil((dueAt - now()) / SECOND_MS)
+    problem ??= errorOf({ code }, dueAt - now())
     tell(options.onDegraded, { code, retryInSeconds, expiresAt: local(held.endsAt) })
   }
 
@@ -191,6 +213,15 @@ export function createIceServers(options: IceServersOptions): IceServersClient {
       const detach = connections.attach(connection, given)
       tick()
       return detach
+    },
+
+    getSnapshot,
+
+    subscribe(listener: (snapshot: Snapshot) => unknown) {
+      const unsubscribe = listen(listener)
+      start()
+      tick()
+      return unsubscribe
     },
 
     stop,

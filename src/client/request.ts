@@ -1,5 +1,5 @@
 /**
- * One attempt to get a list: get a token, send the request, and repeat both once after a 401. It is a CORS simple
+ * One attempt to get a list: get a token, send the request, and repeat both once after a 401, if the token comes from a function. It is a CORS simple
  * request (a form, no custom header), so the browser sends no preflight. Never throws.
  */
 import type { IceServersAnswer } from '../contract/resources/credentials.ts'
@@ -30,7 +30,7 @@ export interface AttemptOptions extends Pick<IceServersOptions, 'url' | 'getToke
 export async function attempt(options: AttemptOptions): Promise<Attempt> {
   const first = await attemptOnce(options)
   const isUnauthorized = 'refusal' in first && first.refusal.status === 401
-  return isUnauthorized ? attemptOnce(options) : first
+  return isUnauthorized && typeof options.getToken === 'function' ? attemptOnce(options) : first
 }
 
 async function attemptOnce(options: AttemptOptions): Promise<Attempt> {
@@ -38,7 +38,7 @@ async function attemptOnce(options: AttemptOptions): Promise<Attempt> {
   let code = 'token_unavailable'
   let deadlineMs = TOKEN_DEADLINE_MS
   try {
-    const token = await within({ deadlineMs, stopped }, () => getToken())
+    const token = await within({ deadlineMs, stopped }, () => (typeof getToken === 'function' ? getToken() : getToken))
     if (!token || typeof token !== 'string') return { refusal: { code } }
     const body = new URLSearchParams({ access_token: token })
     if (ttl) body.set('ttl', String(ttl))
