@@ -1,6 +1,6 @@
 // One side of a call with perfect negotiation: both sides run this, one of them as the polite one. The impolite side restarts
 // ICE when a relay's credential is renewed, so that the two do not collide over it.
-import { createIceServers } from 'turn-broker/client'
+import { createIceServers } from 'turn-broker-client'
 
 /**
  * @typedef {{ description?: RTCSessionDescription | null, candidate?: RTCIceCandidate | null }} Message

@@ -9,7 +9,6 @@ import { accountRoutes } from './http/routes/account.ts'
 import { apiTokenRoutes } from './http/routes/apiTokens.ts'
 import { auditRoutes } from './http/routes/auditEvents.ts'
 import { iceServersRoutes } from './http/routes/browser/iceServers.ts'
-import { libraryRoutes } from './http/routes/browser/library.ts'
 import { clientTokenRoutes } from './http/routes/clientTokens.ts'
 import { cloudflareCredentialRoutes } from './http/routes/cloudflare/credentials.ts'
 import { cloudflareTurnKeyRoutes } from './http/routes/cloudflare/turnKeys.ts'
@@ -28,7 +27,6 @@ export function createApp(): App {
   app.use(frame(new IsolateCache()))
   app.use(requireHttps)
   healthRoutes(app)
-  libraryRoutes(app)
 
   app.use(requireConfig)
   iceServersRoutes(app)

@@ -5,7 +5,7 @@ import type { Operation } from './operation.ts'
 import { namesInPath } from './parameters.ts'
 
 /** Mounted before the configuration is read, and without any call. */
-const BEFORE_CONFIGURATION: readonly RouteName[] = ['health', 'ready', 'clientScript', 'clientScriptVersion']
+const BEFORE_CONFIGURATION: readonly RouteName[] = ['health', 'ready']
 
 /** In the order of the table of errors. */
 export function errorsOf(name: RouteName, route: Route, operation: Operation): ErrorCode[] {

@@ -21,8 +21,8 @@ export const ANSWER_HEADERS = {
     required: true,
   },
   'Cache-Control': {
-    description: '`no-store`; only the browser library may be cached.',
-    schema: z.enum(['no-store', 'public, max-age=3600', 'public, max-age=31536000, immutable']),
+    description: 'No cache may keep the answer.',
+    schema: z.literal('no-store'),
     example: 'no-store',
     required: true,
   },
@@ -55,7 +55,7 @@ export const ANSWER_HEADERS = {
     example: 'false',
   },
   ETag: {
-    description: 'The version. Send it as `If-Match` or `If-None-Match`.',
+    description: 'The version. Send it as `If-Match`.',
     schema: text(128),
     example: '"3"',
     required: true,
@@ -77,7 +77,7 @@ export const ANSWER_HEADERS = {
     example: 'Origin',
   },
   'Access-Control-Allow-Origin': {
-    description: 'The origin of the page, if it may read the answer; `*` for the library.',
+    description: 'The origin of the page, if it may read the answer.',
     schema: text(255),
     example: 'https://app.example.com',
   },
@@ -102,12 +102,6 @@ export const ANSWER_HEADERS = {
     description: 'For how many seconds the browser may remember this.',
     schema: z.int().min(1).max(86_400),
     example: 7_200,
-    required: true,
-  },
-  'Cross-Origin-Resource-Policy': {
-    description: 'Any page may load the library.',
-    schema: z.literal('cross-origin'),
-    example: 'cross-origin',
     required: true,
   },
 } as const satisfies Record<string, AnswerHeader>

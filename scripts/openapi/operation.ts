@@ -18,7 +18,7 @@ export const TAGS = {
   Audit: 'The audit trails of tenants and of the account.',
   Account:
     'For operators: the Cloudflare account, its budget of API calls, the sweep, reseals, and the check of API tokens.',
-  Public: 'For anyone: health, and the browser library.',
+  Public: 'For anyone: health.',
 } as const
 
 export type SchemaName = keyof typeof ANSWERS | keyof typeof REQUESTS
@@ -36,12 +36,10 @@ export interface Body {
 export interface Answer {
   readonly description: string
   readonly headers?: readonly (keyof typeof ANSWER_HEADERS)[]
-  /** JSON with its examples. Absent: no body, unless `script` is there. */
+  /** JSON with its examples. Absent: no body. */
   readonly json?: readonly [SchemaName, ExampleName, ...ExampleName[]]
   /** Other content types of the same answer, each with its examples. The body is text. */
   readonly text?: Readonly<Record<string, readonly ExampleName[]>>
-  /** The body is JavaScript. */
-  readonly script?: true
 }
 
 export interface Operation {

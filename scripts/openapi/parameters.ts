@@ -38,11 +38,6 @@ export const PATH: Readonly<Record<string, Parameter>> = {
   revocation_id: { description: 'The id of a revocation.', schema: RevocationId, example: IDS.revocation },
   ban_id: { description: 'The id of a ban.', schema: BanId, example: IDS.ban },
   token_id: { description: 'The id of an API token.', schema: ApiTokenId, example: IDS.token },
-  version: {
-    description: 'The version of the library with its digest, and `.js`.',
-    schema: z.string().regex(/^[0-9a-z.-]{1,64}$/),
-    example: '0.1.0-0a1b2c3d.js',
-  },
 }
 
 const filter = (description: string, example: string): Parameter => ({
@@ -107,11 +102,6 @@ export const REQUEST_HEADERS = {
       .regex(/^("[0-9]{1,15}"|\*)$/)
       .meta({ minLength: 1, maxLength: 17 }),
     example: '"3"',
-  },
-  'If-None-Match': {
-    description: 'The `ETag` of a version that the caller has.',
-    schema: z.string().meta({ maxLength: 1_024 }),
-    example: '"sha384-…"',
   },
   Origin: {
     description: 'The web origin of the page. Browsers set it by themselves; native apps have none.',

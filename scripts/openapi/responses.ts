@@ -28,12 +28,11 @@ export const successResponses = (operation: Operation): Record<string, Json> =>
   Object.fromEntries(Object.entries(operation.answers).map(([status, answer]) => [status, success(answer)]))
 
 function success(answer: Answer): Json {
-  const { description, headers = [], json, text = {}, script } = answer
-  const content = json
-    ? { 'application/json': { schema: ref('schemas', json[0]), examples: examplesOf(json.slice(1)) }, ...textOf(text) }
-    : script && {
-        'text/javascript; charset=utf-8': { schema: { type: 'string', maxLength: 65_536, pattern: '^/\\*!' } },
-      }
+  const { description, headers = [], json, text = {} } = answer
+  const content = json && {
+    'application/json': { schema: ref('schemas', json[0]), examples: examplesOf(json.slice(1)) },
+    ...textOf(text),
+  }
   return { description, headers: headersOf([...EVERYWHERE, ...headers]), ...(content ? { content } : {}) }
 }
 
@@ -81,9 +80,8 @@ function describe({ dialect }: Route, codes: readonly ErrorCode[], kind: string 
 function peculiarity(
   { path, method, dialect, repeatable }: Route,
   status: number,
-): { kind?: 'page' | 'library' | 'once' | 'key'; headers: readonly AnswerHeaderName[] } {
+): { kind?: 'page' | 'once' | 'key'; headers: readonly AnswerHeaderName[] } {
   if (path.endsWith('/ice-servers')) return { kind: 'page', headers: CORS }
-  if (path.startsWith('/client/:')) return { kind: 'library', headers: ['Access-Control-Allow-Origin'] }
   // A creation may be refused for good after it began.
   if ([401, 403].includes(status) && method === 'POST' && !repeatable)
     return { kind: 'once', headers: ['x-should-retry'] }

@@ -94,8 +94,6 @@ const browserRoute = (method: 'POST' | 'OPTIONS', access: 'client-token' | 'publ
 export const ROUTES = {
   health: publicRoute('/healthz'),
   ready: publicRoute('/readyz'),
-  clientScript: publicRoute('/client.js'),
-  clientScriptVersion: publicRoute('/client/:version'),
 
   turnKeyList: cloudflareRoute('GET', KEYS, 'turn_keys:read'),
   turnKeyCreate: cloudflareRoute('POST', KEYS, 'turn_keys:write'),

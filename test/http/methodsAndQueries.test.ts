@@ -14,15 +14,7 @@ import { furnishAll, pathOf, routes } from '../support/contract/callers.ts'
 type Furnished = Awaited<ReturnType<typeof furnishAll>>
 
 /** Routes whose query the broker does not own, or that a client extends with parameters of its own. */
-const IGNORES_UNKNOWN = [
-  'health',
-  'ready',
-  'clientScript',
-  'clientScriptVersion',
-  'iceServersPreflight',
-  'turnRestCreate',
-  'turnRest',
-]
+const IGNORES_UNKNOWN = ['health', 'ready', 'iceServersPreflight', 'turnRestCreate', 'turnRest']
 
 /** A request that the route would answer, with this query after its own. */
 function requester(broker: Broker, acme: Furnished) {

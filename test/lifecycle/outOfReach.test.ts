@@ -90,7 +90,7 @@ function withoutTenants(call: Method) {
 
 /** The routes that need no Tenant. */
 const WITHOUT_TENANT: readonly string[] = [
-  ...['health', 'ready', 'clientScript', 'clientScriptVersion', 'tenantList', 'resealOrder', 'resealProgress'],
+  ...['health', 'ready', 'tenantList', 'resealOrder', 'resealProgress'],
   ...['accountGet', 'accountAuditList', 'tokenCheckReplace', 'tokenCheckGet'],
 ]
 /** The routes on which the Account calls a Tenant, through a binding of its own. */

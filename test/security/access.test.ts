@@ -34,13 +34,7 @@ describe('access', () => {
     const { ask, wrong } = asker(broker)
     const before = await stateOf(broker)
     const open = routes.filter(([, route]) => route.access === 'public')
-    expect(open.map(([name]) => name)).toEqual([
-      'health',
-      'ready',
-      'clientScript',
-      'clientScriptVersion',
-      'iceServersPreflight',
-    ])
+    expect(open.map(([name]) => name)).toEqual(['health', 'ready', 'iceServersPreflight'])
     for (const entry of open) {
       const expected = String(rowOf(entry[0]).right)
       for (const authorization of [undefined, 'Bearer junk']) {

@@ -1,13 +1,7 @@
-// The routes that anyone may call: health probes and the browser library.
+// The routes that anyone may call: health probes.
 import type { Operations } from '../operation.ts'
 
-const LIBRARY_HEADERS = ['ETag', 'Access-Control-Allow-Origin', 'Cross-Origin-Resource-Policy'] as const
-const LIBRARY = {
-  200: { description: 'The library.', headers: LIBRARY_HEADERS, script: true },
-  304: { description: 'The caller has this version already.', headers: LIBRARY_HEADERS },
-} as const
-
-export const PUBLIC: Operations<'health' | 'ready' | 'clientScript' | 'clientScriptVersion'> = {
+export const PUBLIC: Operations<'health' | 'ready'> = {
   health: {
     tag: 'Public',
     summary: 'Say that the Worker runs',
@@ -23,20 +17,5 @@ export const PUBLIC: Operations<'health' | 'ready' | 'clientScript' | 'clientScr
       200: { description: 'The broker can serve requests.', json: ['Readiness', 'ready'] },
       503: { description: 'The broker cannot serve requests.', json: ['Readiness', 'notReady'] },
     },
-  },
-  clientScript: {
-    tag: 'Public',
-    summary: 'Get the browser library',
-    description: 'An ES module, the newest version. May be cached for an hour.',
-    headers: ['If-None-Match'],
-    answers: LIBRARY,
-  },
-  clientScriptVersion: {
-    tag: 'Public',
-    summary: 'Get one version of the browser library',
-    description:
-      'An ES module under an address that never changes its content, for use with `integrity`. May be cached for a year. Only the version that is deployed is served.',
-    headers: ['If-None-Match'],
-    answers: LIBRARY,
   },
 }

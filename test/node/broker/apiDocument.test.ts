@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
 import { root } from '../docs/repository.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
 
@@ -65,25 +64,4 @@ it.each(['/nothing', '/openapi', '/openapi.json/x', '/docs/x', '/_headers', '/in
 it('A browser that opens an unknown path gets the Worker’s 404', async () => {
   const navigation = { headers: { 'sec-fetch-mode': 'navigate', accept: 'text/html' } }
   expect((await get('/nothing', navigation)).headers.get('content-type')).toBe('application/problem+json')
-})
-
-it('The browser library is a static asset that the Worker answers, at each of its addresses', async () => {
-  const { version, integrity } = CLIENT_SCRIPT
-  const paths = ['/client.js', `/client/${version}.js`]
-  for (const path of paths) {
-    const answer = await get(path)
-    expect([answer.status, await answer.text()]).toEqual([200, committed('client.js')])
-    const { headers } = answer
-    expect(headers.get('x-request-id')).not.toBeNull()
-    expect(headers.get('access-control-allow-origin')).toBe('*')
-    expect(headers.get('content-type')).toBe('text/javascript; charset=utf-8')
-    expect(headers.get('etag')).toBe(`"${integrity}"`)
-    const again = await get(path, { headers: { 'if-none-match': `"other", W/"${integrity}"` } })
-    expect([again.status, again.headers.get('access-control-allow-origin')]).toEqual([304, '*'])
-    const head = await get(path, { method: 'HEAD' })
-    expect([head.status, head.headers.get('etag')]).toEqual([200, `"${integrity}"`])
-  }
-  const other = await get('/client/0.0.0.js')
-  expect([other.status, other.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
-  expect(other.headers.get('access-control-allow-origin')).toBe('*')
 })

@@ -154,7 +154,7 @@ describe('ARCHITECTURE.md', () => {
     }
     const rooms = sources.map((file) => file.slice(0, file.lastIndexOf('/') + 1))
     const entries = sources.filter((file) => file.split('/').length === 2)
-    const folders = filesLike('{bench,docs,emulator,examples,public,scripts,test}/**/*.*').map(
+    const folders = filesLike('{bench,docs,emulator,examples,packages,public,scripts,test}/**/*.*').map(
       (file) => `${file.split('/')[0]}/`,
     )
     expect(unique(shown)).toEqual(unique([...rooms, ...entries, ...folders]))

@@ -32,6 +32,7 @@ export function stringsOf(line: RegExp): string[] {
 export const unique = (list: string[]): string[] => [...new Set(list)].sort()
 
 interface PackageJson {
+  version: string
   scripts: Record<string, string>
   dependencies: Record<string, string>
   optionalDependencies: Record<string, string>

@@ -1,21 +1,27 @@
 // The browser library as the broker serves it, loaded as a module, and a broker's answers to it. No assertions here.
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll } from 'vitest'
 import type { IceServersClient, IceServersOptions } from '../../../src/client/api.ts'
-import { textOf } from '../docs/repository.ts'
+import { packageJson, textOf } from '../docs/repository.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'turn-broker-client-'))
 afterAll(() => rmSync(folder, { recursive: true }))
+
+const sha384 = createHash('sha384').update(textOf('public/client.js')).digest()
+/** What documents pin, and the version under which the file is served for good. */
+export const INTEGRITY = `sha384-${sha384.toString('base64')}`
+export const RELEASE = `${packageJson().version}-${sha384.toString('hex').slice(0, 8)}`
 
 /** A module whose import of the library leads to what the broker serves. */
 export function load(name: string, source: string): Promise<unknown> {
   const library = path.join(folder, 'library.mjs')
   const file = path.join(folder, name)
   writeFileSync(library, textOf('public/client.js'))
-  writeFileSync(file, source.replace("'turn-broker/client'", `'${pathToFileURL(library)}'`))
+  writeFileSync(file, source.replace("'turn-broker-client'", `'${pathToFileURL(library)}'`))
   return import(/* @vite-ignore */ pathToFileURL(file).href)
 }
 

@@ -32,8 +32,6 @@ const anObject = { foreign: nothing, foreignObject: nothing }
 const ROWS = {
   health: { right: 200 },
   ready: { right: 200 },
-  clientScript: { right: 200 },
-  clientScriptVersion: { right: 200 },
   turnKeyList: { right: 200, foreign: '403 10000' },
   turnKeyCreate: { right: 201, body: { name: 'new' }, foreign: '403 10000' },
   turnKeyGet: { right: 200, ...aKey },

@@ -2,7 +2,6 @@
 import { env } from 'cloudflare:workers'
 import { ROUTES, type Route, type RouteName } from '../../../src/contract/routes.ts'
 import { SCOPES, type Scope } from '../../../src/contract/scopes.ts'
-import { CLIENT_SCRIPT } from '../../../src/http/routes/browser/clientScript.ts'
 import { type Broker, expectStatus, newTenant, newToken, newTurnKey } from '../broker/broker.ts'
 import { DAY_MS, MINUTE_MS, passTime, SECOND_MS } from '../broker/clock.ts'
 import { APP, tenantPath } from '../broker/doors.ts'
@@ -47,7 +46,6 @@ export const routes = Object.entries(ROUTES) as [RouteName, Route][] // Object.e
 /** An id that is not given belongs to no tenant. */
 export const pathOf = (route: Pick<Route, 'path'>, things: Partial<Things>): string =>
   route.path.replace(/:([a-z_]+)/g, (_, parameter: string) => {
-    if (parameter === 'version') return `${CLIENT_SCRIPT.version}.js`
     const name = PARAMETERS[parameter]
     if (name === undefined) throw new Error(`nothing stands for :${parameter}`)
     return things[name] ?? NOBODYS[name]
