@@ -348,8 +348,8 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G17',
     breaks: 'Every foreign origin causes a question of the Tenant.',
     file: 'src/http/caller/snapshots.ts',
-    find: 'snapshotRechecks.set(tenant, work)',
-    replace: 'void snapshotRechecks',
+    find: "c.get('isolateCache').snapshotRechecks.set(tenant, answered)",
+    replace: 'void answered',
     test: 'test/http/policyAdditions.test.ts',
   },
   {
@@ -359,6 +359,22 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (!allows(snapshot) && !allows(await recheckedSnapshot(c, tenant, snapshot)))',
     replace: 'if (!allows(snapshot))',
     test: 'test/http/policyAdditions.test.ts',
+  },
+  {
+    promise: 'G18',
+    breaks: 'A key that an identity provider has rotated counts after 30 s.',
+    file: 'src/auth/jwks.ts',
+    find: 'const COOL_DOWN_MS = 5_000',
+    replace: 'const COOL_DOWN_MS = 30_000',
+    test: 'test/edge/policyChanges.test.ts',
+  },
+  {
+    promise: 'G6',
+    breaks: 'A JWT is good although the key or the claims of its issuer have changed.',
+    file: 'src/tenant/issuing/eligibility.ts',
+    find: 'JSON.stringify(entry) === verifiedBy',
+    replace: '(verifiedBy.length, entry.issuer === asker.entry.issuer)',
+    test: 'test/auth/tenantJwtsRemoved.test.ts',
   },
   {
     promise: 'G19',

@@ -1,27 +1,23 @@
 /**
- * JWKS cache of the isolate: the key sets of tenants' identity providers, by URL. A fetch is bounded in time, bytes and
- * keys, follows no redirect, and is single-flight for each URL. A cool-down of 30 s follows every attempt, also after a
- * failure or for an unknown `kid`. So many tokens cause few requests, and one slow provider does not delay the others. A fetch belongs to the
+ * JWKS cache of the isolate: the key sets of tenants' identity providers, by URL. A fetch is single-flight for each URL, and a
+ * cool-down follows every attempt: 5 s, so that a key that the provider has just added counts within 5 s; 30 s after a failure. So many
+ * tokens cause few requests, and one slow provider does not delay the others. A fetch belongs to the
  * request that began it and may never settle once that request is cancelled. So it goes to `waitUntil` too, and each
  * follower waits with a timer of its own, then goes by the keys remembered: no SingleFlight here.
  */
-import * as z from 'zod/mini'
-import { exchange, type Upstream } from '../cloudflare/exchange.ts'
+import type { Upstream } from '../cloudflare/exchange.ts'
 import { within } from '../concurrency/deadline.ts'
-import { Jwk } from '../contract/policy/issuers.ts'
+import type { Jwk } from '../contract/policy/issuers.ts'
+import { fetchKeySet, PROVIDER_DEADLINE_MS } from './keySets.ts'
 
-const FETCH_DEADLINE_MS = 3_000
-const MAX_BYTES = 65_536
-const MAX_KEYS = 50
 const FRESH_MS = 600_000
-/** No new fetch within this time of the last attempt, whether it succeeded or failed. */
-const COOL_DOWN_MS = 30_000
+/** No new fetch within this time of the last attempt. */
+const COOL_DOWN_MS = 5_000
+/** The same after an attempt that gave no key set, and while one is under way. */
+const FAILED_COOL_DOWN_MS = 30_000
 /** While a provider cannot be reached, its last key set is used until this age. */
 const STALE_MS = 3_600_000
 const MAX_PROVIDERS = 1_000
-
-/** Keys of unknown kinds are skipped: providers may publish them too. */
-const KeySet = z.object({ keys: z.array(z.unknown()).check(z.maxLength(MAX_KEYS)) })
 
 /** The request for keys. */
 export interface KeysRequest {
@@ -35,6 +31,7 @@ interface Provider {
   keys: readonly Jwk[]
   fetchedAt: number
   triedAt: number
+  coolDownMs: number
   fetching: Promise<void> | undefined
 }
 
@@ -51,15 +48,16 @@ export class JwksCache {
     const provider = this.#provider(url)
     const now = this.#upstream.now()
     const due = need === 'lacking' || now - provider.fetchedAt > FRESH_MS
-    if (due && now - provider.triedAt > COOL_DOWN_MS) {
+    if (due && now - provider.triedAt > provider.coolDownMs) {
       provider.triedAt = now
+      provider.coolDownMs = FAILED_COOL_DOWN_MS
       provider.fetching = this.#fetch(url, provider).finally(() => {
         provider.fetching = undefined
       })
       waitUntil(provider.fetching)
     }
     // The timer belongs to the request that waits. The request that fetches may be gone, and its timers with it.
-    if (due && provider.fetching !== undefined) await within(FETCH_DEADLINE_MS, provider.fetching, () => undefined)
+    if (due && provider.fetching !== undefined) await within(PROVIDER_DEADLINE_MS, provider.fetching, () => undefined)
     return this.#upstream.now() - provider.fetchedAt > STALE_MS ? [] : provider.keys
   }
 
@@ -72,6 +70,7 @@ export class JwksCache {
       keys: [],
       fetchedAt: Number.NEGATIVE_INFINITY,
       triedAt: Number.NEGATIVE_INFINITY,
+      coolDownMs: COOL_DOWN_MS,
       fetching: undefined,
     }
     this.#providers.set(url, provider)
@@ -79,19 +78,10 @@ export class JwksCache {
   }
 
   async #fetch(url: string, provider: Provider): Promise<void> {
-    const exchanged = await exchange(this.#upstream, {
-      method: 'GET',
-      url,
-      deadlineMs: FETCH_DEADLINE_MS,
-      maxBytes: MAX_BYTES,
-    })
-    if (exchanged.kind !== 'answered' || exchanged.status !== 200 || !('json' in exchanged.body)) return
-    const set = KeySet.safeParse(exchanged.body.json)
-    if (!set.success) return
-    provider.keys = set.data.keys.flatMap((key) => {
-      const jwk = Jwk.safeParse(key)
-      return jwk.success ? [jwk.data] : []
-    })
+    const fetched = await fetchKeySet(this.#upstream, url)
+    if ('problem' in fetched) return
+    provider.keys = fetched.keys
     provider.fetchedAt = this.#upstream.now()
+    provider.coolDownMs = COOL_DOWN_MS
   }
 }

@@ -4,7 +4,7 @@
  * The Tenant object checks again that its policy still has the issuer with this audience or client.
  */
 import { compactVerify } from 'jose'
-import type { IssuerShare, TenantIssuer } from '../contract/policy/issuers.ts'
+import type { TenantIssuer } from '../contract/policy/issuers.ts'
 import type { JwtReason } from '../contract/policy/jwtReasons.ts'
 import { type CompactJws, decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
 import { type KeysAt, keyFor } from './jwtKeys.ts'
@@ -17,7 +17,7 @@ import {
   resultsOf,
   selectEntry,
 } from './jwtRules.ts'
-import { algorithmIn, ownValue, shareOf } from './jwtValues.ts'
+import { algorithmIn, ownValue } from './jwtValues.ts'
 
 /** A token that has the form of a JWT and a header that meets its rules. Nothing is verified. */
 export interface ParsedJwt extends CompactJws {
@@ -25,7 +25,8 @@ export interface ParsedJwt extends CompactJws {
 }
 
 export interface TenantJwt {
-  readonly share: IssuerShare
+  /** The entry of the policy by which the token was verified. */
+  readonly entry: TenantIssuer
   readonly subject: string
 }
 
@@ -116,7 +117,6 @@ async function isSigned({ token, header }: ParsedJwt, key: CryptoKey): Promise<b
 }
 
 function acceptedBy(entry: TenantIssuer, { payload }: ParsedJwt): TenantJwt | undefined {
-  const share = shareOf(payload, entry)
   const subject = ownValue(payload, entry.subjectClaim)
-  return share && typeof subject === 'string' ? { share, subject } : undefined
+  return typeof subject === 'string' ? { entry, subject } : undefined
 }

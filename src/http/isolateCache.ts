@@ -35,8 +35,10 @@ export class IsolateCache {
   readonly snapshotReads = new SharedLookUps<TenantSnapshot | undefined>(LOOKED_UP_MS)
   /** Fresh snapshots, looked up in KV and at the objects; `undefined`: there is no such tenant. */
   readonly snapshotLookUps = new SharedLookUps<TenantSnapshot | undefined>(LOOKED_UP_MS)
-  /** The last recheck of a tenant's snapshot, for 5 s after it began: until then no other one starts. */
-  readonly snapshotRechecks = new ExpiringMap<Promise<TenantSnapshot>>(RECHECK_MS)
+  /** The last question of a Tenant for its snapshot, for 5 s after it began: until then no recheck starts. Never rejects. */
+  readonly snapshotRechecks = new ExpiringMap<Promise<TenantSnapshot | undefined>>(RECHECK_MS)
+  /** Newer snapshots of tenants that refused what an older one allowed: only those who ask at the same time share one. */
+  readonly snapshotRefreshes = new SharedLookUps<TenantSnapshot | undefined>(0)
   /** The check keys of API tokens, when they were last looked up, and when the Account last gave them. No age makes them useless. */
   checkKeys:
     | { readonly keys: readonly CheckKey[]; readonly lookedUpAt: number; readonly confirmedAt: number }

@@ -2,7 +2,7 @@
 import type { Caller } from '../auth/caller.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 import type { SendMint } from '../cloudflare/mintCall.ts'
-import type { IssuerShare } from '../contract/policy/issuers.ts'
+import type { TenantIssuer } from '../contract/policy/issuers.ts'
 
 /** Who requests a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
@@ -15,7 +15,8 @@ export type Asker =
       /** Life of its credentials: default and ceiling. `null`: the policy's. */
       readonly credentialTtlSeconds: number | null
     }
-  | { readonly kind: 'tenant-jwt'; readonly share: IssuerShare }
+  /** `entry`: what the JWT was verified by. The Tenant refuses it with `invalid_token` unless its policy has that very entry. */
+  | { readonly kind: 'tenant-jwt'; readonly entry: TenantIssuer }
   | { readonly kind: 'server'; readonly caller: Caller }
 
 export interface IssueRequest {

@@ -19,6 +19,7 @@ import {
 } from '../support/tenants/issuing.ts'
 
 const key = await newKey('good')
+const otherKey = await newKey('good')
 const other = issuerAt({ keys: [key] }, { audience: 'another app' })
 
 async function trusting(policy: object = {}) {
@@ -45,6 +46,23 @@ const TAKINGS: Record<string, { takes: (acme: Trusting) => Promise<unknown>; out
   },
   'its audience is another': {
     takes: ({ patch }) => patch({ policy: { issuers: [issuerAt({ keys: [key] }, { audience: 'new' })] } }),
+    outcome: '401 invalid_token',
+  },
+  'its key is another': {
+    takes: ({ patch }) => patch({ policy: { issuers: [issuerAt({ keys: [otherKey] }), other] } }),
+    outcome: '401 invalid_token',
+  },
+  'its algorithm is not allowed any more': {
+    takes: ({ patch }) => patch({ policy: { issuers: [issuerAt({ keys: [key] }, { algorithms: ['RS256'] })] } }),
+    outcome: '401 invalid_token',
+  },
+  'a claim is required that the token lacks': {
+    takes: ({ patch }) =>
+      patch({ policy: { issuers: [issuerAt({ keys: [key] }, { requiredClaims: { role: 'caller' } })] } }),
+    outcome: '401 invalid_token',
+  },
+  'another claim names the subject': {
+    takes: ({ patch }) => patch({ policy: { issuers: [issuerAt({ keys: [key] }, { subjectClaim: 'uid' })] } }),
     outcome: '401 invalid_token',
   },
   'the tenant is suspended': { takes: ({ patch }) => patch({ status: 'suspended' }), outcome: '403 tenant_suspended' },

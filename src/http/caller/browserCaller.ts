@@ -3,19 +3,24 @@
  * Turns a token into a subject, a key and what binds the caller; what these are worth is the Tenant's decision.
  */
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
-import { parseTenantJwt, readTenantJwt, type TenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
+import { type ParsedJwt, parseTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
-import type { JwtReason } from '../../contract/policy/jwtReasons.ts'
+import { JWT_REASONS, type JwtReason } from '../../contract/policy/jwtReasons.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
-import { recheckedSnapshot, tenantSnapshot } from './snapshots.ts'
+import { recheckedSnapshot, snapshotAfter, tenantSnapshot } from './snapshots.ts'
 
 export interface BrowserCaller {
   readonly asker: Asker & { kind: 'client-token' | 'tenant-jwt' }
   readonly subject: string
   readonly keyId: string | null
+  /** The JWT, and the version of the policy by which it was verified; `null`: a client token. */
+  readonly verified: { readonly jwt: ParsedJwt; readonly version: number } | null
 }
+
+/** A newer policy changes nothing about them. */
+const LASTING: ReadonlySet<JwtReason> = new Set([...JWT_REASONS.exp, ...JWT_REASONS.nbf, ...JWT_REASONS.iat])
 
 /** Throws `invalid_token`. A client token is verified without any look-up; a JWT needs the tenant's issuers. */
 export async function identify(c: Ctx, tenant: string, token: string): Promise<BrowserCaller> {
@@ -26,29 +31,56 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
     // It was signed for this tenant, so the tenant exists or did.
     c.get('isolateCache').tenants.set(tenant, true)
     const { tokenId, origin: boundOrigin, credentialTtl: credentialTtlSeconds, subject, keyId } = clientToken
-    return { asker: { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds }, subject, keyId }
+    const asker = { kind: 'client-token', tokenId, boundOrigin, credentialTtlSeconds } as const
+    return { asker, subject, keyId, verified: null }
   }
-  const parsed = parseTenantJwt(token)
-  if (typeof parsed === 'string') throw new BrokerError('invalid_token')
+  const jwt = parseTenantJwt(token)
+  if (typeof jwt === 'string') throw new BrokerError('invalid_token')
   const snapshot = await tenantSnapshot(c, tenant)
   if (!snapshot) throw new BrokerError('invalid_token')
+  const caller = await identifyByNewest(c, snapshot, jwt)
+  if (typeof caller === 'string') throw new BrokerError('invalid_token')
+  return caller
+}
+
+/**
+ * Asks for a credential. A Tenant that has changed the entry by which a JWT was verified refuses it: then the JWT is verified by
+ * the newer policy, and the Tenant asked once more. Throws the refusal.
+ */
+export async function askFor<T>(
+  c: Ctx,
+  tenant: string,
+  caller: BrowserCaller,
+  ask: (caller: BrowserCaller) => Promise<T>,
+): Promise<T> {
+  try {
+    return await ask(caller)
+  } catch (error) {
+    const isRefused = error instanceof BrokerError && error.failure.code === 'invalid_token'
+    if (!isRefused || !caller.verified) throw error
+    const { jwt, version } = caller.verified
+    const newer = await snapshotAfter(c, tenant, version)
+    const again = newer && (await identifyBy(c, newer, jwt))
+    if (!again || typeof again === 'string') throw error
+    return ask(again)
+  }
+}
+
+/** The caller, or the reason why the JWT is refused. An issuer or key that was just added is not in the snapshot yet. */
+async function identifyByNewest(c: Ctx, snapshot: TenantSnapshot, jwt: ParsedJwt): Promise<BrowserCaller | JwtReason> {
+  const caller = await identifyBy(c, snapshot, jwt)
+  if (typeof caller !== 'string' || LASTING.has(caller)) return caller
+  const current = await recheckedSnapshot(c, snapshot.tenant, snapshot)
+  return current.version === snapshot.version ? caller : identifyBy(c, current, jwt)
+}
+
+async function identifyBy(c: Ctx, snapshot: TenantSnapshot, jwt: ParsedJwt): Promise<BrowserCaller | JwtReason> {
   const { jwks } = c.get('isolateCache')
   const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
   const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
-  const read = ({ issuers }: TenantSnapshot) => readTenantJwt({ issuers, keysAt }, parsed, Date.now())
-  const first = await read(snapshot)
-  const jwt = typeof first === 'string' ? await readWithNewerPolicy(c, tenant, snapshot, read) : first
-  if (!jwt || typeof jwt === 'string') throw new BrokerError('invalid_token')
-  return { asker: { kind: 'tenant-jwt', share: jwt.share }, subject: jwt.subject, keyId: null }
-}
-
-/** An issuer or key that was just added is not in the snapshot yet. */
-async function readWithNewerPolicy(
-  c: Ctx,
-  tenant: string,
-  snapshot: TenantSnapshot,
-  read: (snapshot: TenantSnapshot) => Promise<TenantJwt | JwtReason>,
-): Promise<TenantJwt | JwtReason | undefined> {
-  const current = await recheckedSnapshot(c, tenant, snapshot)
-  return current.version === snapshot.version ? undefined : read(current)
+  const { issuers, version } = snapshot
+  const read = await readTenantJwt({ issuers, keysAt }, jwt, Date.now())
+  if (typeof read === 'string') return read
+  const { entry, subject } = read
+  return { asker: { kind: 'tenant-jwt', entry }, subject, keyId: null, verified: { jwt, version } }
 }

@@ -65,8 +65,20 @@ export async function suitingSnapshot(
 
 const waitUntil = (c: Ctx) => (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
 
-/** The Tenant's current snapshot; `undefined` if it is being deleted. Only for a tenant that is known to exist. */
-export async function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+/**
+ * The Tenant's current snapshot; `undefined` if it is being deleted. Only for a tenant that is known to exist. Counts as a
+ * recheck: what the Tenant has just said is not asked again.
+ */
+function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
+  const work = askForSnapshot(c, tenant)
+  const answered = work.catch(() => undefined)
+  c.get('isolateCache').snapshotRechecks.set(tenant, answered)
+  // Keeps the question alive for its followers when its own caller hangs up.
+  c.executionCtx.waitUntil(answered)
+  return work
+}
+
+async function askForSnapshot(c: Ctx, tenant: string): Promise<TenantSnapshot | undefined> {
   try {
     const snapshot = await call(tenantObject(c, tenant).edgeSnapshot())
     c.get('isolateCache').snapshots.set(tenant, snapshot)
@@ -82,15 +94,24 @@ export async function fetchSnapshot(c: Ctx, tenant: string): Promise<TenantSnaps
  * many ask, and answers what it knows when the Tenant does not answer.
  */
 export async function recheckedSnapshot(c: Ctx, tenant: string, known: TenantSnapshot): Promise<TenantSnapshot> {
-  const { snapshotRechecks } = c.get('isolateCache')
-  const running = snapshotRechecks.get(tenant)
-  if (running) return within(LOOK_UP_MS, running, () => known)
-  const work = fetchSnapshot(c, tenant).then(
-    (snapshot) => snapshot ?? known,
+  const asked = c.get('isolateCache').snapshotRechecks.get(tenant) ?? fetchSnapshot(c, tenant).catch(() => undefined)
+  return within(
+    LOOK_UP_MS,
+    asked.then((snapshot) => snapshot ?? known),
     () => known,
   )
-  snapshotRechecks.set(tenant, work)
-  // Keeps the recheck alive for its followers when its own caller hangs up.
-  c.executionCtx.waitUntil(work)
-  return within(LOOK_UP_MS, work, () => known)
+}
+
+/**
+ * A newer snapshot than the one of this version: the Tenant refused what that one allowed. `undefined` if there is none. Not
+ * limited in time: only a request that the older policy let in leads here.
+ */
+export async function snapshotAfter(c: Ctx, tenant: string, version: number): Promise<TenantSnapshot | undefined> {
+  const { snapshots, snapshotRefreshes } = c.get('isolateCache')
+  const fetch = () => askForSnapshot(c, tenant)
+  const newer = (snapshot: TenantSnapshot | undefined) =>
+    snapshot && snapshot.version > version ? snapshot : undefined
+  const shared = newer(snapshots.get(tenant)) ?? newer(await snapshotRefreshes.get(tenant, fetch, waitUntil(c)))
+  // What was shared may have been asked before the change.
+  return shared ?? newer(await fetch())
 }

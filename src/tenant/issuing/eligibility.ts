@@ -3,7 +3,6 @@
  * The answer holds in the tick in which it was read; behind an `await` it is read again. Writes nothing.
  */
 import { actorOf } from '../../auth/caller.ts'
-import { shareName, sharesOf } from '../../contract/policy/issuers.ts'
 import { allowsOrigin } from '../../contract/policy/origins.ts'
 import type { Policy } from '../../contract/policy/policy.ts'
 import { BrokerError, noSuchTurnKey } from '../../errors.ts'
@@ -80,7 +79,7 @@ export const askerName = (asker: Asker): string => {
     case 'client-token':
       return `client-token:${asker.tokenId}`
     case 'tenant-jwt':
-      return `tenant-jwt:${asker.share.issuer}`
+      return `tenant-jwt:${asker.entry.issuer}`
     case 'server':
       return actorOf(asker.caller)
   }
@@ -103,12 +102,11 @@ function actorOfAsker(ctx: ReadContext, asker: Asker): string {
   return askerName(asker)
 }
 
-/** The Worker may have verified the JWT by an older policy, which still had its issuer with this audience or client. */
+/** The Worker may have verified the JWT by an older policy: with a key, an algorithm or without a claim that counts no more. */
 function requireIssuer(policy: Policy, asker: Asker): void {
   if (asker.kind !== 'tenant-jwt') return
-  const name = shareName(asker.share)
-  if (!policy.issuers.flatMap(sharesOf).some((share) => shareName(share) === name))
-    throw new BrokerError('invalid_token')
+  const verifiedBy = JSON.stringify(asker.entry)
+  if (!policy.issuers.some((entry) => JSON.stringify(entry) === verifiedBy)) throw new BrokerError('invalid_token')
 }
 
 function checkOrigin(policy: Policy, { asker, origin }: IssueRequest): void {

@@ -9,7 +9,7 @@ import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
 import { MAX_BROWSER_BODY_BYTES, malformed, mediaTypeOf, readAnyJson, readForm } from '../../body.ts'
-import { identify } from '../../caller/browserCaller.ts'
+import { askFor, identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { countingUnproven, limitAddress, limitSubject, limitTenant } from '../../caller/rateLimits.ts'
 import type { App, Ctx } from '../../context.ts'
@@ -31,21 +31,23 @@ export function iceServersRoutes(app: App): void {
     const { tenant, origin, token, requestedTtlSeconds } = await countingUnproven(c, () => readAll(c))
     return async () => {
       // Within the deadline, because it may fetch the key set of the tenant's identity provider.
-      const { asker, subject, keyId } = await countingUnproven(c, () => identify(c, tenant, token))
+      const caller = await countingUnproven(c, () => identify(c, tenant, token))
       await limitTenant(c, tenant)
-      await limitSubject(c, tenant, subject)
+      await limitSubject(c, tenant, caller.subject)
       c.set('tenant', tenant)
       await requireAllowedOrigin(c, tenant, origin)
       const begun = Date.now()
-      const issued = await issue(c, tenant, {
-        requestId: c.get('requestId'),
-        asker,
-        subject,
-        requestedTtlSeconds,
-        keyId,
-        origin,
-        reuse: 'allowed',
-      })
+      const issued = await askFor(c, tenant, caller, ({ asker, subject, keyId }) =>
+        issue(c, tenant, {
+          requestId: c.get('requestId'),
+          asker,
+          subject,
+          requestedTtlSeconds,
+          keyId,
+          origin,
+          reuse: 'allowed',
+        }),
+      )
       c.header('Server-Timing', `tenant;dur=${Date.now() - begun}`)
       return c.json(answerOf(issued, Date.now()), 201)
     }
