@@ -31,6 +31,8 @@ const loopbackOnly = (played: Record<string, string>) => ({
       fetch(request, env) {
         const { origin, host, pathname, search } = new URL(request.url)
         const server = origin === 'https://' + host ? played[host] : undefined
+        // As Cloudflare answers a Worker that asks a host without an address.
+        if (!server && !/^(127|localhost)/.test(host)) return new Response(null, { status: 530 })
         return env.LOOPBACK.fetch(server ? new Request(server + pathname + search, request) : request)
       },
     }`,

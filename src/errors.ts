@@ -71,6 +71,12 @@ export const ERRORS = {
     31017,
     'This Idempotency-Key was used with another body; use a new key.',
   ),
+  discovery_failed: row(
+    422,
+    'Discovery failed',
+    31029,
+    "The issuer's discovery document does not lead to its key set; correct the issuer, or give jwksUrl.",
+  ),
   rate_limited: row(429, 'Rate limited', 31018, 'Too many requests; wait for Retry-After.'),
   subject_limit: row(
     429,

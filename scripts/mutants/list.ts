@@ -361,6 +361,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/http/policyAdditions.test.ts',
   },
   {
+    promise: 'G10',
+    breaks: 'A discovery document may lead to any address.',
+    file: 'src/auth/discovery.ts',
+    find: 'JwksUrl.safeParse(metadata.data.jwks_uri)',
+    replace: 'z.string().safeParse(metadata.data.jwks_uri)',
+    test: 'test/issuers/discovery.test.ts',
+  },
+  {
     promise: 'G18',
     breaks: 'A key that an identity provider has rotated counts after 30 s.',
     file: 'src/auth/jwks.ts',

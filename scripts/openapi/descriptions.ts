@@ -67,7 +67,9 @@ const FIELDS: Readonly<Record<string, string>> = {
   client: 'The client that tokens without `aud` are for. This or `audience`.',
   claim: 'The claim that names the client: `azp`, `client_id`, or `iss` for all tokens of the issuer.',
   ignoreAudience: 'Whether tokens that name other audiences are accepted by their `client`.',
-  jwksUrl: 'The https address of the key set.',
+  jwksUrl:
+    'The https address of the key set. Without it and `jwks` the address comes from the discovery document of the issuer, which is read once.',
+  discovered: 'The `jwksUrl` came from the discovery document of the issuer.',
   jwks: 'The key set itself, instead of its address.',
   keys: 'Public keys (RFC 7517).',
   algorithms: 'The signature algorithms that are accepted.',

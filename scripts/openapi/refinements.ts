@@ -55,8 +55,9 @@ const RULES = new Map<z.core.$ZodType, Rule>([
   [
     Issuer,
     {
-      allOf: [exactlyOneOf('jwksUrl', 'jwks'), exactlyOneOf('audience', 'client')],
-      dependentRequired: { ignoreAudience: ['client'] },
+      ...exactlyOneOf('audience', 'client'),
+      not: { required: ['jwksUrl', 'jwks'] },
+      dependentRequired: { ignoreAudience: ['client'], discovered: ['jwksUrl'] },
     },
   ],
   [ApiTokenCreate.shape.scopes, { ...unique, maxItems: SCOPES.length }],

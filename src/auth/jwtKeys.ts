@@ -55,6 +55,10 @@ const CURVES: Readonly<Record<string, string>> = {
   Ed25519: 'Ed25519',
 }
 
+/** Whether one of the keys can verify one of the algorithms. */
+export const hasKeyFor = (keys: readonly Jwk[], algorithms: readonly JwtAlgorithm[]): boolean =>
+  keys.some((key) => algorithms.some((alg) => isFor(key, alg)))
+
 function isFor(key: Jwk, alg: JwtAlgorithm): boolean {
   if (key.use !== undefined && key.use !== 'sig') return false
   if (key.alg !== undefined && sameAlgorithm(key.alg) !== sameAlgorithm(alg)) return false

@@ -22,6 +22,12 @@ export const LOOK_UP_MS = 2_000
 const LOOKED_UP_MS = 5_000
 const MAX_ENTRIES = 10_000
 
+/** How the Worker itself asks the web. */
+export const upstream = {
+  fetch: (url: string, init: RequestInit): Promise<Response> => fetch(url, init),
+  now: (): number => Date.now(),
+}
+
 export class IsolateCache {
   /** Tenants known to exist. Never expires: ids are not reused, so the object of a known id always exists. */
   readonly tenants = new ExpiringMap<boolean>(Number.POSITIVE_INFINITY)
@@ -50,7 +56,7 @@ export class IsolateCache {
   /** The last look-ups of the check keys, in KV or at the Account: whether they found them. */
   readonly checkKeyLookUps = new SharedLookUps<boolean>(LOOKED_UP_MS)
   /** Key sets of the tenants' identity providers. */
-  readonly jwks = new JwksCache({ fetch: (url, init) => fetch(url, init), now: () => Date.now() })
+  readonly jwks = new JwksCache(upstream)
   readonly readiness = new ExpiringMap<boolean>(READY_MS)
   /** Single-flight: the readiness check in progress. */
   readonly readinessCheck = new ExpiringMap<Promise<boolean>>(READY_CHECK_MS)

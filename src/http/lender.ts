@@ -6,6 +6,7 @@ import { mintSender } from '../cloudflare/mintCall.ts'
 import { within } from '../concurrency/deadline.ts'
 import type { Issued, IssueRequest, StunOnly } from '../rpc/issuing.ts'
 import type { Ctx } from './context.ts'
+import { upstream } from './isolateCache.ts'
 import { call, tenantObject } from './objects.ts'
 
 /** More than a mint may take. */
@@ -15,7 +16,6 @@ const nothing = () => undefined
 /** Throws the Tenant's refusal. */
 export function issue(c: Ctx, tenant: string, request: IssueRequest): Promise<Issued | StunOnly> {
   const { lendConnections, rtcUrl } = c.get('config')
-  const upstream = { fetch: (url: string, init: RequestInit) => fetch(url, init), now: () => Date.now() }
   const asked = tenantObject(c, tenant).issue(request, lendConnections ? mintSender(rtcUrl, upstream) : null)
   // A caller who hangs up leaves the mint time to end.
   const ended = asked.then(nothing, nothing)

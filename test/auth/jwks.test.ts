@@ -173,6 +173,7 @@ describe('a key set', () => {
     const issuers = redirects.map(({ status, provider }) => issuerAt(provider, { audience: String(status) }))
     await served(broker, 'acme', { policy: { issuers } })
     for (const { status, provider } of redirects) {
+      await provider.forget()
       expectStatus(await askIceServers(broker, 'acme', await jwtOf(key, { aud: String(status) })), 401)
       expect(await provider.asked()).toHaveLength(1)
     }

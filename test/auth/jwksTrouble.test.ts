@@ -49,6 +49,7 @@ async function troubled(broker: Broker, id: string, troubles: PlayedAnswer[]) {
   await Promise.all(troubles.map((trouble, at) => providers[at]?.answers(trouble)))
   const issuers = providers.map((provider, at) => issuerAt(provider, { audience: `${id}-${at}` }))
   const tenant = await served(broker, id, { policy: { issuers } })
+  await Promise.all(providers.map((provider) => provider.forget()))
   const tokens = await Promise.all(issuers.map(({ audience }) => jwtOf(key, { aud: audience })))
   return { ...tenant, providers, tokens, asks: tokens.map((token) => () => askIceServers(broker, id, token)) }
 }

@@ -8,6 +8,8 @@ import { accountSql, accountStub } from '../support/storage/tenantRows.ts'
 import { giveBookmarks, keep } from '../support/storage/timeTravel.ts'
 import { newIssuer } from '../support/tenants/issuing.ts'
 
+/** What the Worker found out of the policy. */
+const PREPARED = { warnings: [], refusal: undefined }
 const LOOKS = 2_001
 const BY: Call = { caller: { kind: 'operator', name: 'token' }, requestId: 'r' }
 const SPENDING = { tenant: 'acme', limit: 60, purpose: 'tenant' } as const
@@ -32,7 +34,11 @@ async function newTable(): Promise<readonly CostRow[]> {
   return [
     { of: 'isTenant', run: () => object().isTenant('acme') },
     { of: 'listTenants', run: () => object().listTenants({ before: null, limit: 50 }) },
-    { of: 'createTenant', rows: 5, run: () => object().createTenant({ ...BY, tenant, idempotency: undefined }) },
+    {
+      of: 'createTenant',
+      rows: 5,
+      run: () => object().createTenant({ ...BY, ...PREPARED, tenant, idempotency: undefined }),
+    },
     {
       of: 'createTenant',
       case: 'with an Idempotency-Key',
@@ -40,6 +46,7 @@ async function newTable(): Promise<readonly CostRow[]> {
       run: () =>
         object().createTenant({
           ...BY,
+          ...PREPARED,
           tenant: { ...tenant, id: 'initech' },
           idempotency: { key: 'new', bodyHash: 'k1.x' },
         }),

@@ -39,7 +39,7 @@ export const ADMIN: Operations<
       content: { 'application/json': ['TenantCreate', 'tenantCreate'] },
     },
     answers: { 201: { description: 'The tenant.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
-    errors: ['conflict', 'idempotency_in_progress'],
+    errors: ['conflict', 'idempotency_in_progress', 'discovery_failed'],
   },
   tenantGet: {
     tag: 'Tenants',
@@ -61,7 +61,7 @@ export const ADMIN: Operations<
       },
     },
     answers: { 200: { description: 'The tenant, changed.', headers: ['ETag'], json: ['Tenant', 'tenant'] } },
-    errors: ['conflict', 'version_mismatch'],
+    errors: ['conflict', 'version_mismatch', 'discovery_failed'],
   },
   tenantRestore: {
     tag: 'Tenants',

@@ -5,9 +5,16 @@
 import { actorOf, type Caller, type RequestRef } from '../../auth/caller.ts'
 import { sharesOf } from '../../contract/policy/issuers.ts'
 import { mergePolicy, type PolicyPatch, requireSoundPolicy } from '../../contract/policy/policy.ts'
-import type { Region, TenantCreate, TenantSummary, TenantView } from '../../contract/resources/tenants.ts'
+import {
+  type PolicyWarning,
+  type Region,
+  type TenantCreate,
+  type TenantSummary,
+  type TenantView,
+  withWarnings,
+} from '../../contract/resources/tenants.ts'
 import { instant } from '../../contract/values.ts'
-import { BrokerError, unwrap } from '../../errors.ts'
+import { BrokerError, errorOf, type Failure, unwrap } from '../../errors.ts'
 import type { TenantReport } from '../../rpc/tenants.ts'
 import { audit } from '../../storage/audit.ts'
 import type { IdempotencyKey } from '../../storage/idempotency.ts'
@@ -59,6 +66,10 @@ export function listTenants(
 export interface TenantCreation extends RequestRef {
   readonly caller: Caller
   readonly tenant: TenantCreate
+  /** For the answer. A job that finishes the creation after a crash has none. */
+  readonly warnings: readonly PolicyWarning[]
+  /** Nothing is created, and only what an earlier request created is answered. */
+  readonly refusal: Failure | undefined
   readonly idempotency: IdempotencyKey | undefined
 }
 
@@ -71,6 +82,7 @@ export async function createTenant(ctx: AccountContext, creation: TenantCreation
   if (tenantRow(ctx, tenant.id)) {
     throw new BrokerError('conflict', { detail: 'id: is in use or was used before; choose another.' })
   }
+  if (creation.refusal) throw errorOf(creation.refusal)
   const chosen = mergePolicy({}, tenant.policy ?? {})
   requireSoundPolicy(chosen)
   if (chosen.defaultKeyId)
@@ -94,12 +106,16 @@ export async function createTenant(ctx: AccountContext, creation: TenantCreation
     audit(ctx.sql, ctx.now(), { ...event, outcome: 'done' })
     ctx.jobs.put(CREATION_JOB, tenant.id, ctx.now() + CREATION_TAKEOVER_MS)
   })
-  return finishCreation(ctx, tenant.id)
+  return finishCreation(ctx, tenant.id, creation.warnings)
 }
 
 /** Finishes a creation: for the request, and for the job after a crash. Idempotent. */
-export async function finishCreation(ctx: AccountContext, id: string): Promise<TenantView> {
-  const view = await setUpTenant(ctx, id)
+export async function finishCreation(
+  ctx: AccountContext,
+  id: string,
+  warnings: readonly PolicyWarning[] = [],
+): Promise<TenantView> {
+  const view = withWarnings(await setUpTenant(ctx, id), warnings)
   ctx.transact(() => {
     ctx.sql.exec("UPDATE tenants SET state = 'active', policy = NULL WHERE id = ? AND state = 'creating'", id)
     ctx.idempotency.finish(ROUTE, id, view)

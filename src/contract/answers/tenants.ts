@@ -20,6 +20,16 @@ const UsageDay = z.strictObject({
   expired: Count.check(z.describe('Credentials that expired.')),
 })
 
+const Warning = z.strictObject({
+  code: z
+    .literal('issuer_key_set_unusable')
+    .check(
+      z.describe('No JWT of the issuer can be verified: its key set cannot be had, is none, or has no key that fits.'),
+    ),
+  path: z.string().check(z.meta({ maxLength: 64 }), z.describe('The part of the policy.')),
+  detail: z.string().check(z.meta({ maxLength: 512 }), z.describe('What is wrong.')),
+})
+
 export const Tenant = answerOf<TenantView>()(
   z.strictObject({
     id: TenantId,
@@ -36,6 +46,13 @@ export const Tenant = answerOf<TenantView>()(
     usage: z.array(UsageDay).check(z.maxLength(7), z.describe('The last seven days with activity, newest first.')),
     createdAt: Timestamp,
     modifiedAt: Timestamp,
+    warnings: z
+      .exactOptional(z.array(Warning).check(z.minLength(1), z.maxLength(10)))
+      .check(
+        z.describe(
+          'What works badly in the policy, which was stored all the same. Only in the answer to a creation or change.',
+        ),
+      ),
   }),
 )
 

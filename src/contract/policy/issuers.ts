@@ -68,6 +68,17 @@ const RequiredClaimPath = z.strictObject({
 
 const distinct = (list: readonly string[]) => new Set(list).size === list.length
 
+/** An address of a provider that may be asked: its key set, or its discovery document. */
+export const JwksUrl = z
+  .string()
+  .check(
+    z.maxLength(512),
+    z.refine(
+      isJwksUrl,
+      'must be an https URL of a DNS name, port 443, without credentials, written as it is requested',
+    ),
+  )
+
 const TenantIssuer = z
   .strictObject({
     /** Must equal the `iss` claim. */
@@ -90,17 +101,9 @@ const TenantIssuer = z
     ),
     /** Whether a token that names other audiences is accepted by its `client`. */
     ignoreAudience: z.exactOptional(z.boolean()),
-    jwksUrl: z.exactOptional(
-      z
-        .string()
-        .check(
-          z.maxLength(512),
-          z.refine(
-            isJwksUrl,
-            'must be an https URL of a DNS name, port 443, without credentials, written as it is requested',
-          ),
-        ),
-    ),
+    jwksUrl: z.exactOptional(JwksUrl),
+    /** The `jwksUrl` came from the issuer's discovery document. */
+    discovered: z.exactOptional(z.literal(true)),
     jwks: z.exactOptional(Jwks),
     algorithms: z.array(JwtAlgorithm).check(z.minLength(1), z.refine(distinct, 'must not repeat an algorithm')),
     /** Name of the claim that holds the subject. */
@@ -116,8 +119,12 @@ const TenantIssuer = z
   })
   .check(
     z.refine(
-      ({ jwksUrl, jwks }) => (jwksUrl === undefined) !== (jwks === undefined),
-      'must have exactly one of jwksUrl, jwks',
+      ({ jwksUrl, jwks }) => jwksUrl === undefined || jwks === undefined,
+      'must have one of jwksUrl, jwks, or neither where the issuer has a discovery document',
+    ),
+    z.refine(
+      ({ jwksUrl, discovered }) => !discovered || jwksUrl !== undefined,
+      'must have a jwksUrl where discovered is true: leave both out to read the discovery document',
     ),
     z.refine(
       ({ audience, client }) => (audience === undefined) !== (client === undefined),

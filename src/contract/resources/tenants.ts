@@ -34,6 +34,14 @@ export type TenantStatus = 'active' | 'suspended' | 'deleting'
 /** Counters of one UTC day. Cloudflare asks that more than half of the issued credentials be used. */
 export type UsageDay = { day: string; issued: number; reused: number; revoked: number; expired: number }
 
+/** What works badly in a policy that was stored all the same. */
+export type PolicyWarning = {
+  code: 'issuer_key_set_unusable'
+  /** As in error texts, such as `policy.issuers.0`. */
+  path: string
+  detail: string
+}
+
 /** One tenant with all fields. Times are RFC 3339. */
 export type TenantView = {
   id: string
@@ -48,7 +56,13 @@ export type TenantView = {
   usage: UsageDay[]
   createdAt: string
   modifiedAt: string
+  /** Only in the answer to a creation or change of the policy, if there are any. */
+  warnings?: PolicyWarning[]
 }
+
+/** As the answer to a creation or change of the policy has it. */
+export const withWarnings = (tenant: TenantView, warnings: readonly PolicyWarning[]): TenantView =>
+  warnings.length === 0 ? tenant : { ...tenant, warnings: [...warnings] }
 
 /** One entry of the list of tenants. `creating` until the Tenant object is set up. */
 export type TenantSummary = {

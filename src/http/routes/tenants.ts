@@ -1,10 +1,19 @@
 /** Admin routes of tenants, and the server route by which a tenant reads itself. */
-import { TenantCreate, TenantPatch, TenantRestore, type TenantView } from '../../contract/resources/tenants.ts'
-import { BrokerError } from '../../errors.ts'
+import { prepareIssuers } from '../../auth/issuerSetUp.ts'
+import type { PolicyPatch } from '../../contract/policy/policy.ts'
+import {
+  TenantCreate,
+  TenantPatch,
+  TenantRestore,
+  type TenantView,
+  withWarnings,
+} from '../../contract/resources/tenants.ts'
+import { BrokerError, errorOf } from '../../errors.ts'
 import { readJson } from '../body.ts'
 import { callOf, tenantOf } from '../call.ts'
 import type { App, Ctx } from '../context.ts'
 import { idempotencyOf } from '../idempotencyKey.ts'
+import { upstream } from '../isolateCache.ts'
 import { mount } from '../mount.ts'
 import { accountObject, call, callUnrepeatable, tenantObject } from '../objects.ts'
 import { readPage, writePage } from '../pages.ts'
@@ -19,16 +28,28 @@ export function tenantRoutes(app: App): void {
 
   mount(app, 'tenantCreate', async (c) => {
     const { value: tenant, hash } = await readJson(c, TenantCreate)
-    const creation = { ...callOf(c), tenant, idempotency: idempotencyOf(c, hash) }
-    return async () => withEtag(c, await callUnrepeatable(accountObject(c).createTenant(creation)), 201)
+    const idempotency = idempotencyOf(c, hash)
+    return async () => {
+      const { policy, ...prepared } = await preparePolicy(tenant.policy)
+      const wanted = policy ? { ...tenant, policy } : tenant
+      // A refusal goes along: a repeat is answered what the first request was.
+      const creation = { ...callOf(c), ...prepared, tenant: wanted, idempotency }
+      return withEtag(c, await callUnrepeatable(accountObject(c).createTenant(creation)), 201)
+    }
   })
 
   mount(app, 'tenantGet', (c) => async () => withEtag(c, await describe(c)))
 
   mount(app, 'tenantPatch', async (c) => {
     const { value: patch } = await readJson(c, TenantPatch)
-    const change = { ...callOf(c), patch, ifMatch: ifMatchOf(c) }
-    return async () => withEtag(c, await call(tenantObject(c, tenantOf(c)).patch(change)))
+    const change = { ...callOf(c), ifMatch: ifMatchOf(c) }
+    return async () => {
+      const { policy, warnings, refusal } = await preparePolicy(patch.policy)
+      if (refusal) throw errorOf(refusal)
+      const wanted = policy === undefined ? patch : { ...patch, policy }
+      const tenant = await call(tenantObject(c, tenantOf(c)).patch({ ...change, patch: wanted }))
+      return withEtag(c, withWarnings(tenant, warnings))
+    }
   })
 
   mount(app, 'tenantDelete', (c) => {
@@ -47,6 +68,13 @@ export function tenantRoutes(app: App): void {
     const restoration = { ...callOf(c), tenant: tenantOf(c), at: value.at ?? null }
     return async () => c.json(await callUnrepeatable(accountObject(c).restoreTenant(restoration)), 200)
   })
+}
+
+/** The policy as it is to be stored, what works badly in it, and why it may not be stored. */
+async function preparePolicy<T extends PolicyPatch | null | undefined>(policy: T) {
+  if (!policy?.issuers?.length) return { policy, warnings: [], refusal: undefined }
+  const { issuers, ...found } = await prepareIssuers(upstream, policy.issuers)
+  return { ...found, policy: { ...policy, issuers } }
 }
 
 const describe = (c: Ctx): Promise<TenantView> =>

@@ -16,7 +16,6 @@ describe('an issuer in a policy', () => {
       ['text', 'https://login.example'],
       ['null in the list', [null]],
       ['a list in the list', [[right()]]],
-      ['neither address nor keys', [right({ jwksUrl: undefined })]],
       ['both', [right({ jwks: { keys: [jwk] } })]],
       ['an unknown field', [right({ jku: GOOD_URL })]],
       ['eleven', Array.from({ length: 11 }, (_, at) => right({ audience: `a${at}` }))],

@@ -17,16 +17,37 @@ export const ISSUER = 'https://login.example/'
 export const AUDIENCE = 'calls'
 
 /** A place at the provider that answers as the test says. The path is new, so no other test uses it. */
-export function playedProvider() {
-  const path = `/${crypto.randomUUID()}/keys`
+export function playedProvider(path = `/${crypto.randomUUID()}/keys`) {
   const control = `${TOLD}/told${path}`
+  const received = async (): Promise<Received[]> => (await fetch(control)).json()
+  let forgotten = 0
   return {
     path,
     jwksUrl: TOLD + path,
     answers: async (told: PlayedAnswer) => void (await fetch(control, { method: 'PUT', body: JSON.stringify(told) })),
     serves: async (...keys: object[]) =>
       void (await fetch(control, { method: 'PUT', body: JSON.stringify({ body: JSON.stringify({ keys }) }) })),
-    asked: async (): Promise<Received[]> => (await fetch(control)).json(),
+    asked: async (): Promise<Received[]> => (await received()).slice(forgotten),
+    /** What came until now is not counted: when a policy is set, the broker looks at its key sets. */
+    forget: async () => {
+      forgotten = (await received()).length
+    },
+  }
+}
+
+/** An issuer of its own with a discovery document, and the key set that it leads to. */
+export function playedIssuer() {
+  const base = `/${crypto.randomUUID()}`
+  const keys = playedProvider(`${base}/keys`)
+  const discovery = playedProvider(`${base}/.well-known/openid-configuration`)
+  const issuer = TOLD + base
+  return {
+    issuer,
+    keys,
+    discovery,
+    /** The document of this issuer, with changes. */
+    leads: (changes: object = {}) =>
+      discovery.answers({ body: JSON.stringify({ issuer, jwks_uri: keys.jwksUrl, ...changes }) }),
   }
 }
 
@@ -81,6 +102,7 @@ export async function newTrust(more: object = {}, ...others: object[]) {
   await provider.serves(key.jwk)
   const issuers = [issuerAt(provider, more), ...others]
   const acme = await served(broker, 'acme', { policy: { issuers, maxLiveCredentialsPerSubject: 1_000 } })
+  await provider.forget()
   passTime(2 * MINUTE_MS)
   return { broker, provider, key, acme, now: Math.floor(Date.now() / 1_000) }
 }
