@@ -14,6 +14,7 @@ import { cloudflareCredentialRoutes } from './http/routes/cloudflare/credentials
 import { cloudflareTurnKeyRoutes } from './http/routes/cloudflare/turnKeys.ts'
 import { credentialRoutes } from './http/routes/credentials.ts'
 import { healthRoutes } from './http/routes/health.ts'
+import { issuerRoutes } from './http/routes/issuers.ts'
 import { resealRoutes } from './http/routes/reseal.ts'
 import { revocationRoutes } from './http/routes/revocations.ts'
 import { tenantRoutes } from './http/routes/tenants.ts'
@@ -39,6 +40,7 @@ export function createApp(): App {
   revocationRoutes(app)
   auditRoutes(app)
   tenantRoutes(app)
+  issuerRoutes(app)
   apiTokenRoutes(app)
   accountRoutes(app)
   resealRoutes(app)

@@ -369,6 +369,14 @@ export const MUTANTS: readonly Mutant[] = [
     test: 'test/issuers/discovery.test.ts',
   },
   {
+    promise: 'G17',
+    breaks: 'A forged JWT is noted in the trail of the tenant.',
+    file: 'src/http/caller/refusedJwts.ts',
+    find: 'if (!isSigned || !named) return',
+    replace: 'if ((isSigned && !named) || !named) return',
+    test: 'test/issuers/refusalReasons.test.ts',
+  },
+  {
     promise: 'G18',
     breaks: 'A key that an identity provider has rotated counts after 30 s.',
     file: 'src/auth/jwks.ts',

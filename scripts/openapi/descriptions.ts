@@ -18,6 +18,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   'GenerateRequest.customIdentifier': 'The user that the credential is for. Absent: it counts for no user.',
   'IceServersForm.access_token': 'The token, unless it is in the `Authorization` header.',
   'IceServersRequest.access_token': 'The token, unless it is in the `Authorization` header.',
+  'IssuerCheck.token': 'The token of a user. It is neither stored nor logged.',
   'RevocationCreate.all': 'Revokes every live credential of the tenant.',
   'RevocationCreate.banUntil': 'Bans the subject too, until then.',
   'RevocationCreate.credentialId': 'Revokes this credential.',

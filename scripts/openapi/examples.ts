@@ -152,6 +152,22 @@ export const EXAMPLES = {
   tenantPatch: { status: 'suspended', policy: { maxTtl: 7_200, defaultTtl: null } },
   tenantRestore: { at: CREATED },
   tenantRestored: { tenant: { ...tenant, status: 'suspended' }, undo: '0000007b-0000b26e-00001538-0c3e87bb' },
+  issuerCheck: {
+    token: 'eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUuY29tLyJ9.c2lnbmF0dXJl',
+  },
+  issuerCheckResult: {
+    accepted: false,
+    subject: null,
+    checked: {
+      entry: 0,
+      rules: [
+        { rule: 'issuer', passes: true, reason: null, seen: '"https://login.example.com/"' },
+        { rule: 'recipient', passes: false, reason: 'audience_foreign', seen: '{"aud":"account"}' },
+      ],
+      keySetProblem: null,
+    },
+    others: [],
+  },
   tenantDeletion: { id: IDS.tenant, status: 'deleting' },
 
   apiTokenCreate: { name: 'back end', scopes: ['client_tokens:create', 'credentials:revoke'] },

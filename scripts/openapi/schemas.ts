@@ -15,6 +15,7 @@ import {
   TurnRestJson,
 } from '../../src/contract/answers/credentials.ts'
 import { CloudflareFailure, Problem } from '../../src/contract/answers/errors.ts'
+import { IssuerCheckResult } from '../../src/contract/answers/issuerCheck.ts'
 import { Ban, BanPage, Revocation, SubjectFound } from '../../src/contract/answers/revocations.ts'
 import {
   Tenant,
@@ -37,6 +38,7 @@ import { Policy, PolicyPatch } from '../../src/contract/policy/policy.ts'
 import { ApiTokenCreate, ApiTokenRoll } from '../../src/contract/resources/apiTokens.ts'
 import { ClientTokenCreate } from '../../src/contract/resources/clientTokens.ts'
 import { GenerateRequest, IceServersRequest, TurnRestRequest } from '../../src/contract/resources/credentials.ts'
+import { IssuerCheck } from '../../src/contract/resources/issuerCheck.ts'
 import { BanCreate, RevocationCreate, SubjectSearch } from '../../src/contract/resources/revocations.ts'
 import { TenantCreate, TenantPatch, TenantRestore } from '../../src/contract/resources/tenants.ts'
 import { TurnKeyImport, TurnKeyRotate, TurnKeyWrite } from '../../src/contract/resources/turnKeys.ts'
@@ -66,6 +68,7 @@ export const REQUESTS = {
   GenerateRequest,
   IceServersForm,
   IceServersRequest,
+  IssuerCheck,
   PolicyPatch,
   RevocationCreate,
   SubjectSearch,
@@ -99,6 +102,7 @@ export const ANSWERS = {
   Health,
   IceServer,
   IceServers,
+  IssuerCheckResult,
   Policy,
   Problem,
   Readiness,

@@ -94,7 +94,8 @@ export async function checkTenantJwt(trust: TrustedIssuers, token: string, now: 
   results.push(...resultsOf(ENTRY_RULES, { jwt, entry, nowSeconds: now / 1_000 }))
   const key = await keyFor(entry, jwt.header, trust.keysAt)
   const isKey = key instanceof CryptoKey
-  results.push({ rule: 'key', reason: isKey ? null : key, seen: ownValue(jws.header, 'kid') })
+  const seen = { kid: ownValue(jws.header, 'kid'), ...(isKey ? { kty: keyTypeOf(key) } : {}) }
+  results.push({ rule: 'key', reason: isKey ? null : key, seen })
   if (isKey) {
     const isGood = await isSigned(jwt, key)
     results.push({ rule: 'signature', reason: isGood ? null : 'signature_invalid', seen: undefined })
@@ -106,6 +107,10 @@ export async function checkTenantJwt(trust: TrustedIssuers, token: string, now: 
     accepted: isAccepted ? (acceptedBy(entry, jwt) ?? null) : null,
   }
 }
+
+/** As the key set names it (`kty`). */
+const keyTypeOf = ({ algorithm: { name } }: CryptoKey): string =>
+  name.startsWith('RSA') ? 'RSA' : name === 'ECDSA' ? 'EC' : 'OKP'
 
 async function isSigned({ token, header }: ParsedJwt, key: CryptoKey): Promise<boolean> {
   try {

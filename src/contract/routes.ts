@@ -134,6 +134,7 @@ export const ROUTES = {
   tenantPatch: adminRoute('PATCH', ADMIN_TENANT),
   tenantRestore: { ...adminRoute('POST', `${ADMIN_TENANT}/restore`), deadlineMs: DEADLINE_MS.create },
   tenantDelete: { ...adminRoute('DELETE', ADMIN_TENANT), query: ['cascade'] },
+  issuerCheck: { ...adminRoute('POST', `${ADMIN_TENANT}/issuers/check`), repeatable: true },
   apiTokenList: listRoute(adminRoute('GET', `${ADMIN_TENANT}/api-tokens`)),
   apiTokenCreate: adminRoute('POST', `${ADMIN_TENANT}/api-tokens`),
   apiTokenDelete: adminRoute('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),

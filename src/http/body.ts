@@ -8,8 +8,8 @@ import { BrokerError } from '../errors.ts'
 import type { Ctx } from './context.ts'
 
 export const MAX_BODY_BYTES = 16_384
-/** At the browser door, whose body may hold a token of 16 KiB. */
-export const MAX_BROWSER_BODY_BYTES = 32_768
+/** Where the body may hold a token of 16 KiB: at the browser door, and in the check of a token. */
+export const MAX_TOKEN_BODY_BYTES = 32_768
 export const BODY_DEADLINE_MS = 5_000
 const MAX_DEPTH = 16
 
@@ -40,9 +40,13 @@ export function mediaTypeOf(c: Ctx, taken: readonly MediaType[]): MediaType {
 }
 
 /** JSON that is announced as JSON. */
-export async function readJson<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<Body<T>> {
+export async function readJson<T>(
+  c: Ctx,
+  schema: z.ZodMiniType<T>,
+  maxBytes: number = MAX_BODY_BYTES,
+): Promise<Body<T>> {
   mediaTypeOf(c, c.req.method === 'PATCH' ? PATCH_TYPES : JSON_TYPES)
-  const bytes = await readBytes(c, MAX_BODY_BYTES)
+  const bytes = await readBytes(c, maxBytes)
   if (bytes.byteLength === 0) throw malformed('body: must be JSON, and is empty')
   return fitted(c, schema, bytes)
 }

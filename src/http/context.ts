@@ -2,6 +2,7 @@
 import type { Context } from 'hono'
 import type { HonoBase } from 'hono/hono-base'
 import type { Caller } from '../auth/caller.ts'
+import type { JwtReason } from '../contract/policy/jwtReasons.ts'
 import type { RouteName } from '../contract/routes.ts'
 import type { Config } from '../env.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -21,6 +22,8 @@ export interface AppEnv {
     tenant?: string
     /** The error code of the answer, for the log line. */
     code?: ErrorCode
+    /** Why a tenant's JWT was refused, for the log line. Never a value of the JWT. */
+    reason?: JwtReason
     /** The answer's `Cache-Status`, and `cache` in the log line. */
     cacheStatus?: string
     /** Set when the request's origin was found in the tenant's policy. */

@@ -60,6 +60,7 @@ function logRequest(c: Ctx, ms: number): void {
       route: c.get('route') ?? null,
       status: c.res.status,
       code: c.get('code') ?? null,
+      reason: c.get('reason') ?? null,
       tenant: c.get('tenant') ?? null,
       actor: caller ? actorOf(caller) : null,
       cache: c.get('cacheStatus') ?? null,

@@ -45,6 +45,8 @@ export class IsolateCache {
   readonly snapshotRechecks = new ExpiringMap<Promise<TenantSnapshot | undefined>>(RECHECK_MS)
   /** Newer snapshots of tenants that refused what an older one allowed: only those who ask at the same time share one. */
   readonly snapshotRefreshes = new SharedLookUps<TenantSnapshot | undefined>(0)
+  /** Tenants in whose trail a refused JWT was noted in the last 5 s. */
+  readonly refusedJwts = new ExpiringMap<boolean>(RECHECK_MS)
   /** The check keys of API tokens, when they were last looked up, and when the Account last gave them. No age makes them useless. */
   checkKeys:
     | { readonly keys: readonly CheckKey[]; readonly lookedUpAt: number; readonly confirmedAt: number }

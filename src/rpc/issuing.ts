@@ -3,6 +3,7 @@ import type { Caller } from '../auth/caller.ts'
 import type { ChosenUrls } from '../cloudflare/iceUrls.ts'
 import type { SendMint } from '../cloudflare/mintCall.ts'
 import type { TenantIssuer } from '../contract/policy/issuers.ts'
+import type { JwtReason } from '../contract/policy/jwtReasons.ts'
 
 /** Who requests a credential, with what binds that asker. For whom, and with which key, says the request. */
 export type Asker =
@@ -32,6 +33,14 @@ export interface IssueRequest {
   readonly origin: string | null
   /** A page may get an existing credential of its subject again. A server always gets a new one. */
   readonly reuse: 'allowed' | 'never'
+}
+
+/** A JWT that the Worker refused although the provider of this issuer signed it. */
+export interface RefusedJwt {
+  readonly issuer: string
+  readonly reason: JwtReason
+  readonly requestId: string
+  readonly origin: string | null
 }
 
 /**

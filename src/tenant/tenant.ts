@@ -3,6 +3,7 @@
  * is its RPC surface: each method runs one operation of a room and answers a typed result.
  */
 import type { TenantSnapshot } from '../cache/entries.ts'
+import type { TenantIssuer } from '../contract/policy/issuers.ts'
 import type { ApiTokenCreate, ApiTokenView, ApiTokenWithSecret } from '../contract/resources/apiTokens.ts'
 import type { AuditEventView } from '../contract/resources/auditEvents.ts'
 import type { ClientTokenAnswer, ClientTokenCreate } from '../contract/resources/clientTokens.ts'
@@ -19,7 +20,7 @@ import type { CreatedTurnKey, DeletedTurnKey, RotatedTurnKey, TurnKeyView } from
 import type { Scope } from '../contract/scopes.ts'
 import type { Result } from '../errors.ts'
 import type { Call, Page } from '../rpc/calls.ts'
-import type { Issued, IssueRequest, Lend, StunOnly } from '../rpc/issuing.ts'
+import type { Issued, IssueRequest, Lend, RefusedJwt, StunOnly } from '../rpc/issuing.ts'
 import type { ResealOrder, ResealReport } from '../rpc/reseal.ts'
 import type { Bookmarks, RestoreFinish } from '../rpc/restore.ts'
 import type { ReconcileOrder, Reconciliation } from '../rpc/sweep.ts'
@@ -31,6 +32,8 @@ import { authorize } from './core/authorization.ts'
 import { publishSnapshot, snapshot } from './core/changes.ts'
 import type { TenantContext } from './core/context.ts'
 import { issue } from './issuing/issue.ts'
+import { checkIssuers } from './issuing/issuerCheck.ts'
+import { recordRefusedJwt } from './issuing/refusalAudit.ts'
 import { listCredentials } from './ledger/listing.ts'
 import { listAuditEvents } from './lifecycle/auditTrail.ts'
 import { beginDeletion } from './lifecycle/delete.ts'
@@ -174,6 +177,15 @@ export class Tenant extends TenantObject {
   /** `lend`: for a mint that finds the object's own connections taken. */
   issue(request: IssueRequest, lend: Lend = null): Promise<Result<Issued | StunOnly>> {
     return this.answer((ctx) => issue(ctx, request, lend), request.asker)
+  }
+
+  noteRefusedJwt(refused: RefusedJwt): Promise<Result<void>> {
+    return this.answer((ctx) => recordRefusedJwt(ctx, refused))
+  }
+
+  /** The identity providers by which the Worker checks a token for an operator. */
+  checkIssuers(call: Call): Promise<Result<readonly TenantIssuer[]>> {
+    return this.answer((ctx) => checkIssuers(ctx, call))
   }
 
   revokeByUsername(call: Call & { uid: string; username: string }): Promise<Result<void>> {

@@ -8,7 +8,7 @@ import { type Broker, newBroker } from '../support/broker/broker.ts'
 import { passTime, SECOND_MS } from '../support/broker/clock.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import { APP, askIceServers, preflight } from '../support/broker/doors.ts'
-import { issuerAt, jwtOf, newKey, playedProvider } from '../support/secrets/idp.ts'
+import { issuerAt, jwtOf, newKey, playedIssuer, playedProvider } from '../support/secrets/idp.ts'
 import { newIssuer } from '../support/tenants/issuing.ts'
 
 const REFUSED = '401 invalid_token'
@@ -124,13 +124,13 @@ describe('G18: a change of what an edge refuses', () => {
     },
   )
 
-  it('G17: JWTs, preflights and requests of a tenant whose snapshot is old cost together one question of it in 5 s', async () => {
+  it('G17: Forged JWTs and preflights of a tenant whose snapshot is old cost together one question of it in 5 s', async () => {
     const { edge, reached } = await edgeOf([inline()])
     const flood = () =>
       Promise.all(
         Array.from({ length: 20 }, async (_, n) => [
-          await withJwt(edge, { aud: `a${n}` }),
-          await withJwt(edge, { sub: 'x'.repeat(200) }),
+          await withJwt(edge, { aud: `a${n}` }, next),
+          await withJwt(edge, { sub: 'x'.repeat(200) }, next),
           outcomeOf(await preflight(edge, 'acme', `https://f${n}.example`)),
         ]),
       )
@@ -148,6 +148,29 @@ describe('G18: a change of what an edge refuses', () => {
 })
 
 describe('a JWT that an older policy lets in', () => {
+  it('A JWT that is verified by the snapshot in KV costs one call of the Tenant, however its entry is written', async () => {
+    const { leads, keys, issuer } = playedIssuer()
+    await leads()
+    await keys.serves(key.jwk)
+    const claims = {
+      requiredClaims: { role: 'caller', 7: true },
+      requiredClaimPaths: [{ value: 'x', path: ['a', 'b'] }],
+    }
+    const odd = {
+      algorithms: ['ES256'],
+      ...claims,
+      client: { value: 'web', claim: 'azp' },
+      ignoreAudience: true,
+      issuer,
+    }
+    const { edge, reached } = await edgeOf([inline(), odd])
+    for (const asked of [{}, { iss: issuer, azp: 'web', role: 'caller', 7: true, a: { b: 'x' } }]) {
+      reached.count = 0
+      expect(await withJwt(edge, asked)).toBe('201')
+      expect(reached.count).toBe(1)
+    }
+  })
+
   it('A JWT is verified by the newer policy, and its user served, when the entry that let it in has changed', async () => {
     const { edge } = await edgeOf([inline()])
     const aud = ['calls', 'more']

@@ -46,6 +46,11 @@ async function newTable(): Promise<readonly CostRow[]> {
     { of: 'describe', run: () => object().describe({ ...BY, scope: 'tenant:read' }) },
     { of: 'patch', run: () => object().patch({ ...BY, patch: { name: 'other' }, ifMatch: undefined }) },
     { of: 'authorize', run: () => object().authorize({ ...BY, scope: 'tenant:read' }) },
+    { of: 'checkIssuers', run: () => object().checkIssuers(BY) },
+    {
+      of: 'noteRefusedJwt',
+      run: () => object().noteRefusedJwt({ issuer: 'i', reason: 'expired', requestId: 'r', origin: null }),
+    },
     { of: 'edgeSnapshot', run: () => object().edgeSnapshot() },
     {
       of: 'createApiToken',

@@ -1,7 +1,7 @@
 /** Bodies that are no JSON, too large, too deep, too slow or of another type get their documented 4xx; never a 500. */
 
 import { describe, expect, it } from 'vitest'
-import { BODY_DEADLINE_MS, MAX_BODY_BYTES, MAX_BROWSER_BODY_BYTES } from '../../src/http/body.ts'
+import { BODY_DEADLINE_MS, MAX_BODY_BYTES, MAX_TOKEN_BODY_BYTES } from '../../src/http/body.ts'
 import type { Answer } from '../support/broker/answer.ts'
 import { newBroker } from '../support/broker/broker.ts'
 import { within } from '../support/broker/clock.ts'
@@ -72,7 +72,8 @@ function stream(total: number, piece = 4_096) {
   return { body, taken }
 }
 
-const maxBytesOf = ({ name }: Target) => (name === 'iceServers' ? MAX_BROWSER_BODY_BYTES : MAX_BODY_BYTES)
+const maxBytesOf = ({ name }: Target) =>
+  ['iceServers', 'issuerCheck'].includes(name) ? MAX_TOKEN_BODY_BYTES : MAX_BODY_BYTES
 
 /** What was asked beside the unknown field was done. */
 function isAsAsked({ name, right }: Target, { json }: Answer): boolean {
@@ -101,7 +102,7 @@ describe('a bad body', () => {
     expect(await emulator.log()).toEqual([])
   })
 
-  it('A bad body above 16 KiB, at the browser door 32 KiB, is a 413, before more of it than that was read', async () => {
+  it('A bad body above 16 KiB, or 32 KiB where a token must fit, is a 413, before more of it than that was read', async () => {
     const broker = newBroker()
     const wrong: string[] = []
     const hundredMiB = 100 * 1_048_576

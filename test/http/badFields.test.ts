@@ -60,6 +60,7 @@ const REQUIRED: Partial<Record<BodyRoute, string[]>> = {
   tenantCreate: ['id', 'name'],
   apiTokenCreate: ['name', 'scopes'],
   turnKeyImport: ['uid', 'key'],
+  issuerCheck: ['token'],
 }
 
 describe('a bad field', () => {

@@ -1,7 +1,7 @@
 /** What the browser door answers, and what it makes of bodies, methods and a broker that is not set up. */
 
 import { describe, expect, it, vi } from 'vitest'
-import { BODY_DEADLINE_MS, MAX_BROWSER_BODY_BYTES } from '../../src/http/body.ts'
+import { BODY_DEADLINE_MS, MAX_TOKEN_BODY_BYTES } from '../../src/http/body.ts'
 import { expectStatus, newBroker } from '../support/broker/broker.ts'
 import { outcomeOf } from '../support/broker/contract.ts'
 import {
@@ -125,10 +125,10 @@ describe('a request the browser door does not take', () => {
   it('A request the browser door does not take with a body above 32 KiB is a 413, in JSON and in a form, however it is announced', async () => {
     const { broker, token } = await acmeDoor()
     const bearer = { authorization: `Bearer ${token}` }
-    const blanks = ' '.repeat(MAX_BROWSER_BODY_BYTES)
+    const blanks = ' '.repeat(MAX_TOKEN_BODY_BYTES)
     for (const answer of [
       await askIceServers(broker, 'acme', token, { body: `{}${blanks}` }),
-      await postForm(broker, 'acme', `access_token=${'a'.repeat(MAX_BROWSER_BODY_BYTES)}`),
+      await postForm(broker, 'acme', `access_token=${'a'.repeat(MAX_TOKEN_BODY_BYTES)}`),
       await postForm(broker, 'acme', { access_token: token }, { 'content-length': '104857600' }),
       await broker.send(PATH, { method: 'POST', headers: bearer, body: new Blob([blanks, ' ']).stream() }),
     ]) {

@@ -9,6 +9,7 @@ export const ADMIN: Operations<
   | 'tenantPatch'
   | 'tenantRestore'
   | 'tenantDelete'
+  | 'issuerCheck'
   | 'apiTokenList'
   | 'apiTokenCreate'
   | 'apiTokenDelete'
@@ -83,6 +84,24 @@ export const ADMIN: Operations<
       'Everything of the tenant ends at once; its TURN keys are deleted at Cloudflare in the background. With TURN keys only as `cascade=true`.',
     answers: { 202: { description: 'The deletion is under way.', json: ['TenantDeletion', 'tenantDeletion'] } },
     errors: ['tenant_has_keys'],
+  },
+  issuerCheck: {
+    tag: 'Tenants',
+    summary: 'Check a token of an identity provider',
+    description:
+      'Says of every rule whether the token meets it, and what the token has there. Issues nothing, checks no origin, and works for a suspended tenant too. The audit trail says that a token was checked, and nothing of it.',
+    body: {
+      presence: 'required',
+      description: 'The token, as a page would send it.',
+      content: { 'application/json': ['IssuerCheck', 'issuerCheck'] },
+    },
+    answers: {
+      200: {
+        description: 'The result, also of a token that is refused.',
+        json: ['IssuerCheckResult', 'issuerCheckResult'],
+      },
+    },
+    errors: ['conflict'],
   },
   apiTokenList: {
     tag: 'API tokens',

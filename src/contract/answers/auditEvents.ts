@@ -11,6 +11,7 @@ const ACTIONS = Object.keys({
   'tenant.delete': true,
   'tenant.deleted': true,
   'tenant.restore': true,
+  'issuer.check': true,
   'account.sweep': true,
   'root_key.reseal': true,
   'token_check.replace': true,

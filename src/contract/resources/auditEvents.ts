@@ -13,6 +13,7 @@ export type AuditAction =
   | 'token_check.replace'
   | 'tenant.update'
   | 'tenant.delete'
+  | 'issuer.check'
   | 'api_token.create'
   | 'api_token.roll'
   | 'api_token.delete'

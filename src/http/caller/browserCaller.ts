@@ -5,10 +5,11 @@
 import { isClientToken, readClientToken } from '../../auth/clientTokens.ts'
 import { type ParsedJwt, parseTenantJwt, readTenantJwt, type TrustedIssuers } from '../../auth/tenantJwts.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
-import { JWT_REASONS, type JwtReason } from '../../contract/policy/jwtReasons.ts'
+import type { JwtReason } from '../../contract/policy/jwtReasons.ts'
 import { BrokerError } from '../../errors.ts'
 import type { Asker } from '../../rpc/issuing.ts'
 import type { Ctx } from '../context.ts'
+import { noteRefusedJwt, refusedJwt } from './refusedJwts.ts'
 import { recheckedSnapshot, snapshotAfter, tenantSnapshot } from './snapshots.ts'
 
 export interface BrowserCaller {
@@ -19,8 +20,8 @@ export interface BrowserCaller {
   readonly verified: { readonly jwt: ParsedJwt; readonly version: number } | null
 }
 
-/** A newer policy changes nothing about them. */
-const LASTING: ReadonlySet<JwtReason> = new Set([...JWT_REASONS.exp, ...JWT_REASONS.nbf, ...JWT_REASONS.iat])
+/** Reasons of the rules `exp`, `nbf` and `iat`: a newer policy changes nothing about them. */
+const LASTING = /^(exp|nbf|not_yet|iat|issued)/
 
 /** Throws `invalid_token`. A client token is verified without any look-up; a JWT needs the tenant's issuers. */
 export async function identify(c: Ctx, tenant: string, token: string): Promise<BrowserCaller> {
@@ -35,12 +36,12 @@ export async function identify(c: Ctx, tenant: string, token: string): Promise<B
     return { asker, subject, keyId, verified: null }
   }
   const jwt = parseTenantJwt(token)
-  if (typeof jwt === 'string') throw new BrokerError('invalid_token')
+  if (typeof jwt === 'string') throw refusedJwt(c, jwt)
   const snapshot = await tenantSnapshot(c, tenant)
   if (!snapshot) throw new BrokerError('invalid_token')
-  const caller = await identifyByNewest(c, snapshot, jwt)
-  if (typeof caller === 'string') throw new BrokerError('invalid_token')
-  return caller
+  // For the log line: the tenant exists.
+  c.set('tenant', tenant)
+  return identifyByNewest(c, snapshot, jwt)
 }
 
 /**
@@ -60,27 +61,40 @@ export async function askFor<T>(
     if (!isRefused || !caller.verified) throw error
     const { jwt, version } = caller.verified
     const newer = await snapshotAfter(c, tenant, version)
-    const again = newer && (await identifyBy(c, newer, jwt))
-    if (!again || typeof again === 'string') throw error
-    return ask(again)
+    if (!newer) throw error
+    return ask(requireCaller(c, newer, jwt, await identifyBy(c, newer, jwt)))
   }
 }
 
-/** The caller, or the reason why the JWT is refused. An issuer or key that was just added is not in the snapshot yet. */
-async function identifyByNewest(c: Ctx, snapshot: TenantSnapshot, jwt: ParsedJwt): Promise<BrowserCaller | JwtReason> {
+/** An issuer or key that was just added is not in the snapshot yet. */
+async function identifyByNewest(c: Ctx, snapshot: TenantSnapshot, jwt: ParsedJwt): Promise<BrowserCaller> {
   const caller = await identifyBy(c, snapshot, jwt)
-  if (typeof caller !== 'string' || LASTING.has(caller)) return caller
-  const current = await recheckedSnapshot(c, snapshot.tenant, snapshot)
-  return current.version === snapshot.version ? caller : identifyBy(c, current, jwt)
+  const isFinal = typeof caller !== 'string' || LASTING.test(caller)
+  const current = isFinal ? snapshot : await recheckedSnapshot(c, snapshot.tenant, snapshot)
+  const again = current.version === snapshot.version ? caller : await identifyBy(c, current, jwt)
+  return requireCaller(c, current, jwt, again)
 }
 
 async function identifyBy(c: Ctx, snapshot: TenantSnapshot, jwt: ParsedJwt): Promise<BrowserCaller | JwtReason> {
-  const { jwks } = c.get('isolateCache')
-  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
-  const keysAt: TrustedIssuers['keysAt'] = (url, need) => jwks.keys(url, { need, waitUntil })
-  const { issuers, version } = snapshot
-  const read = await readTenantJwt({ issuers, keysAt }, jwt, Date.now())
+  const read = await readTenantJwt(trustOf(c, snapshot), jwt, Date.now())
   if (typeof read === 'string') return read
   const { entry, subject } = read
-  return { asker: { kind: 'tenant-jwt', entry }, subject, keyId: null, verified: { jwt, version } }
+  return { asker: { kind: 'tenant-jwt', entry }, subject, keyId: null, verified: { jwt, version: snapshot.version } }
+}
+
+function requireCaller(
+  c: Ctx,
+  snapshot: TenantSnapshot,
+  jwt: ParsedJwt,
+  caller: BrowserCaller | JwtReason,
+): BrowserCaller {
+  if (typeof caller !== 'string') return caller
+  noteRefusedJwt(c, { tenant: snapshot.tenant, trust: trustOf(c, snapshot), jwt, reason: caller })
+  throw refusedJwt(c, caller)
+}
+
+function trustOf(c: Ctx, { issuers }: TenantSnapshot): TrustedIssuers {
+  const { jwks } = c.get('isolateCache')
+  const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+  return { issuers, keysAt: (url, need) => jwks.keys(url, { need, waitUntil }) }
 }

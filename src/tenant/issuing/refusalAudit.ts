@@ -4,8 +4,8 @@
  * 10 s, so it has written them by then. An object that ends earlier loses the counts of these 5 s.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
-import type { IssueRequest } from '../../rpc/issuing.ts'
-import { audit, setAuditCount } from '../../storage/audit.ts'
+import type { IssueRequest, RefusedJwt } from '../../rpc/issuing.ts'
+import { type AuditEvent, audit, setAuditCount } from '../../storage/audit.ts'
 import type { TenantContext } from '../core/context.ts'
 import { findSubject } from '../ledger/subjects.ts'
 import { askerName } from './eligibility.ts'
@@ -20,6 +20,27 @@ const MAX_ROWS_A_MINUTE = 200
 export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: ErrorCode): void {
   // A wrong API token proves no name for the trail, and any stranger can send as many as they like.
   if (code === 'invalid_token' && request.asker.kind === 'server') return
+  count(ctx, {
+    actor: askerName(request.asker),
+    subject: request.subject,
+    outcome: ERRORS[code].status < 500 ? 'refused' : 'failed',
+    code,
+    requestId: request.requestId,
+    origin: request.origin,
+  })
+}
+
+/** A JWT that the edge refused although its provider signed it. Which one is the Worker's decision; nothing of the JWT is stored. */
+export function recordRefusedJwt(ctx: TenantContext, { issuer, reason, requestId, origin }: RefusedJwt): void {
+  count(ctx, { actor: `tenant-jwt:${issuer}`, subject: null, outcome: 'refused', code: reason, requestId, origin })
+}
+
+interface Refusal extends Pick<AuditEvent, 'actor' | 'outcome' | 'requestId' | 'origin'> {
+  readonly subject: string | null
+  readonly code: string
+}
+
+function count(ctx: TenantContext, { subject, ...refusal }: Refusal): void {
   const memory = ctx.memory.refusals
   const minute = Math.floor(ctx.now() / MINUTE_MS)
   try {
@@ -28,8 +49,8 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
       memory.rows.clear()
     }
     memory.minute = minute
-    const subjectId = request.subject === null ? null : (findSubject(ctx.sql, request.subject)?.id ?? null)
-    const name = `${askerName(request.asker)} ${subjectId} ${code}`
+    const subjectId = subject === null ? null : (findSubject(ctx.sql, subject)?.id ?? null)
+    const name = `${refusal.actor} ${subjectId} ${refusal.code}`
     const { rows } = memory
     const counted = rows.get(name) ?? (rows.size >= MAX_ROWS_A_MINUTE ? [...rows.values()].at(-1) : undefined)
     if (counted) {
@@ -38,17 +59,7 @@ export function recordRefusal(ctx: TenantContext, request: IssueRequest, code: E
       memory.flushIsDue = true
       return
     }
-    const seq = ctx.transact(() =>
-      audit(ctx.sql, ctx.now(), {
-        actor: askerName(request.asker),
-        action: 'credential.issue',
-        subjectId,
-        outcome: ERRORS[code].status < 500 ? 'refused' : 'failed',
-        code,
-        requestId: request.requestId,
-        origin: request.origin,
-      }),
-    )
+    const seq = ctx.transact(() => audit(ctx.sql, ctx.now(), { ...refusal, action: 'credential.issue', subjectId }))
     rows.set(name, { seq, count: 1, written: 1 })
   } catch {
     // `transact` has logged why.

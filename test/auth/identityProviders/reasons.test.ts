@@ -150,7 +150,7 @@ describe("the rules of a tenant's JWT", () => {
       issuer: ISSUER,
       recipient: { aud: AUDIENCE },
       subject: 'ünïcode',
-      key: 'good',
+      key: { kid: 'good', kty: 'EC' },
       requiredClaimPaths: [['c']],
     })
     expect(JSON.stringify(check)).not.toContain(text.slice(text.lastIndexOf('.') + 1))

@@ -1,5 +1,6 @@
 // The documents say what the code says. Each test names the document to correct, or the code that went without it.
 import { describe, expect, it } from 'vitest'
+import { JWT_REASONS } from '../../../src/contract/policy/jwtReasons.ts'
 import { DEFAULT_POLICY } from '../../../src/contract/policy/policy.ts'
 import { AUDIT_FILTERS, ROUTES, type Route } from '../../../src/contract/routes.ts'
 import { SCOPES } from '../../../src/contract/scopes.ts'
@@ -223,3 +224,12 @@ function whoOf({ access }: Route): string {
   if (access === 'client-token') return 'client token'
   return access === 'admin' ? 'admin' : `scope ${access.scope}`
 }
+
+describe('docs/identity-providers.md', () => {
+  it('Docs/identity-providers.md says what each reason means for which a JWT is refused', () => {
+    const codes = firstCells(tableOf(textOf('docs/identity-providers.md'), 'reason')).flatMap((cell) =>
+      cell.split(', '),
+    )
+    expect(codes.sort()).toEqual(unique(Object.values(JWT_REASONS).flat()).sort())
+  })
+})

@@ -64,6 +64,7 @@ const ROWS = {
   // Nothing was lost, and the local runtime cannot set anything back.
   tenantRestore: { right: '409 conflict', body: {} },
   tenantDelete: { right: 202, query: '?cascade=true' },
+  issuerCheck: { right: 200, body: { token: 'no JWT' } },
   apiTokenList: { right: 200 },
   apiTokenCreate: { right: 201, body: { name: 'new', scopes: ['usage:read'] } },
   apiTokenDelete: { right: 204, foreignObject: nothing },

@@ -22,6 +22,7 @@ const RIGHT_BODIES = {
   tenantCreate: { id: 'fresh', name: 'Fresh', region: 'weur' },
   tenantPatch: { name: 'Patched' },
   tenantRestore: {},
+  issuerCheck: { token: 'no JWT' },
   apiTokenCreate: { name: 'second', scopes: ['usage:read'] },
   apiTokenRoll: { overlapSeconds: 60 },
   turnKeyRotate: { revoke: false },

@@ -119,6 +119,7 @@ export const WRONG = {
     ...NO_INSTANT.filter((value) => !String(value).startsWith('2020')),
     '2100-01-01T00:00:00Z',
   ]),
+  issuerCheck: each('token', ['', 1, null, [], {}, true]),
   apiTokenCreate: [...each('name', [...NO_NAME, '']), ...each('scopes', NO_SCOPES), ...each('expiresAt', NO_INSTANT)],
   apiTokenRoll: each('overlapSeconds', NO_OVERLAP),
   turnKeyRotate: each('revoke', ['true', 'false', '', 0, 1, null, [], {}]),

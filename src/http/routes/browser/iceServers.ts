@@ -8,7 +8,7 @@ import { type IceServersAnswer, IceServersRequest } from '../../../contract/reso
 import { instant, MAX_TTL_SECONDS, secondsLeft, TenantId, TtlSeconds } from '../../../contract/values.ts'
 import { BrokerError } from '../../../errors.ts'
 import type { Issued, StunOnly } from '../../../rpc/issuing.ts'
-import { MAX_BROWSER_BODY_BYTES, malformed, mediaTypeOf, readAnyJson, readForm } from '../../body.ts'
+import { MAX_TOKEN_BODY_BYTES, malformed, mediaTypeOf, readAnyJson, readForm } from '../../body.ts'
 import { askFor, identify } from '../../caller/browserCaller.ts'
 import { answerPreflight, readOrigin, requireAllowedOrigin, setCachedCorsHeaders } from '../../caller/cors.ts'
 import { countingUnproven, limitAddress, limitSubject, limitTenant } from '../../caller/rateLimits.ts'
@@ -101,10 +101,10 @@ interface Fields {
 /** Without a content type, as of a Blob without one, the body is JSON or empty. */
 async function readFields(c: Ctx): Promise<Fields> {
   if (c.req.header('Content-Type') && mediaTypeOf(c, [FORM, 'application/json', 'text/plain']) === FORM) {
-    const { access_token: accessToken, ttl } = await readForm(c, ['access_token', 'ttl'], MAX_BROWSER_BODY_BYTES)
+    const { access_token: accessToken, ttl } = await readForm(c, ['access_token', 'ttl'], MAX_TOKEN_BODY_BYTES)
     return { accessToken, requestedTtlSeconds: ttl === undefined ? null : ttlSecondsIn(ttl) }
   }
-  const { value } = await readAnyJson(c, IceServersRequest, MAX_BROWSER_BODY_BYTES)
+  const { value } = await readAnyJson(c, IceServersRequest, MAX_TOKEN_BODY_BYTES)
   return { accessToken: value.access_token, requestedTtlSeconds: value.ttl ?? null }
 }
 
