@@ -1,5 +1,4 @@
 /** Which public key verifies a tenant's JWT: the one that fits by `kid`, kind, curve and strength. Fetches nothing itself. */
-import { importJWK } from 'jose'
 import type { Jwk, JwtAlgorithm, TenantIssuer } from '../contract/policy/issuers.ts'
 import type { JwtReason } from '../contract/policy/jwtReasons.ts'
 import type { KeysRequest } from './jwks.ts'
@@ -16,36 +15,25 @@ export async function keyFor(
   { jwksUrl, jwks }: TenantIssuer,
   header: object,
   keysAt: KeysAt,
-): Promise<CryptoKey | JwtReason> {
-  if (jwksUrl === undefined) return importMatching(jwks?.keys ?? [], header)
-  const known = await importMatching(await keysAt(jwksUrl, 'any'), header)
-  return known instanceof CryptoKey ? known : importMatching(await keysAt(jwksUrl, 'lacking'), header)
+): Promise<Jwk | JwtReason> {
+  if (jwksUrl === undefined) return matching(jwks?.keys ?? [], header)
+  const known = matching(await keysAt(jwksUrl, 'any'), header)
+  return typeof known === 'object' ? known : matching(await keysAt(jwksUrl, 'lacking'), header)
 }
 
 /** The one key that matches: by `kid`, or, if the token has no `kid`, the only key for its algorithm. */
-async function importMatching(keys: readonly Jwk[], header: object): Promise<CryptoKey | JwtReason> {
+function matching(keys: readonly Jwk[], header: object): Jwk | JwtReason {
   if (keys.length === 0) return 'key_set_unavailable'
   const alg = algorithmIn(header)
   const kid = ownValue(header, 'kid')
   const named = keys.filter((key) => kid === undefined || key.kid === kid)
-  const matching = named.filter((key) => alg !== undefined && isFor(key, alg))
-  const [jwk] = matching
+  const fitting = named.filter((key) => alg !== undefined && isFor(key, alg))
+  const [jwk] = fitting
   if (!jwk || alg === undefined) return named.length > 0 ? 'key_unusable' : 'key_unknown'
-  if (matching.length > 1) return 'key_ambiguous'
-  const known = importedKeys.get(jwk)?.get(alg)
-  if (known) return known
-  try {
-    const key = await importJWK(jwk, alg)
-    if (!(key instanceof CryptoKey)) return 'key_unusable'
-    importedKeys.set(jwk, (importedKeys.get(jwk) ?? new Map()).set(alg, key))
-    return key
-  } catch {
-    return 'key_unusable'
-  }
+  if (fitting.length > 1) return 'key_ambiguous'
+  // jose imports a key once for each object, and takes `alg` by the letter: here `Ed25519` is `EdDSA`.
+  return jwk.alg === undefined || jwk.alg === alg ? jwk : { ...jwk, alg }
 }
-
-/** Imported keys by JWK object, so that each fetched set is imported once. */
-const importedKeys = new WeakMap<Jwk, Map<string, CryptoKey>>()
 
 const CURVES: Readonly<Record<string, string>> = {
   ES256: 'P-256',

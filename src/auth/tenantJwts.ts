@@ -4,7 +4,7 @@
  * The Tenant object checks again that its policy still has the issuer with this audience or client.
  */
 import { compactVerify } from 'jose'
-import type { TenantIssuer } from '../contract/policy/issuers.ts'
+import type { Jwk, TenantIssuer } from '../contract/policy/issuers.ts'
 import type { JwtReason } from '../contract/policy/jwtReasons.ts'
 import { type CompactJws, decodeCompact, MAX_JWT_CHARACTERS } from './compactJws.ts'
 import { type KeysAt, keyFor } from './jwtKeys.ts'
@@ -59,8 +59,9 @@ export async function readTenantJwt(
   const broken = firstBroken(CLAIM_RULES, judged)
   if (broken) return broken
   const key = await keyFor(entry, jwt.header, trust.keysAt)
-  if (!(key instanceof CryptoKey)) return key
-  if (!(await isSigned(jwt, key))) return 'signature_invalid'
+  if (typeof key === 'string') return key
+  const wrong = await signatureProblem(jwt, key)
+  if (wrong) return wrong
   return acceptedBy(entry, jwt) ?? 'subject_malformed'
 }
 
@@ -93,14 +94,13 @@ export async function checkTenantJwt(trust: TrustedIssuers, token: string, now: 
   }
   results.push(...resultsOf(ENTRY_RULES, { jwt, entry, nowSeconds: now / 1_000 }))
   const key = await keyFor(entry, jwt.header, trust.keysAt)
-  const isKey = key instanceof CryptoKey
-  const seen = { kid: ownValue(jws.header, 'kid'), ...(isKey ? { kty: keyTypeOf(key) } : {}) }
-  results.push({ rule: 'key', reason: isKey ? null : key, seen })
-  if (isKey) {
-    const isGood = await isSigned(jwt, key)
-    results.push({ rule: 'signature', reason: isGood ? null : 'signature_invalid', seen: undefined })
-  }
-  const isAccepted = isKey && results.every((result) => result.reason === null)
+  const isKey = typeof key === 'object'
+  const wrong = isKey ? await signatureProblem(jwt, key) : undefined
+  const isUsable = isKey && wrong !== 'key_unusable'
+  const seen = { kid: ownValue(jws.header, 'kid'), ...(isKey ? { kty: key.kty } : {}) }
+  results.push({ rule: 'key', reason: isUsable ? null : isKey ? 'key_unusable' : key, seen })
+  if (isUsable) results.push({ rule: 'signature', reason: wrong ?? null, seen: undefined })
+  const isAccepted = isUsable && results.every((result) => result.reason === null)
   return {
     entry: trust.issuers.indexOf(entry),
     results,
@@ -108,16 +108,17 @@ export async function checkTenantJwt(trust: TrustedIssuers, token: string, now: 
   }
 }
 
-/** As the key set names it (`kty`). */
-const keyTypeOf = ({ algorithm: { name } }: CryptoKey): string =>
-  name.startsWith('RSA') ? 'RSA' : name === 'ECDSA' ? 'EC' : 'OKP'
+/** jose's code. */
+const FORGED = 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED'
 
-async function isSigned({ token, header }: ParsedJwt, key: CryptoKey): Promise<boolean> {
+/** `key_unusable`: the key is no key of its kind, such as a point that is not on the curve. */
+async function signatureProblem({ token, header }: ParsedJwt, key: Jwk): Promise<JwtReason | undefined> {
   try {
     await compactVerify(token, key, { algorithms: [algorithmIn(header) ?? ''] })
-    return true
-  } catch {
-    return false
+    return
+  } catch (error) {
+    const isForged = error instanceof Error && 'code' in error && error.code === FORGED
+    return isForged ? 'signature_invalid' : 'key_unusable'
   }
 }
 
