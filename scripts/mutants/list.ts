@@ -188,7 +188,7 @@ export const MUTANTS: readonly Mutant[] = [
     promise: 'G8',
     breaks: 'Mints in flight do not count against the limits.',
     file: 'src/tenant/memory/liveCounts.ts',
-    find: 'return this.#total.live + this.#reserved',
+    find: 'return this.#total.live + this.#reservations.held',
     replace: 'return this.#total.live',
     test: 'test/issuing/limits.test.ts',
   },

@@ -1,8 +1,7 @@
 /**
  * How many credentials are live or being revoked, by TURN key and second of expiry, and how many were minted in the last minute:
  * exact, without reading the ledger at a mint. Loaded once in the life of an object (ledger/counts.ts); each change of the
- * ledger must be reported here. Reservations of mints in flight count as live, so that parallel requests cannot pass a limit
- * together. Writes nothing.
+ * ledger must be reported here. Reservations of mints in flight count as live. Writes nothing.
  */
 import {
   type CountedState,
@@ -13,6 +12,7 @@ import {
   type SecondCount,
   secondOf,
 } from './ledgerCounts.ts'
+import { Reservations } from './reservations.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
@@ -22,8 +22,7 @@ export class LiveCounts {
   readonly #byKey = new Map<string, Map<number, SecondCount>>()
   readonly #minted: number[] = []
   readonly #total: SecondCount = { live: 0, revoking: 0 }
-  #reserved = 0
-  readonly #reservedBySubject = new Map<string, number>()
+  readonly #reservations = new Reservations()
   #sweptUntil = 0
   #loaded = false
   /** Hours whose stored counts are out of date, as `hour key`. */
@@ -108,7 +107,7 @@ export class LiveCounts {
   /** Live credentials and reservations. */
   liveCredentials(now: number): number {
     this.#sweep(now)
-    return this.#total.live + this.#reserved
+    return this.#total.live + this.#reservations.held
   }
 
   /** The unexpired credentials of every TURN key. */
@@ -148,26 +147,16 @@ export class LiveCounts {
   /** Mints of the last 60 s, and reservations. */
   mintsInLastMinute(now: number): number {
     while (this.#minted.length > 0 && (this.#minted[0] ?? 0) <= now - MINUTE_MS) this.#minted.shift()
-    return this.#minted.length + this.#reserved
+    return this.#minted.length + this.#reservations.held
   }
 
   reservedFor(subjectId: string): number {
-    return this.#reservedBySubject.get(subjectId) ?? 0
+    return this.#reservations.of(subjectId)
   }
 
   /** Reserves a place until the mint has its row or has failed. The returned function gives it back; only its first call counts. */
   reserve(subjectId: string): () => void {
-    this.#reserved++
-    this.#reservedBySubject.set(subjectId, this.reservedFor(subjectId) + 1)
-    let held = true
-    return () => {
-      if (!held) return
-      held = false
-      this.#reserved--
-      const others = this.reservedFor(subjectId) - 1
-      if (others > 0) this.#reservedBySubject.set(subjectId, others)
-      else this.#reservedBySubject.delete(subjectId)
-    }
+    return this.#reservations.reserve(subjectId)
   }
 
   /** The greatest number that a row of the ledger ever had, of a pruned row too. */
