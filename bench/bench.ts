@@ -1,5 +1,5 @@
 // `npm run bench`: the broker beside a naive Worker and partytracks, as ratios of interleaved rounds. Prints a table and writes
-// JSON and a plot; judges nothing. --quick: two minutes. --rows a,b: some rows. --write: docs/performance.md too. --out: another
+// JSON and a plot; judges nothing. --quick: two minutes. --rows a,b: some rows. --write: docs/measured/performance.md too. --out: another
 // folder than bench/results.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -70,6 +70,6 @@ writeFileSync(path.join(flags.out, 'latest.json'), `${JSON.stringify(result, nul
 writeFileSync(path.join(flags.out, 'latest.svg'), svg)
 writeFileSync(path.join(flags.out, 'latest.txt'), `${terminalTable(result)}\n`)
 if (flags.write && process.exitCode === undefined) {
-  writeFileSync(path.join(root, 'docs/performance.md'), page(result))
-  writeFileSync(path.join(root, 'docs/performance.svg'), svg)
+  writeFileSync(path.join(root, 'docs/measured/performance.md'), page(result))
+  writeFileSync(path.join(root, 'docs/measured/performance.svg'), svg)
 }

@@ -1,4 +1,4 @@
-// docs/performance.md: the table of a run, under which conditions it was found, and how to repeat it. Pure.
+// docs/measured/performance.md: the table of a run, under which conditions it was found, and how to repeat it. Pure.
 import type { Line, Result } from './result.ts'
 import { bar, conditionLines, figure, spread, words } from './table.ts'
 
@@ -10,7 +10,7 @@ export function page(result: Result): string {
 How the broker compares with the 20-line Worker that most teams write first (*naive*: it asks Cloudflare with a secret of its
 environment; no authentication, no limit, no record) and with \`partytracks\`, Cloudflare's own helper, which does the same. All run in
 the same workerd, in turns of seconds, and each figure is the median of the ratios of its rounds. What each row means, and what
-cannot be measured on one machine: [bench/README.md](../bench/README.md).
+cannot be measured on one machine: [bench/README.md](../../bench/README.md).
 
 ![Each row against its bar](performance.svg)
 

@@ -9,7 +9,7 @@ import {
   STORAGE_USD_PER_GB_MONTH,
 } from './prices.ts'
 
-/** As in docs/cost-counts.json, which test/issuing/operationCosts.test.ts writes and compares. */
+/** As in docs/measured/cost-counts.json, which test/issuing/operationCosts.test.ts writes and compares. */
 export interface Counts {
   readonly statements: number
   readonly rowsRead: number

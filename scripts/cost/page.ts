@@ -1,8 +1,8 @@
-// docs/cost.md: the counts of each operation, their price for a million, and a month of three deployments. Pure.
+// docs/measured/cost.md: the counts of each operation, their price for a million, and a month of three deployments. Pure.
 import { amountsOf, type Counts, month, type OperationCost, sampled, sumOf, type Times, usdPerMillion } from './bill.ts'
 import { type Amounts, type Item, OBJECT_GB, PLAN_USD_PER_MONTH, PRICES } from './prices.ts'
 
-/** Every operation of docs/cost-counts.json, in the order of the tables. */
+/** Every operation of docs/measured/cost-counts.json, in the order of the tables. */
 const OPERATIONS: Readonly<Record<string, Times & { readonly title: string }>> = {
   mintKnownSubject: { title: 'mint at the browser door, known subject', cpuMs: 2, objectMs: 100 },
   mintNewSubject: { title: 'mint at the browser door, new subject', cpuMs: 2, objectMs: 100 },
@@ -70,11 +70,11 @@ export function page(costs: Readonly<Record<string, OperationCost>>): string {
   })
   return `# Cost
 
-<!-- Written by \`npm run cost\` from docs/cost-counts.json. -->
+<!-- Written by \`npm run cost\` from docs/measured/cost-counts.json. -->
 
 What an operation costs at Cloudflare's list prices, without tax, computed from what a test counts: \`test/issuing/operationCosts.test.ts\`
 runs each operation in workerd and fails when a count differs from [cost-counts.json](cost-counts.json), and \`npm run check\` fails when
-this page does not fit the counts. A count that rises needs a [decision record](decisions/README.md).
+this page does not fit the counts. A count that rises needs a [decision record](../decisions/README.md).
 
 A change that is meant: \`npx vitest run -u test/issuing/operationCosts.test.ts\`, then \`npm run cost\`.
 
@@ -96,7 +96,7 @@ An alarm that is set is counted as a row written, as Cloudflare bills it. RPCs a
 |---|---|---|---|---|---|---|---|---|
 ${[...all, { title: '*naive*: each request', amounts: NAIVE }].map(({ title, amounts }) => `| ${[title, ...priceCells(amounts)].join(' | ')} |`).join('\n')}
 
-*Naive* is the 20-line Worker of the [benchmark](../bench/README.md): no authentication, no limit, no record. It mints for each request, and
+*Naive* is the 20-line Worker of the [benchmark](../../bench/README.md): no authentication, no limit, no record. It mints for each request, and
 for everybody. *Time* is processor time of the Worker and duration of the object, for which the benchmark's figures are rounded up:
 ${MINT_TIMES}. The relay traffic itself ($0.05 a GB) is the same for all.
 

@@ -1,4 +1,4 @@
-/** What each operation costs in rows, statements, commits, RPCs and KV operations: exactly what docs/cost-counts.json says. */
+/** What each operation costs in rows, statements, commits, RPCs and KV operations: exactly what docs/measured/cost-counts.json says. */
 import { expect, it } from 'vitest'
 import { MINUTE_MS } from '../support/broker/clock.ts'
 import { costOf, type Operation, type OperationCost, type World } from '../support/storage/operationCosts.ts'
@@ -80,12 +80,12 @@ const OPERATIONS: Record<string, Operation> = {
 }
 
 it(
-  'Each operation costs exactly what docs/cost-counts.json says, from which docs/cost.md is computed',
+  'Each operation costs exactly what docs/measured/cost-counts.json says, from which docs/measured/cost.md is computed',
   async () => {
     const costs: Record<string, OperationCost> = {}
     for (const [name, operation] of Object.entries(OPERATIONS)) costs[name] = await costOf(name, operation)
     // A change that is meant: npx vitest run -u test/issuing/operationCosts.test.ts, then npm run cost.
-    await expect(`${JSON.stringify(costs, null, 2)}\n`).toMatchFileSnapshot('../../docs/cost-counts.json')
+    await expect(`${JSON.stringify(costs, null, 2)}\n`).toMatchFileSnapshot('../../docs/measured/cost-counts.json')
   },
   TAKES_MS,
 )

@@ -7,7 +7,7 @@ import { amountsOf, type Counts, month, sampled, sumOf, usdPerMillion } from '..
 import { page } from '../../../scripts/cost/page.ts'
 
 const root = path.join(import.meta.dirname, '../../..')
-const costs = JSON.parse(readFileSync(path.join(root, 'docs/cost-counts.json'), 'utf8'))
+const costs = JSON.parse(readFileSync(path.join(root, 'docs/measured/cost-counts.json'), 'utf8'))
 
 const NONE: Counts = {
   statements: 0,
@@ -60,7 +60,7 @@ describe('the bill', () => {
     expect(() => page({ ...costs, another: costs.lookUp })).toThrow('another')
   })
 
-  it('docs/cost.md is what docs/cost-counts.json comes to', () => {
+  it('docs/measured/cost.md is what docs/measured/cost-counts.json comes to', () => {
     expect(() => execFileSync('node', ['scripts/cost.ts', '--check'], { cwd: root, stdio: 'pipe' })).not.toThrow()
   })
 })
