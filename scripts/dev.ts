@@ -40,7 +40,7 @@ async function dev(): Promise<number> {
     host: LOOPBACK,
     apiToken: secrets.CALLS_API_TOKEN,
     stateFile: path.join(stateFolder, 'emulator.json'),
-    ...(turnServer === undefined ? {} : { turn: turnServer.turn, sessions: turnServer.sessions }),
+    ...(turnServer === undefined ? {} : { turn: turnServer.turn }),
   })
   const broker = new Broker({
     port,

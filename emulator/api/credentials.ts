@@ -1,5 +1,5 @@
 // The three credential operations, as plain functions from a call to an answer. The bearer is the TURN key's own secret.
-// With a shared secret, logins are of the kind a coturn with `use-auth-secret` accepts.
+// A TURN server that runs beside the emulator learns here which logins are valid.
 
 import * as z from 'zod'
 import { type Answer, empty, json, text } from '../http/answer.ts'
@@ -11,18 +11,17 @@ import type { CredentialOperation } from './operations.ts'
 const MAX_TTL_SECONDS = 172_800
 const MIN_TTL_SECONDS = 1
 const OPAQUE_HEX_CHARACTERS = 96
-const COTURN_SUFFIX_HEX_CHARACTERS = 24
 const MS_PER_SECOND = 1_000
 
 const GenerateBody = z.object({ ttl: z.int(), customIdentifier: z.string().optional() })
 
-export async function credentialOperation(operation: CredentialOperation, world: World, call: Call): Promise<Answer> {
+export function credentialOperation(operation: CredentialOperation, world: World, call: Call): Answer {
   const key = world.state.key(call.uid)
   if (key === undefined || key.deletedMs !== null || call.bearer !== key.key) return text(401, 'Unauthorized')
   return operation === 'revoke' ? revoke(world, call) : generate(operation, world, call)
 }
 
-async function generate(operation: 'generate' | 'generate-ice-servers', world: World, call: Call): Promise<Answer> {
+function generate(operation: 'generate' | 'generate-ice-servers', world: World, call: Call): Answer {
   const body = GenerateBody.safeParse(call.body)
   if (!body.success) return text(400, 'ttl must be an integer and customIdentifier, if given, a string')
   const inRange = Math.min(Math.max(body.data.ttl, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
@@ -31,7 +30,7 @@ async function generate(operation: 'generate' | 'generate-ice-servers', world: W
   }
   const createdMs = world.nowMs()
   const expiresAtMs = createdMs + inRange * MS_PER_SECOND
-  const login = world.turn === null ? opaqueLogin() : await coturnLogin(world.turn.sharedSecret, expiresAtMs)
+  const login = newLogin()
   world.state.addCredential({
     uid: call.uid,
     ...login,
@@ -41,7 +40,7 @@ async function generate(operation: 'generate' | 'generate-ice-servers', world: W
     customIdentifier: body.data.customIdentifier ?? null,
     revokedMs: null,
   })
-  world.sessions?.endAt(login.username, expiresAtMs)
+  world.admit({ ...login, expiresAtMs })
   return json(201, iceServersBody(operation, login, { settings: world.settings, own: world.turn }))
 }
 
@@ -49,19 +48,11 @@ function revoke(world: World, call: Call): Answer {
   const credential = world.state.credential(call.username)
   if (credential === undefined || credential.uid !== call.uid) return text(404, 'Not Found')
   world.state.revokeCredential(credential, world.nowMs())
-  world.sessions?.end(credential.username)
+  world.turn?.dismiss(credential.username)
   return empty(204)
 }
 
-function opaqueLogin(): Login {
+/** Of Cloudflare's form: hex, which can be pasted into a URL as it is. */
+function newLogin(): Login {
   return { username: randomHex(OPAQUE_HEX_CHARACTERS), credential: randomHex(OPAQUE_HEX_CHARACTERS) }
-}
-
-async function coturnLogin(sharedSecret: string, expiresAtMs: number): Promise<Login> {
-  const encoder = new TextEncoder()
-  const algorithm = { name: 'HMAC', hash: 'SHA-1' }
-  const key = await crypto.subtle.importKey('raw', encoder.encode(sharedSecret), algorithm, false, ['sign'])
-  const username = `${Math.floor(expiresAtMs / MS_PER_SECOND)}:${randomHex(COTURN_SUFFIX_HEX_CHARACTERS)}`
-  const mac = await crypto.subtle.sign('HMAC', key, encoder.encode(username))
-  return { username, credential: btoa(String.fromCharCode(...new Uint8Array(mac))) }
 }

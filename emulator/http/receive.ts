@@ -48,7 +48,7 @@ export async function receive(world: World, arrival: Arrival): Promise<Response>
   }
   if (epoch !== world.epoch) return answered(entry, toResponse(wasReset()))
 
-  const answer = await run(world, operation, { ...params, bearer, body: entry.body })
+  const answer = run(world, operation, { ...params, bearer, body: entry.body })
   Object.assign(answer.headers, rate.headers)
   entry.effect = answer.status < 400
   if (fault?.when === 'after') {
@@ -58,7 +58,7 @@ export async function receive(world: World, arrival: Arrival): Promise<Response>
   return answered(entry, toResponse(answer))
 }
 
-async function run(world: World, operation: Operation, call: Call): Promise<Answer> {
+function run(world: World, operation: Operation, call: Call): Answer {
   return isKeyOperation(operation) ? keyOperation(operation, world, call) : credentialOperation(operation, world, call)
 }
 

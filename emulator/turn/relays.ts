@@ -1,13 +1,10 @@
 // What the emulator needs of a TURN server that really runs.
-import type { UrlLists } from '../api/iceServers.ts'
+import type { Login, UrlLists } from '../api/iceServers.ts'
 
-/** What a running TURN server cannot know by itself, and the emulator reports to it. */
-export interface Sessions {
-  end(username: string): void
-  endAt(username: string, atMs: number): void
-}
-
-/** A TURN server that really runs and shares this secret with the emulator. */
+/** A TURN server that really runs and learns from the emulator which logins are valid, as Cloudflare's own servers do. */
 export interface TurnServer extends UrlLists {
-  sharedSecret: string
+  /** From now on until `untilMs` (like `Date.now()`) the login may allocate. */
+  admit(login: Login, untilMs: number): void
+  /** From now on the login may not allocate or refresh, and its relays end. */
+  dismiss(username: string): void
 }

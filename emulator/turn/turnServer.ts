@@ -1,27 +1,29 @@
-// A real TURN server (coturn) beside the emulator, on loopback. coturn looks at an expiry only when a relay is allocated;
-// Cloudflare ends the relay too, so sessions are cancelled here at expiry and at revocation, through coturn's command line.
+// A real TURN server (coturn) beside the emulator, on loopback. It accepts the logins that the emulator admits and no other.
+// coturn looks at a login only when an allocation is made; Cloudflare ends relays too. So what no valid login holds is cancelled
+// here: at once when a login is dismissed, and every second, for logins that expired and allocations made at the same moment.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { CoturnCli } from './coturnCli.ts'
+import { Logins } from './logins.ts'
 import { freePorts, listens } from './ports.ts'
-import type { Sessions, TurnServer } from './relays.ts'
+import type { TurnServer } from './relays.ts'
 
 const HOST = '127.0.0.1'
 const PROGRAM = 'turnserver'
+const REALM = 'turn-broker.test'
 const START_DEADLINE_MS = 5_000
 const PROBE_PAUSE_MS = 25
-const CLI_DEADLINE_MS = 2_000
+const SWEEP_EVERY_MS = 1_000
+const MOST_SESSIONS = 10_000
 const RELAY_PORTS = { from: 49_160, to: 49_360 }
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export interface RunningTurnServer {
-  /** For the emulator: which logins coturn accepts, and where it listens. */
+  /** For the emulator. */
   readonly turn: TurnServer
-  readonly sessions: Sessions
   /** Usernames that hold a relay now. */
   relayed(): Promise<string[]>
   close(): Promise<void>
@@ -30,53 +32,76 @@ export interface RunningTurnServer {
 export const turnServerIsInstalled = (): boolean =>
   spawnSync(PROGRAM, ['--version'], { stdio: 'ignore' }).error === undefined
 
-export async function startTurnServer(): Promise<RunningTurnServer> {
-  const [port = 0, cliPort = 0] = await freePorts(2)
-  const [sharedSecret, cliPassword] = [randomBytes(24).toString('hex'), randomBytes(24).toString('hex')]
+/** `port`: any free one if absent. Rejects when coturn does not listen within 5 s. */
+export async function startTurnServer(options: { port?: number } = {}): Promise<RunningTurnServer> {
+  const [freePort = 0, cliPort = 0] = await freePorts(2)
+  const port = options.port ?? freePort
+  const cliPassword = randomBytes(24).toString('hex')
   const folder = mkdtempSync(path.join(tmpdir(), 'turn-broker-coturn-'))
-  const child = spawn(PROGRAM, argumentsOf({ port, cliPort, sharedSecret, cliPassword, folder }), { stdio: 'ignore' })
+  const logins = new Logins(path.join(folder, 'turndb'), REALM)
+  const child = spawn(PROGRAM, argumentsOf({ port, cliPort, cliPassword, folder }), { stdio: 'ignore' })
   const killed = () => child.kill('SIGKILL')
   process.once('exit', killed)
   await untilListening(child, cliPort)
 
-  const cli = new CoturnCli(cliPort, cliPassword)
-  const timers = new Set<NodeJS.Timeout>()
-  const end = (username: string) => void cli.cancel(username).catch(() => undefined)
+  const cli = new CoturnCli({ host: HOST, port: cliPort }, cliPassword)
+  const sweep = onePerTime(async () => {
+    logins.removeExpired(Date.now())
+    for (const session of await cli.sessions()) if (!logins.has(session.username)) await cli.cancel(session)
+  })
+  const sweeping = setInterval(sweep, SWEEP_EVERY_MS)
+  sweeping.unref()
   return {
     turn: {
-      sharedSecret,
       stunUrls: [`stun:${HOST}:${port}`],
       urls: [`turn:${HOST}:${port}?transport=udp`, `turn:${HOST}:${port}?transport=tcp`],
-    },
-    sessions: {
-      end,
-      endAt(username, atMs) {
-        const timer = setTimeout(() => end(username), Math.min(Math.max(0, atMs - Date.now()), LONGEST_TIMER_MS))
-        timer.unref()
-        timers.add(timer)
+      admit: (login, untilMs) => logins.add(login, untilMs),
+      dismiss(username) {
+        logins.remove(username)
+        sweep()
       },
     },
-    relayed: () => cli.users(),
+    relayed: async () => (await cli.sessions()).map(({ username }) => username),
     async close() {
-      for (const timer of timers) clearTimeout(timer)
+      clearInterval(sweeping)
       process.off('exit', killed)
       const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGKILL')
-      await ended
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL')
+        await ended
+      }
+      logins.close()
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Runs the task, and after it once more if it was wanted meanwhile. What fails is done by the next run. */
+function onePerTime(task: () => Promise<void>): () => void {
+  let wanted = false
+  let running = false
+  const run = async () => {
+    running = true
+    while (wanted) {
+      wanted = false
+      await task().catch(() => undefined)
+    }
+    running = false
+  }
+  return () => {
+    wanted = true
+    if (!running) void run()
   }
 }
 
 interface Settings {
   port: number
   cliPort: number
-  sharedSecret: string
   cliPassword: string
   folder: string
 }
 
-function argumentsOf({ port, cliPort, sharedSecret, cliPassword, folder }: Settings): string[] {
+function argumentsOf({ port, cliPort, cliPassword, folder }: Settings): string[] {
   return [
     '-n',
     `--listening-ip=${HOST}`,
@@ -90,65 +115,16 @@ function argumentsOf({ port, cliPort, sharedSecret, cliPassword, folder }: Setti
     '--no-dtls',
     '--fingerprint',
     '--relay-threads=1',
-    '--use-auth-secret',
-    `--static-auth-secret=${sharedSecret}`,
-    '--realm=turn-broker.test',
+    '--lt-cred-mech',
+    `--realm=${REALM}`,
     `--userdb=${path.join(folder, 'turndb')}`,
     `--pidfile=${path.join(folder, 'pid')}`,
     `--cli-ip=${HOST}`,
     `--cli-port=${cliPort}`,
     `--cli-password=${cliPassword}`,
+    `--cli-max-output-sessions=${MOST_SESSIONS}`,
     '--log-file=/dev/null',
   ]
-}
-
-/** coturn's telnet-like command line: one short connection a command. */
-class CoturnCli {
-  readonly #port: number
-  readonly #password: string
-
-  constructor(port: number, password: string) {
-    this.#port = port
-    this.#password = password
-  }
-
-  /** Ends every session of a username. */
-  async cancel(username: string): Promise<void> {
-    for (const { id, user } of await this.#sessions(username)) if (user === username) await this.#run(`cs ${id}`)
-  }
-
-  async users(): Promise<string[]> {
-    return (await this.#sessions('')).map(({ user }) => user)
-  }
-
-  /** Sessions of users whose name holds this text. */
-  async #sessions(text: string): Promise<{ id: string; user: string }[]> {
-    const listing = await this.#run(`psp ${text}`)
-    return [...listing.matchAll(/id=(\d+), user <([^>]*)>/g)].map(([, id = '', user = '']) => ({ id, user }))
-  }
-
-  /** The answer to one command: password at its prompt, command at the next, answer until the one after. */
-  #run(command: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const lines = [this.#password, command]
-      let text = ''
-      const socket = createConnection(this.#port, HOST)
-      socket.setTimeout(CLI_DEADLINE_MS, () => socket.destroy(new Error('coturn did not answer')))
-      socket.once('error', reject)
-      socket.on('data', (chunk) => {
-        text += chunk.toString('utf8')
-        if (!/(Enter password: |> )\s*$/.test(text)) return
-        const line = lines.shift()
-        if (line === undefined) {
-          socket.destroy()
-          resolve(text)
-          return
-        }
-        text = ''
-        socket.write(`${line}\r\n`)
-      })
-    })
-  }
 }
 
 async function untilListening(child: ChildProcess, port: number): Promise<void> {

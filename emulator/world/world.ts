@@ -5,9 +5,9 @@ import { RateCounter } from '../api/rateLimit.ts'
 import { FaultQueue } from '../faults/faults.ts'
 import { Holds } from '../faults/holds.ts'
 import { RequestLog } from '../http/requestLog.ts'
-import type { Sessions, TurnServer } from '../turn/relays.ts'
+import type { TurnServer } from '../turn/relays.ts'
 import { Settings } from './settings.ts'
-import { type Snapshot, State } from './state.ts'
+import { type Credential, type Snapshot, State } from './state.ts'
 
 export interface EmulatorOptions {
   now?: () => number
@@ -17,8 +17,6 @@ export interface EmulatorOptions {
   apiToken?: string
   /** A TURN server that really runs. */
   turn?: TurnServer
-  /** Ends that server's relays at expiry and at revocation, as Cloudflare does. */
-  sessions?: Sessions
   /** Called after every change of the state, before the request is answered. */
   onChange?: (snapshot: Snapshot) => void
 }
@@ -41,7 +39,6 @@ export class World {
   readonly state: State
   readonly apiToken: string | null
   readonly turn: TurnServer | null
-  readonly sessions: Sessions | null
   settings: Settings = Settings.parse({})
   /** Raised by a reset: a request that was waiting then must no longer take effect. */
   epoch = 0
@@ -51,15 +48,21 @@ export class World {
     this.realNowMs = options.now ?? Date.now
     this.apiToken = options.apiToken ?? null
     this.turn = options.turn ?? null
-    this.sessions = options.sessions ?? null
     this.state = new State(options.state, () => options.onChange?.(this.state.snapshot(this.nowMs())))
+    for (const credential of this.state.credentials()) if (credential.revokedMs === null) this.admit(credential)
   }
 
   nowMs(): number {
     return this.realNowMs() + this.settings.clockOffsetMs
   }
 
+  /** Tells the TURN server, whose clock is the real one. */
+  admit(credential: Pick<Credential, 'username' | 'credential' | 'expiresAtMs'>): void {
+    this.turn?.admit(credential, credential.expiresAtMs - this.settings.clockOffsetMs)
+  }
+
   reset(): void {
+    for (const { username } of this.state.credentials()) this.turn?.dismiss(username)
     this.epoch += 1
     this.settings = Settings.parse({})
     this.faults.clear()

@@ -7,8 +7,11 @@ import { RTCPeerConnection } from 'werift'
 import { type RunningTurnServer, startTurnServer, turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import type { IceServersAnswer } from '../../../src/contract/resources/credentials.ts'
 import { type RunningBroker, startBroker } from '../support/runningBroker.ts'
+import { TurnClient, type Verdict } from '../support/turnClient.ts'
 
 const WITHIN_MS = 8_000
+const HEX = /^[0-9a-f]{96}$/
+const UNAUTHORIZED = 401
 const installed = turnServerIsInstalled()
 if (!installed && process.env.CI) throw new Error('coturn is not installed, and in CI nothing is skipped')
 if (!installed) console.log('skipped: coturn is not installed (Debian: apt-get install coturn)')
@@ -23,6 +26,7 @@ describe.skipIf(!installed)('a real TURN server', () => {
   let turnServer: RunningTurnServer
   let broker: RunningBroker
   let tenant: { id: string; token: string }
+  let keyUid: string
 
   beforeAll(async () => {
     turnServer = await startTurnServer()
@@ -31,7 +35,8 @@ describe.skipIf(!installed)('a real TURN server', () => {
       scopes: ['turn_keys:write', 'client_tokens:create', 'credentials:revoke', 'credentials:issue'],
       policy: { reuse: false },
     })
-    await ask('/client/v4/accounts/acme/calls/turn_keys', { name: 'relays' })
+    const { result } = await ask('/client/v4/accounts/acme/calls/turn_keys', { name: 'relays' })
+    keyUid = (result as { uid: string }).uid // the contract is checked elsewhere
   })
   afterAll(async () => {
     await broker?.stop()
@@ -51,8 +56,23 @@ describe.skipIf(!installed)('a real TURN server', () => {
 
   it('A real TURN server refuses a changed password', async () => {
     const login = await iceServersFor('alice', 600)
-    expect(await relaysForCoturnsClient({ ...login, credential: otherThan(login.credential) })).toBe(false)
+    const changed = { ...login, credential: otherThan(login.credential) }
+    expect(await allocation(changed)).toBe(UNAUTHORIZED)
+    expect(await relaysForCoturnsClient(changed)).toBe(false)
     expect(await turnServer.relayed()).not.toContain(login.username)
+  })
+
+  it('A real TURN server takes credentials from its first moment on', async () => {
+    const own = await startTurnServer()
+    const login = { username: 'a'.repeat(96), credential: 'b'.repeat(96), urls: own.turn.urls }
+    own.turn.admit(login, Date.now() + 60_000)
+    expect(await allocation(login)).toBe('granted')
+    await own.close()
+  })
+
+  it('A real TURN server gets credentials of hex, as from Cloudflare: a client may paste them into a URL', async () => {
+    const { username, credential } = await iceServersFor('alice', 600)
+    expect([username, credential]).toEqual([expect.stringMatching(HEX), expect.stringMatching(HEX)])
   })
 
   it('A real TURN server refuses a credential that has expired, and ends the relay it had', async () => {
@@ -60,10 +80,33 @@ describe.skipIf(!installed)('a real TURN server', () => {
     const call = await connect(login)
     expect(await turnServer.relayed()).toContain(login.username)
     await untilGone([login.username])
+    expect(await allocation(login)).toBe(UNAUTHORIZED)
     await call.close()
-    // coturn counts whole seconds.
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+  })
+
+  it.each([
+    ['revoked by its username', (login: TurnLogin) => ask(revokePath(login), {}, 204)],
+    ['of a revoked user', () => ask('/v1/tenants/acme/revocations', { subject: 'trudy' }, 202)],
+    ['of a banned user', () => ask('/v1/tenants/acme/revocations', { subject: 'trudy', banUntil: inAnHour() }, 202)],
+  ])('A real TURN server refuses a credential %s, and ends the relay it had', async (_, takeBack) => {
+    const login = await iceServersFor('trudy', 600)
+    const call = await connect(login)
+    expect(await allocation(login)).toBe('granted')
+    await takeBack(login)
+    await untilGone([login.username])
+    expect(await allocation(login)).toBe(UNAUTHORIZED)
+    await call.close()
+  })
+
+  it('A real TURN server refuses to refresh an allocation whose credential was revoked', async () => {
+    const login = await iceServersFor('walter', 600)
+    const client = new TurnClient({ ...login, port: portOf(login.urls) })
+    expect([await client.allocate(), await client.refresh()]).toEqual(['granted', 'granted'])
+    await ask(revokePath(login), {}, 204)
+    await untilGone([login.username])
+    expect([await client.refresh(), await client.allocate()]).toEqual([UNAUTHORIZED, UNAUTHORIZED])
     expect(await relaysForCoturnsClient(login)).toBe(false)
+    client.close()
   })
 
   it('A real TURN server ends every relay of a subject that is revoked, those of older credentials too, and no other', async () => {
@@ -91,7 +134,7 @@ describe.skipIf(!installed)('a real TURN server', () => {
     })
     const text = await response.text()
     expect(response.status, text).toBe(status)
-    return JSON.parse(text)
+    return text === '' ? {} : JSON.parse(text)
   }
 
   /** As a browser asks: a form, with a client token of its back end. */
@@ -107,6 +150,8 @@ describe.skipIf(!installed)('a real TURN server', () => {
     return turn
   }
 
+  const revokePath = ({ username }: TurnLogin) => `/v1/turn/keys/${keyUid}/credentials/${username}/revoke`
+
   async function untilGone(usernames: string[]): Promise<void> {
     await expect
       .poll(async () => (await turnServer.relayed()).filter((user) => usernames.includes(user)), { timeout: WITHIN_MS })
@@ -114,14 +159,28 @@ describe.skipIf(!installed)('a real TURN server', () => {
   }
 })
 
-/** A second opinion: this client says at once when it is refused. */
-async function relaysForCoturnsClient({ username, credential, urls }: TurnLogin): Promise<boolean> {
-  const port = /:(\d+)\?/.exec(urls[0] ?? '')?.[1] ?? ''
-  const options = ['-u', username, '-w', credential, '-p', port, '-y', '-c', '-n', '1', '-m', '1', '127.0.0.1']
-  return promisify(execFile)('turnutils_uclient', options, { timeout: WITHIN_MS * 2 }).then(
+const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString()
+
+/** What is answered to a new allocation. */
+async function allocation(login: TurnLogin): Promise<Verdict> {
+  const client = new TurnClient({ ...login, port: portOf(login.urls) })
+  try {
+    return await client.allocate()
+  } finally {
+    client.close()
+  }
+}
+
+/** A second opinion: coturn's own client. After a refusal it sometimes waits for ever; then it is asked again. */
+async function relaysForCoturnsClient(login: TurnLogin, attempts = 3): Promise<boolean> {
+  const { username, credential, urls } = login
+  const options = ['-u', username, '-w', credential, '-p', String(portOf(urls)), '-y', '-c', '-n', '1', '-m', '1']
+  const ended = await promisify(execFile)('turnutils_uclient', [...options, '127.0.0.1'], { timeout: WITHIN_MS }).then(
     () => true,
-    () => false,
+    (error: { code: number | null }) => (error.code === null ? undefined : false),
   )
+  if (ended === undefined && attempts === 1) throw new Error('turnutils_uclient does not end')
+  return ended ?? relaysForCoturnsClient(login, attempts - 1)
 }
 
 /** A call over a data channel between two peers that are given this login. */
@@ -154,5 +213,7 @@ async function connect({ urls, username, credential }: TurnLogin): Promise<{ clo
     throw error
   }
 }
+
+const portOf = (urls: string[]): number => Number(/:(\d+)\?/.exec(urls[0] ?? '')?.[1])
 
 const otherThan = (password: string): string => (password.startsWith('A') ? 'B' : 'A') + password.slice(1)

@@ -1,13 +1,14 @@
 // The two APIs as the emulator plays them, against its own description and over a real socket: operations, limits, variants.
 // Faults are in emulatorFaults.test.ts.
-import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Login } from '../../../emulator/api/iceServers.ts'
 import { createEmulator } from '../../../emulator/app.ts'
 import { EmulatorControl, type SettingsChange } from '../../../emulator/client.ts'
 import { type RunningEmulator, startEmulator } from '../../../emulator/server.ts'
-import { ACCOUNT, credentials, envelope, KEYS, type Login, TOKEN, upstreamAt } from './emulatorHarness.ts'
+import { ACCOUNT, credentials, envelope, KEYS, TOKEN, upstreamAt } from './emulatorHarness.ts'
 
 const DAY_MS = 86_400_000
+const HEX = /^[0-9a-f]{96}$/
 
 let running: RunningEmulator
 let control: EmulatorControl
@@ -154,20 +155,40 @@ describe('credentials', () => {
     expect((await control.state()).credentials).toMatchObject([{ revoked: true }])
   })
 
-  it('Credentials are of the kind coturn accepts when a secret is shared with one, and are revoked by that name', async () => {
-    const turn = { sharedSecret: 's', stunUrls: ['stun:127.0.0.1:3478'], urls: ['turn:127.0.0.1:3478?transport=udp'] }
+  it('Credentials are told to a TURN server that runs beside it: each until its end, until it is revoked or all is reset', async () => {
+    const told: unknown[] = []
+    const turn = {
+      stunUrls: ['stun:127.0.0.1:3478'],
+      urls: ['turn:127.0.0.1:3478?transport=udp'],
+      admit: ({ username, credential }: Login, untilMs: number) => told.push({ username, credential, untilMs }),
+      dismiss: (username: string) => told.push(username),
+    }
     const emulator = createEmulator({ turn, now: () => 1_000_000 })
     const ask = (route: string, init: RequestInit) => emulator.fetch(new Request(`http://emulator${route}`, init))
     const planted = await ask('/__emulator/keys', { method: 'POST', body: '{"account":"a"}' })
     const { uid, key } = (await planted.json()) as { uid: string; key: string }
     const headers = { authorization: `Bearer ${key}` }
-    const minted = await ask(credentials(uid, 'generate'), { method: 'POST', headers, body: '{"ttl":60}' })
-    const { urls, username = '', credential } = ((await minted.json()) as { iceServers: Login }).iceServers
+    const minted = async () => {
+      const answer = await ask(credentials(uid, 'generate'), { method: 'POST', headers, body: '{"ttl":60}' })
+      return ((await answer.json()) as { iceServers: Login & { urls: string[] } }).iceServers
+    }
+    const { urls, ...first } = await minted()
     expect(urls).toEqual([...turn.stunUrls, ...turn.urls])
-    expect(username).toMatch(/^1060:[0-9a-f]+$/)
-    expect(credential).toBe(createHmac('sha1', 's').update(username).digest('base64'))
-    const route = credentials(uid, `${encodeURIComponent(username)}/revoke`)
-    expect(await ask(route, { method: 'POST', headers })).toMatchObject({ status: 204 })
+    expect(first).toEqual({ username: expect.stringMatching(HEX), credential: expect.stringMatching(HEX) })
+    await ask('/__emulator/settings', { method: 'PUT', body: '{"clockOffsetMs":5000}' })
+    const { urls: _, ...second } = await minted()
+    expect(told.splice(0)).toEqual([
+      { ...first, untilMs: 1_060_000 },
+      { ...second, untilMs: 1_060_000 },
+    ])
+    const revoked = await ask(credentials(uid, `${first.username}/revoke`), { method: 'POST', headers })
+    expect(revoked).toMatchObject({ status: 204 })
+    expect(told.splice(0)).toEqual([first.username])
+
+    createEmulator({ turn, now: () => 1_000_000, state: emulator.snapshot() })
+    expect(told.splice(0)).toEqual([{ ...second, untilMs: 1_065_000 }])
+    await ask('/__emulator/reset', { method: 'POST' })
+    expect(told).toEqual([first.username, second.username])
   })
 })
 

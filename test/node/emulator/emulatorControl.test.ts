@@ -10,6 +10,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { EmulatorControl, type FaultOrderInput } from '../../../emulator/client.ts'
 import { type RunningEmulator, startEmulator } from '../../../emulator/server.ts'
+import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
 import { ACCOUNT, KEYS, TOKEN, upstreamAt } from './emulatorHarness.ts'
 
 type Fault = FaultOrderInput['fault']
@@ -105,13 +106,14 @@ describe('the server', () => {
     await once(probe, 'listening')
     const { port } = probe.address() as AddressInfo // listening on TCP
     probe.close()
-    const env = { ...process.env, TURN_SHARED_SECRET: 's', TURN_URLS: 'stun:127.0.0.1:1,turn:127.0.0.1:1' }
-    const child = spawn(process.execPath, ['emulator/main.ts', '--port', String(port)], { env })
+    const relaying = turnServerIsInstalled() // what is missing is said, and in CI refused, by relay.test.ts
+    const args = ['emulator/main.ts', '--port', String(port), ...(relaying ? ['--coturn'] : [])]
+    const child = spawn(process.execPath, args)
     const [line] = await once(child.stdout, 'data')
     const url = `http://127.0.0.1:${port}`
     expect(String(line)).toBe(`emulator ready on ${url}\n`)
     const { iceServers } = await upstreamAt(url).mint(await upstreamAt(url).create())
-    expect(iceServers).toMatchObject([{ urls: ['stun:127.0.0.1:1'] }, { urls: ['turn:127.0.0.1:1'] }])
+    expect(JSON.stringify(iceServers)).toContain(relaying ? 'turn:127.0.0.1:' : 'turn:turn.cloudflare.com:')
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([0, null])
   })

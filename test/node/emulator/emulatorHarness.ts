@@ -5,7 +5,7 @@ export const TOKEN = 'account-token'
 export const KEYS = `/client/v4/accounts/${ACCOUNT}/calls/turn_keys`
 const DEADLINE_MS = 5_000
 
-export interface Login {
+interface Login {
   urls: string | string[]
   username?: string
   credential?: string

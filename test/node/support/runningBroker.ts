@@ -55,7 +55,7 @@ export async function startBroker({ turnServer }: { turnServer?: RunningTurnServ
   }
   const emulator = await startEmulator({
     apiToken: secrets.CALLS_API_TOKEN,
-    ...(turnServer ? { turn: turnServer.turn, sessions: turnServer.sessions } : {}),
+    ...(turnServer ? { turn: turnServer.turn } : {}),
   })
   const upstream = { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` }
   const output: Buffer[] = []
