@@ -94,19 +94,23 @@ export const FaultOrder = z.strictObject({
   every: z.int().min(1).default(1),
   /** Only requests that name this TURN key. */
   uid: z.string().optional(),
+  /** Only requests that come within this time. */
+  forMs: z.int().min(1).optional(),
 })
 export type FaultOrder = z.infer<typeof FaultOrder>
 export type FaultOrderInput = z.input<typeof FaultOrder>
 
 export class FaultQueue {
-  #orders: (FaultOrder & { seen: number; played: number })[] = []
+  #orders: (FaultOrder & { seen: number; played: number; endsMs: number })[] = []
 
-  add(order: FaultOrder): void {
-    this.#orders.push({ ...order, seen: 0, played: 0 })
+  add(order: FaultOrder, nowMs: number): void {
+    const endsMs = order.forMs === undefined ? Number.POSITIVE_INFINITY : nowMs + order.forMs
+    this.#orders.push({ ...order, seen: 0, played: 0, endsMs })
   }
 
   /** The fault to play on this request: that of the oldest order that is due; younger orders wait their turn. */
-  take(operation: Operation, uid: string): Fault | null {
+  take({ operation, uid, nowMs }: { operation: Operation; uid: string; nowMs: number }): Fault | null {
+    this.#orders = this.#orders.filter(({ endsMs }) => nowMs < endsMs)
     for (const order of this.#orders) {
       if (order.operation !== '*' && order.operation !== operation) continue
       if (order.uid !== undefined && order.uid !== uid) continue

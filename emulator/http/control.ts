@@ -21,7 +21,7 @@ const WaitingQuery = z.object({
 export function controlRoutes(world: World): Hono {
   return new Hono()
     .post('/faults', async (c) => {
-      world.faults.add(FaultOrder.parse(await bodyOf(c)))
+      world.faults.add(FaultOrder.parse(await bodyOf(c)), world.realNowMs())
       return c.body(null, 204)
     })
     .delete('/faults', (c) => {

@@ -31,7 +31,8 @@ export async function receive(world: World, arrival: Arrival): Promise<Response>
   const { epoch } = world
   const entry = world.log.open({ ...arrival, atMs: world.realNowMs() })
   const rate = world.rate.take(isKeyOperation(operation) ? world.settings.rateLimit : null, world.nowMs())
-  const fault = rate.refusal === null ? world.faults.take(operation, params.uid) : null
+  const due = { operation, uid: params.uid, nowMs: world.realNowMs() }
+  const fault = rate.refusal === null ? world.faults.take(due) : null
   entry.fault = fault?.kind ?? null
   const bearer = bearerOf(arrival.authorization)
   entry.bearerSha256 = bearer === null ? null : await world.bearerHashes.hexOf(bearer)

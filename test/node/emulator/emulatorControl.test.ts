@@ -8,6 +8,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createEmulator } from '../../../emulator/app.ts'
 import { EmulatorControl, type FaultOrderInput } from '../../../emulator/client.ts'
 import { type RunningEmulator, startEmulator } from '../../../emulator/server.ts'
 import { turnServerIsInstalled } from '../../../emulator/turn/turnServer.ts'
@@ -41,6 +42,19 @@ describe('control', () => {
     const statuses = []
     for (let n = 0; n < 6; n++) statuses.push(await get(one.uid))
     expect(statuses).toEqual([200, 200, 500, 200, 200, 500])
+  })
+
+  it('Control plays a fault only for the time that was ordered', async () => {
+    let now = 1_000_000
+    const emulator = createEmulator({ now: () => now })
+    const ask = (route: string, init: RequestInit = {}) => emulator.fetch(new Request(`http://emulator${route}`, init))
+    const order = { operation: '*', fault: { kind: 'status', status: 503 }, times: 'always', forMs: 30_000 }
+    await ask('/__emulator/faults', { method: 'POST', body: JSON.stringify(order) })
+    const status = async () => (await ask(KEYS, { headers: { authorization: 'Bearer any' } })).status
+    now += 29_999
+    expect([await status(), await status()]).toEqual([503, 503])
+    now += 1
+    expect(await status()).toBe(200)
   })
 
   it('Control refuses an order or a setting it does not know', async () => {
