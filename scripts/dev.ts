@@ -10,6 +10,7 @@ import { DEMO_TENANT, seedDemoTenant } from './dev/demoTenant.ts'
 import { localSecrets } from './dev/localSecrets.ts'
 import { nextSteps } from './dev/nextSteps.ts'
 import { LOOPBACK, parseOptions, Refusal, refuseBusyPort } from './dev/options.ts'
+import { requestLines } from './dev/requestLines.ts'
 
 const OWNER_ONLY_FOLDER = 0o700
 const PARENT_CHECK_MS = 250
@@ -24,17 +25,19 @@ try {
 
 /** Runs until something ends it; answers the exit code. */
 async function dev(): Promise<number> {
-  const { port, emulatorPort, demoPort, stateFolder } = parseOptions(process.argv.slice(2))
+  const { port, emulatorPort, demoPort, turnPort, stateFolder, quiet } = parseOptions(process.argv.slice(2))
+  const relays = turnServerIsInstalled()
   await refuseBusyPort('port', port)
   await refuseBusyPort('emulator-port', emulatorPort)
   await refuseBusyPort('demo-port', demoPort)
+  if (relays) await refuseBusyPort('turn-port', turnPort)
   mkdirSync(stateFolder, { recursive: true, mode: OWNER_ONLY_FOLDER })
 
   const { secrets, made } = localSecrets()
   if (made.length > 0) console.log(`Generated ${made.join(', ')} in .dev.vars: this machine only, never commit it.`)
   console.log('Starting the emulator and the broker …')
 
-  const turnServer = turnServerIsInstalled() ? await startTurnServer() : undefined
+  const turnServer = relays ? await startTurnServer({ port: turnPort }) : undefined
   const emulator = await startEmulator({
     port: emulatorPort,
     host: LOOPBACK,
@@ -45,6 +48,7 @@ async function dev(): Promise<number> {
   const broker = new Broker({
     port,
     persistTo: stateFolder,
+    shown: requestLines({ quiet }),
     vars: { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` },
   })
   try {

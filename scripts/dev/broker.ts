@@ -1,6 +1,8 @@
 // The broker as a child process: `wrangler dev` in a process group of its own, so that stopping it stops workerd too.
-// What it prints is held back until `showOutput`, and shown if it fails before.
+// What it prints is held back until `showOutput`, and shown if it fails before. Decides nothing about how a line looks.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { projectRoot, quietEnvironment, wranglerEntry } from '../quiet-wrangler.ts'
 import { LOOPBACK, Refusal } from './options.ts'
@@ -14,6 +16,8 @@ export interface BrokerOptions {
   port: number
   persistTo: string
   vars: Record<string, string>
+  /** How a line is shown that is not held back; null: not at all. As it is if absent. */
+  shown?: (line: string) => string | null
   /** All that it prints to its standard output, beside being shown or held back. */
   onOutput?: (chunk: Buffer) => void
   /** Likewise to its standard error. */
@@ -26,9 +30,11 @@ export class Broker {
   readonly ended: Promise<number>
   readonly #child: ChildProcess
   #running = true
-  #held: Buffer[] | null = []
+  readonly #shown: (line: string) => string | null
+  #held: string[] | null = []
 
-  constructor({ port, persistTo, vars, onOutput, onErrorOutput }: BrokerOptions) {
+  constructor({ port, persistTo, vars, shown = (line) => line, onOutput, onErrorOutput }: BrokerOptions) {
+    this.#shown = shown
     this.url = `http://${LOOPBACK}:${port}`
     const listen = ['--ip', LOOPBACK, '--port', String(port), '--inspector-port', '0', '--persist-to', persistTo]
     const set = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
@@ -39,14 +45,8 @@ export class Broker {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
-    this.#child.stdout?.on('data', (chunk: Buffer) => {
-      onOutput?.(chunk)
-      this.#print(chunk)
-    })
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
-      onErrorOutput?.(chunk)
-      this.#print(chunk)
-    })
+    this.#read(this.#child.stdout, onOutput)
+    this.#read(this.#child.stderr, onErrorOutput)
     this.ended = new Promise((resolve) => {
       // Not 'close': workerd may outlive wrangler and hold its pipes.
       this.#child.once('exit', (code) => resolve(code ?? 1))
@@ -70,7 +70,7 @@ export class Broker {
   }
 
   showOutput(): void {
-    for (const chunk of this.#held ?? []) process.stdout.write(chunk)
+    for (const line of this.#held ?? []) console.log(line)
     this.#held = null
   }
 
@@ -95,9 +95,18 @@ export class Broker {
     }
   }
 
-  #print(chunk: Buffer): void {
-    if (this.#held) this.#held.push(chunk)
-    else process.stdout.write(chunk)
+  #read(stream: Readable | null, onOutput: ((chunk: Buffer) => void) | undefined): void {
+    if (stream === null) return
+    if (onOutput) stream.on('data', onOutput)
+    createInterface({ input: stream }).on('line', (line) => {
+      if (this.#held) this.#held.push(line)
+      else this.#print(line)
+    })
+  }
+
+  #print(line: string): void {
+    const shown = this.#shown(line)
+    if (shown !== null) console.log(shown)
   }
 
   /** To the whole group: wrangler, its bundler and workerd. */

@@ -1,5 +1,6 @@
 // What `npm run dev` prints once all is up: lines to copy, which read the token from its file. Prints no secret.
 import path from 'node:path'
+import { installCoturn } from './coturn.ts'
 import { DEMO_TENANT } from './demoTenant.ts'
 
 export interface NextSteps {
@@ -17,7 +18,9 @@ const DEFAULT_URL = 'http://127.0.0.1:8787'
 export function nextSteps({ brokerUrl, emulatorUrl, turnUrl, demoUrl, tokenFile }: NextSteps): string {
   const token = `$(cat ${shellPath(tokenFile)})`
   const elsewhere = brokerUrl === DEFAULT_URL ? '' : `TURN_BROKER_URL=${brokerUrl} `
-  const relay = turnUrl === undefined ? 'coturn is not installed: nothing relays' : `coturn relays at ${turnUrl}`
+  const install = installCoturn()
+  const missing = `coturn is not installed: nothing relays${install === null ? '' : `; to install it: ${install}`}`
+  const relay = turnUrl === undefined ? missing : `coturn relays at ${turnUrl}`
   return `
 turn-broker is ready: ${brokerUrl} (upstream: the emulator, ${emulatorUrl}; ${relay}).
 Ctrl-C ends all of it; its state stays.

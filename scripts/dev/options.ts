@@ -10,11 +10,18 @@ export const LOOPBACK = '127.0.0.1'
 /** Something the person at the keyboard can put right: shown as one sentence, without a stack. */
 export class Refusal extends Error {}
 
+const USAGE =
+  'Usage: npm run dev -- [--port N] [--emulator-port N] [--demo-port N] [--turn-port N] [--state DIR] [--quiet]'
+
 export interface DevOptions {
   port: number
   emulatorPort: number
   demoPort: number
+  /** Of coturn, where it is installed. */
+  turnPort: number
   stateFolder: string
+  /** Shows no line for a request. */
+  quiet: boolean
 }
 
 export function parseOptions(args: string[]): DevOptions {
@@ -23,11 +30,15 @@ export function parseOptions(args: string[]): DevOptions {
     port: portNumber('port', values.port),
     emulatorPort: portNumber('emulator-port', values['emulator-port']),
     demoPort: portNumber('demo-port', values['demo-port']),
+    turnPort: portNumber('turn-port', values['turn-port']),
     stateFolder: path.resolve(projectRoot, values.state),
+    quiet: values.quiet,
   }
 }
 
-export async function refuseBusyPort(option: 'port' | 'emulator-port' | 'demo-port', port: number): Promise<void> {
+type PortOption = 'port' | 'emulator-port' | 'demo-port' | 'turn-port'
+
+export async function refuseBusyPort(option: PortOption, port: number): Promise<void> {
   if (!(await isFree(port)))
     throw new Refusal(`Port ${port} is in use: stop what listens there, or choose another with --${option} N.`)
 }
@@ -40,12 +51,14 @@ function parse(args: string[]) {
         port: { type: 'string', default: '8787' },
         'emulator-port': { type: 'string', default: '8788' },
         'demo-port': { type: 'string', default: '8789' },
+        'turn-port': { type: 'string', default: '8790' },
         state: { type: 'string', default: '.wrangler/turn-broker' },
+        quiet: { type: 'boolean', default: false },
       },
     })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new Refusal(`${reason}. Usage: npm run dev -- [--port N] [--emulator-port N] [--demo-port N] [--state DIR]`)
+    throw new Refusal(`${reason}. ${USAGE}`)
   }
 }
 

@@ -15,12 +15,13 @@ export interface DevPlace {
   port: number
   emulatorPort: number
   demoPort: number
+  turnPort: number
   state: string
 }
 
 export async function newPlace(): Promise<DevPlace> {
-  const [port = 0, emulatorPort = 0, demoPort = 0] = await freePorts(3)
-  return { port, emulatorPort, demoPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
+  const [port = 0, emulatorPort = 0, demoPort = 0, turnPort = 0] = await freePorts(4)
+  return { port, emulatorPort, demoPort, turnPort, state: mkdtempSync(path.join(os.tmpdir(), 'turn-broker-dev-')) }
 }
 
 export const removePlace = ({ state }: DevPlace): void => rmSync(state, { recursive: true, force: true })
@@ -37,8 +38,18 @@ export class DevServer {
   readonly #child: ChildProcess
   readonly #ended: Promise<number | null>
 
-  private constructor({ port, emulatorPort, demoPort, state }: DevPlace) {
-    const ports = ['--port', port, '--emulator-port', emulatorPort, '--demo-port', demoPort].map(String)
+  private constructor({ port, emulatorPort, demoPort, turnPort, state }: DevPlace) {
+    const listening = [
+      '--port',
+      port,
+      '--emulator-port',
+      emulatorPort,
+      '--demo-port',
+      demoPort,
+      '--turn-port',
+      turnPort,
+    ]
+    const ports = listening.map(String)
     this.#child = spawn('npm', ['run', 'dev', '--', ...ports, '--state', state], {
       cwd: root,
       env: terminal(),
