@@ -86,7 +86,15 @@ async function serve(broker: Broker, surroundings: Surroundings): Promise<number
       tokenFile,
       origins,
     })
-    demo = await startDemo({ port: demoPort, brokerUrl: broker.url, tenant: DEMO_TENANT, apiToken })
+    demo = await startDemo({
+      port: demoPort,
+      brokerUrl: broker.url,
+      emulatorUrl,
+      tenant: DEMO_TENANT,
+      apiToken,
+      adminToken: secrets.ADMIN_TOKEN,
+      relays: turnUrl !== undefined,
+    })
   } catch (error) {
     broker.showOutput()
     throw error

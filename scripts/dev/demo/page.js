@@ -1,229 +1,158 @@
-// The demo page: ICE servers through the client library, the candidates they lead to, a relay-only data channel between two
-// peers of this page, the countdown to renewal, and in plain words what is wrong when something is.
-const { broker, tenant } = document.body.dataset
-const at = (id) => document.getElementById(id)
-const show = (id, text) => {
-  at(id).textContent = text
+// The demo page: ICE servers through the client library, a relayed call on them, buttons that take things away, and in plain words
+// what follows. This file holds what the page knows, and begins over when the library has stopped for good.
+import { refresh, wireButtons } from './buttons.js'
+import { startCall } from './call.js'
+import { addCandidate, clearCandidates } from './candidates.js'
+import { statusOf } from './status.js'
+import { at, note, show, showLife, showStatus, showUrls } from './view.js'
+import { inWords, SOURCES } from './words.js'
+
+const { broker, tenant, relays, install } = document.body.dataset
+const LOOK_EVERY_MS = 250
+const ASK_AGAIN_MS = 2_000
+
+/** What one run of the library and its call have come to. Begun over, what an older run reports counts no more. */
+let run = newRun()
+let clickedAt = 0
+let restarts = 0
+
+function newRun() {
+  return { iceServers: null, list: null, from: 0, trouble: null, call: null, flowed: false }
 }
 
-const WORDS = {
-  origin_not_allowed: "This page's origin is not in the tenant's policy: the broker refuses it.",
-  subject_banned: 'This user is banned.',
-  tenant_suspended: 'The tenant is suspended: nothing is handed out.',
-  no_turn_key:
-    'The tenant has no TURN key yet. Create one (the lines that npm run dev printed), and this page recovers.',
-  invalid_token: "The broker does not accept the client token. Is the tenant's API token still there?",
-  token_unavailable: "The app's own back end did not give a client token.",
-  rate_limited: 'Too many requests; it waits and asks again.',
-  upstream_failed: "Cloudflare's API refused or answered nonsense.",
-  upstream_timeout: "Cloudflare's API did not answer in time.",
-  upstream_unavailable: "Cloudflare's API cannot be asked right now.",
-  network: 'The broker cannot be reached.',
-  stun_only: "Cloudflare's API cannot be asked right now, so there is no relay to give.",
-  not_renewed: "Cloudflare's API cannot be asked right now, so the same credential was given again.",
-}
-const inWords = (code) => WORDS[code] ?? `The broker said: ${code}.`
-
-function state(kind, title, detail = '') {
-  at('state').dataset.state = kind
-  show('state-title', title)
-  show('state-detail', detail)
-}
-
-function note(text) {
-  const item = document.createElement('li')
-  const time = document.createElement('time')
-  time.textContent = new Date().toLocaleTimeString()
-  item.append(time, text)
-  at('events').prepend(item)
-}
+const turnOf = (list) => list?.iceServers.find((server) => server.username)
+const isValid = (list) => list !== null && list.expiresAt > Date.now()
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 
 // --- ICE servers -------------------------------------------------------------------------------------------------------
 
-let list
-let listFrom = 0
-
+/** As from any app's own back end. Its refusal is remembered: the library only knows that there was no token. */
 async function getToken() {
   const response = await fetch('/demo/token', { method: 'POST', headers: { 'x-demo': '1' } })
+  const answer = await response.json()
+  tokenRefusal = response.ok ? null : answer.code
   if (!response.ok) throw new Error(`back end: ${response.status}`)
-  return (await response.json()).token
+  return answer.token
 }
+let tokenRefusal = null
+const codeOf = (code) => (code === 'token_unavailable' && tokenRefusal ? tokenRefusal : code)
 
-const turnOf = (answer) => answer?.iceServers.find((server) => server.username)
-
-function onUpdate(answer) {
-  const seconds = Math.round((answer.expiresAt - Date.now()) / 1000)
-  list = answer
-  listFrom = Date.now()
-  const turn = turnOf(answer)
-  show(
-    'source',
-    { minted: 'a new credential', reused: 'a credential this user already had', 'stun-only': 'no relay: STUN only' }[
-      answer.source
-    ],
-  )
+function onUpdate(mine, list) {
+  mine.list = list
+  mine.from = Date.now()
+  mine.trouble = null
+  const turn = turnOf(list)
+  show('source', SOURCES[list.source])
   show('username', turn?.username ?? 'none')
-  at('urls').replaceChildren(
-    ...answer.iceServers
-      .flatMap(({ urls }) => [urls].flat())
-      .map((url) => {
-        const item = document.createElement('li')
-        item.textContent = url
-        return item
-      }),
-  )
-  if (turn) state('good', 'ICE servers are current.', 'They are renewed long before they end, and the call goes on.')
-  note(turn ? `List ${answer.source}, ends in ${seconds} s.` : 'List without a relay.')
+  showUrls(list.iceServers.flatMap(({ urls }) => [urls].flat()))
+  const ends = Math.round((list.expiresAt - Date.now()) / 1000)
+  note(turn ? `ICE servers came: ${SOURCES[list.source]}, good for ${ends} s.` : 'ICE servers without a relay came.')
 }
 
-function onDegraded({ code, retryInSeconds }) {
-  state(
-    'degraded',
-    turnOf(list) ? 'Renewal failed; the list is still good.' : 'No relay for now: STUN only.',
-    `${inWords(code)} Next attempt in ${Math.round(retryInSeconds ?? 0)} s.`,
-  )
-  note(turnOf(list) ? `Renewal failed: ${code}.` : `No relay: ${code}.`)
-}
-
-function onError({ code }) {
-  state('bad', 'No ICE servers.', inWords(code))
-  note(`No list: ${code}.`)
-}
-
-function tick() {
-  if (!list) return
-  const [life, left] = [list.expiresAt - listFrom, Math.max(0, list.expiresAt - Date.now())]
-  const renewal = list.renewsAt - Date.now()
-  at('life').style.width = `${(100 * left) / life}%`
-  at('life').classList.toggle('late', renewal <= 0)
-  at('renewal').hidden = false
-  at('renewal').style.left = `${(100 * (list.expiresAt - list.renewsAt)) / life}%`
-  show('renews', renewal > 0 ? `Renews in ${Math.ceil(renewal / 1000)} s.` : 'Renewal is due.')
-  show('ends', left > 0 ? `The list ends in ${Math.ceil(left / 1000)} s.` : 'The list has ended.')
+function onTrouble(mine, { code: given, retryInSeconds }, ended) {
+  const code = codeOf(given)
+  const isNew = mine.trouble?.code !== code || mine.trouble.ended !== ended
+  mine.trouble = { code, ended, ...(retryInSeconds === undefined ? {} : { retryInSeconds }) }
+  if (!isNew) return
+  note(`${ended ? 'No ICE servers' : 'No new ICE servers'} (${code}). ${inWords(code)}`)
+  // Decided elsewhere: the buttons must offer the way back.
+  if (/^(subject_banned|tenant_suspended)$/.test(code)) void refresh()
 }
 
 // --- The call ----------------------------------------------------------------------------------------------------------
 
-function row(peer, candidate) {
-  const cells = [
-    peer,
-    candidate.type,
-    candidate.protocol,
-    `${candidate.address ?? '?'}:${candidate.port ?? '?'}`,
-    candidate.url ?? '',
-  ]
-  const line = document.createElement('tr')
-  line.append(
-    ...cells.map((text, index) => {
-      const cell = document.createElement('td')
-      const inner = index === 1 ? document.createElement('span') : cell
-      inner.textContent = text
-      if (index === 1) {
-        inner.className = 'type'
-        cell.append(inner)
-      }
-      return cell
-    }),
-  )
-  at('candidates').querySelector('.empty')?.remove()
-  at('candidates').append(line)
+const on = {
+  candidate: addCandidate,
+  gathering: clearCandidates,
+  note,
+  restarted() {
+    show('restarts', String(++restarts))
+    note('ICE restarts: the call moves to the current credential.')
+  },
+  path: (text) => show('path', text),
 }
 
-/** Perfect negotiation needs two sides; here the caller offers and the callee answers, and both are at hand. */
-function connect(caller, callee) {
-  for (const [from, to, name] of [
-    [caller, callee, 'caller'],
-    [callee, caller, 'callee'],
-  ]) {
-    from.addEventListener('icecandidate', ({ candidate }) => {
-      if (!candidate) return
-      row(name, candidate)
-      to.addIceCandidate(candidate).catch(() => undefined)
-    })
-    from.addEventListener('icecandidateerror', ({ errorCode, url }) => note(`${name}: ${url} answered ${errorCode}.`))
+async function callWhenPossible(mine) {
+  while (mine === run && mine.call === null) {
+    const list = await mine.iceServers.get().catch(() => null)
+    if (mine !== run) return
+    // What is missing was reported by the library, which asks again.
+    if (turnOf(list)) mine.call = startCall({ iceServers: mine.iceServers, list, on })
+    else await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS))
   }
-  let offers = 0
-  caller.addEventListener('negotiationneeded', async () => {
-    if (offers++ > 0) {
-      show('restarts', String(offers - 1))
-      note('ICE restart: the call moves to the new credential.')
-    }
-    await caller.setLocalDescription()
-    await callee.setRemoteDescription(caller.localDescription)
-    await callee.setLocalDescription()
-    await caller.setRemoteDescription(callee.localDescription)
-  })
-}
-
-async function pathOf(pc) {
-  const stats = new Map()
-  for (const [id, stat] of await pc.getStats()) stats.set(id, stat)
-  const all = [...stats.values()]
-  const selected = all.find(({ selectedCandidatePairId }) => selectedCandidatePairId)?.selectedCandidatePairId
-  // Firefox marks the pair itself.
-  const pair = stats.get(selected) ?? all.find(({ type, selected }) => type === 'candidate-pair' && selected)
-  if (!pair) return 'none yet'
-  const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)]
-  return `${local?.candidateType} ↔ ${remote?.candidateType}`
-}
-
-async function call(ice) {
-  const answer = await ice.get()
-  if (!turnOf(answer)) throw new Error('no relay yet')
-  const configuration = { iceServers: answer.iceServers, iceTransportPolicy: 'relay' }
-  const [caller, callee] = [new RTCPeerConnection(configuration), new RTCPeerConnection(configuration)]
-  connect(caller, callee)
-  ice.attach(caller, { initiator: true })
-  ice.attach(callee, { initiator: false })
-
-  const counts = { sent: 0, received: 0, lost: 0 }
-  callee.addEventListener('datachannel', ({ channel }) => {
-    channel.addEventListener('message', ({ data }) => {
-      counts.lost += Number(data) - counts.received - counts.lost - 1
-      counts.received++
-      for (const name of Object.keys(counts)) show(name, String(counts[name]))
-    })
-  })
-  const channel = caller.createDataChannel('demo')
-  channel.addEventListener('open', () => {
-    show('channel', 'open')
-    note('The data channel is open, over the relay.')
-  })
-  channel.addEventListener('close', () => show('channel', 'closed'))
-  caller.addEventListener('iceconnectionstatechange', () => note(`ICE: ${caller.iceConnectionState}.`))
-  setInterval(async () => {
-    if (channel.readyState === 'open') channel.send(String(++counts.sent))
-    show('path', await pathOf(caller))
-  }, 250)
-  setTimeout(() => {
-    if (channel.readyState !== 'open') {
-      show('channel', 'not open: no relay answers')
-      note('No TURN server answers: is coturn installed? npm run dev starts it then.')
-    }
-  }, 8_000)
 }
 
 // --- Together ----------------------------------------------------------------------------------------------------------
 
-try {
-  const { createIceServers } = await import(`${broker}/client.js`)
-  const ice = createIceServers({
+function begin(createIceServers) {
+  run.iceServers?.stop()
+  run.call?.close()
+  const mine = newRun()
+  run = mine
+  const whileCurrent =
+    (report) =>
+    (...told) =>
+      mine === run && report(mine, ...told)
+  mine.iceServers = createIceServers({
     url: `${broker}/v1/tenants/${tenant}/ice-servers`,
     getToken,
-    onUpdate,
-    onDegraded,
-    onError,
+    onUpdate: whileCurrent(onUpdate),
+    onDegraded: whileCurrent((it, state) => onTrouble(it, state, false)),
+    onError: whileCurrent((it, error) => onTrouble(it, error, true)),
   })
-  setInterval(tick, 250)
-  for (;;) {
-    try {
-      await call(ice)
-      break
-    } catch {
-      // Reported by onError or onDegraded; asked again by the library, and looked at again here.
-      await new Promise((resolve) => setTimeout(resolve, 2_000))
-    }
+  if (relays === 'yes') void callWhenPossible(mine)
+  else mine.iceServers.get().catch(() => undefined)
+}
+
+/** Notes when data stops and when it flows again: what a click has led to. */
+function look() {
+  const call = run.call?.facts() ?? null
+  const stopped = run.trouble?.ended === true && run.trouble.retryInSeconds === undefined
+  if (run.list) showLife({ ...run.list, from: run.from, stopped })
+  for (const [name, value] of Object.entries(call?.shown ?? {})) show(name, String(value))
+  show('data', call?.flowing ? 'flows' : 'nothing arrives')
+  if (call && call.flowing !== run.flowed) {
+    run.flowed = call.flowing
+    const last = run.call.lastReceivedAt()
+    const after =
+      clickedAt > 0 && last >= clickedAt - LOOK_EVERY_MS
+        ? `, ${seconds(Math.max(0, last - clickedAt))} after the click`
+        : ''
+    if (call.flowing)
+      note(clickedAt > 0 ? `Messages arrive, ${seconds(last - clickedAt)} after the click.` : 'Messages arrive.')
+    else note(`Nothing arrives any more${after}: the relay ended.`)
   }
+  const list = isValid(run.list) ? { hasRelay: turnOf(run.list) !== undefined } : null
+  showStatus(statusOf({ relays: relays === 'yes', list, trouble: run.trouble, call }))
+}
+
+try {
+  const { createIceServers } = await import(`${broker}/client.js`)
+  at('install').hidden = relays === 'yes' || install === ''
+  at('no-call').hidden = relays === 'yes'
+  at('call-facts').hidden = relays === 'no'
+  wireButtons({
+    relays: relays === 'yes',
+    did() {
+      clickedAt = Date.now()
+    },
+    done(action) {
+      const stopped = run.trouble !== null && !run.call?.facts().flowing
+      if (action === 'lift' || (action === 'resume' && stopped)) begin(createIceServers)
+    },
+    restart() {
+      clickedAt = Date.now()
+      if (run.call) run.call.restart()
+      else note('There is no call whose ICE could be restarted.')
+    },
+  })
+  void refresh()
+  begin(createIceServers)
+  setInterval(look, LOOK_EVERY_MS)
 } catch (error) {
-  state('bad', 'The client library could not be loaded.', String(error?.message ?? error))
+  showStatus({
+    state: 'bad',
+    title: 'The client library could not be loaded.',
+    detail: String(error?.message ?? error),
+  })
 }
