@@ -6,14 +6,27 @@
 import * as z from 'zod/mini'
 import { isLoopbackHost } from './contract/hosts.ts'
 import { REGIONS } from './contract/resources/tenants.ts'
+import { AccessRoles } from './contract/roles.ts'
+import { parseStrictJson } from './contract/strictJson.ts'
 import { parseRootKeys, type RootKeys } from './crypto/rootKeys.ts'
+
+/** Cloudflare Access as a way into the admin door. */
+export interface AccessConfig {
+  /** `{team}.cloudflareaccess.com` */
+  readonly teamDomain: string
+  /** AUD tags of the Access applications that protect the admin door. */
+  readonly audiences: readonly string[]
+  readonly roles: AccessRoles
+}
 
 export interface Config {
   /** The account's API token with *Calls Write*. */
   readonly callsApiToken: string
   /** Bearer token of operators; absent: the admin routes refuse every token. */
   readonly adminToken: string | undefined
-  /** The only host that accepts the admin token; absent: any host. */
+  /** Absent: the admin routes refuse every assertion of Cloudflare Access. */
+  readonly access: AccessConfig | undefined
+  /** The only host on which the admin door opens; absent: any host. */
   readonly adminHost: string | undefined
   readonly rootKeys: RootKeys
   /** Name of this installation. It is part of every marker. */
@@ -55,6 +68,25 @@ const Environment = z.object({
     ),
   ),
   ADMIN_HOST: z.optional(z.string().check(z.regex(/^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$/))),
+  ACCESS_TEAM_DOMAIN: z.optional(z.string().check(z.regex(/^[a-z0-9-]{1,63}\.cloudflareaccess\.com$/))),
+  ACCESS_AUD: z.optional(
+    z.pipe(
+      z.string().check(z.regex(/^[A-Za-z0-9]{16,128}(, *[A-Za-z0-9]{16,128}){0,9}$/)),
+      z.transform((text) => text.split(/, */)),
+    ),
+  ),
+  ACCESS_ROLES: z.optional(
+    z.pipe(
+      z.pipe(
+        z.string(),
+        z.transform((text) => parseStrictJson(new TextEncoder().encode(text), { maxDepth: 4, ignoreBOM: true })),
+      ),
+      z.pipe(
+        z.object({ json: AccessRoles }),
+        z.transform(({ json }) => json),
+      ),
+    ),
+  ),
   ROOT_KEYS: z.pipe(
     z.string(),
     z.transform((text, { issues }) => {
@@ -89,7 +121,14 @@ const Environment = z.object({
 /** As in wrangler.toml. Two installations that both keep `local` would sweep each other's TURN keys. */
 const PLACEHOLDERS = { DEPLOYMENT: /^local$/, CLOUDFLARE_ACCOUNT_ID: /^0+$/ }
 
+const ACCESS = ['ACCESS_TEAM_DOMAIN', 'ACCESS_AUD', 'ACCESS_ROLES'] as const
+
 const Configured = Environment.check(
+  z.check(({ value: values, issues }) => {
+    const missing = ACCESS.filter((name) => values[name] === undefined)
+    if (missing.length === ACCESS.length) return
+    for (const name of missing) issues.push({ code: 'custom', path: [name], input: values, message: 'missing' })
+  }),
   z.check(({ value: values, issues }) => {
     const api = URL.parse(values.CLOUDFLARE_API_URL)
     if (!api || isLoopbackHost(api.hostname)) return
@@ -120,11 +159,13 @@ function parse(env: object): ParsedConfig {
   const result = Configured.safeParse(values)
   if (!result.success) return { ok: false, variable: String(result.error.issues[0]?.path[0] ?? 'environment') }
   const variables = result.data
+  const { ACCESS_TEAM_DOMAIN: teamDomain, ACCESS_AUD: audiences, ACCESS_ROLES: roles } = variables
   return {
     ok: true,
     config: {
       callsApiToken: variables.CALLS_API_TOKEN,
       adminToken: variables.ADMIN_TOKEN,
+      access: teamDomain && audiences && roles ? { teamDomain, audiences, roles } : undefined,
       adminHost: variables.ADMIN_HOST,
       rootKeys: variables.ROOT_KEYS,
       deployment: variables.DEPLOYMENT,

@@ -38,6 +38,12 @@ export const ERRORS = {
   origin_not_allowed: row(403, 'Origin not allowed', 31003, 'The policy or the token does not allow this web origin.'),
   tenant_suspended: row(403, 'Tenant suspended', 31004, 'The tenant is suspended, so nothing new is created.'),
   subject_banned: row(403, 'Subject banned', 31005, 'This subject is banned.'),
+  role_required: row(
+    403,
+    'Role required',
+    31030,
+    'The role of the operator does not allow this; an owner of the broker gives roles.',
+  ),
   https_required: row(403, 'HTTPS required', 31006, 'Plain http is refused; use https.'),
   not_found: row(404, 'Not found', CLOUDFLARE_ROUTE, 'There is no such path or resource.'),
   method_not_allowed: row(

@@ -18,7 +18,7 @@ const OPERATIONS: Readonly<Record<RouteName, Operation>> = { ...PUBLIC, ...BROWS
 
 const DESCRIPTION =
   `turn-broker hands out Cloudflare TURN credentials to the users of many tenants. Tenants' back ends hold API tokens,
-pages hold client tokens or JWTs of the tenant's identity provider, operators hold the admin token.
+pages hold client tokens or JWTs of the tenant's identity provider, operators hold the admin token or pass Cloudflare Access.
 
 Bodies are JSON in UTF-8 of at most 16 KiB, if a route does not say otherwise. A client must ignore fields of an answer that it does not know: later versions may add
 some. Every answer carries \`X-Request-Id\`, which finds it in the logs. Errors of native routes are \`application/problem+json\`
@@ -42,7 +42,15 @@ const SECURITY_SCHEMES = {
   adminToken: {
     type: 'http',
     scheme: 'bearer',
-    description: 'The admin token, for operators. It opens the server routes of every tenant too.',
+    description:
+      'The admin token, for operators. It opens the server routes of every tenant too, and has the role `owner`.',
+  },
+  accessAssertion: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'Cf-Access-Jwt-Assertion',
+    description:
+      'The assertion that Cloudflare Access adds to a request, a JWT that is checked as RFC8725 advises. Clients do not send it: they pass Access, and each operation names the role that they need. A change must also come from a page of the broker, or from a client that sends no cookie.',
   },
   clientToken: {
     type: 'http',
@@ -127,9 +135,9 @@ const withErrors = (successes: Record<string, Json>, errors: Readonly<Record<str
   ...successes,
 })
 
-function securityOf({ access, basic }: Route): Security[] {
+function securityOf({ access, basic, role }: Route): Security[] {
   if (access === 'public') return []
-  if (access === 'admin') return [{ adminToken: [] }]
+  if (access === 'admin') return [{ adminToken: [] }, { accessAssertion: role ? [role] : [] }]
   // `{}`: the token may be in the form instead of the header.
   if (access === 'client-token') return [{ clientToken: [] }, { tenantJwt: [] }, {}]
   const asPassword = basic ? [{ apiTokenAsPassword: [access.scope] }] : []

@@ -18,6 +18,8 @@ export function errorsOf(name: RouteName, route: Route, operation: Operation): E
   }
   if (route.access !== 'public') add('invalid_token', 'rate_limited', 'broker_busy', 'storage_failed')
   if (typeof route.access === 'object') add('insufficient_scope', 'subject_banned')
+  if (route.access === 'admin') add('role_required')
+  if (route.access === 'admin' && route.method !== 'GET') add('origin_not_allowed')
   if (namesInPath(route.path).length > 0) add('not_found')
   if (route.query || (route.unknownQuery ?? 'refused') === 'refused') add('invalid_request')
   if (operation.body) add('invalid_request', 'too_large', 'unsupported_media_type')

@@ -2,6 +2,7 @@
  * The route table. A handler is mounted by its name in this table and gets guard, deadline and error dialect from it,
  * so no route can exist without them.
  */
+import type { Role } from './roles.ts'
 import type { Scope } from './scopes.ts'
 
 /** Deadlines count from the last byte of the request. */
@@ -13,6 +14,8 @@ export interface Route {
   readonly path: string
   /** Who may call: anyone, a page with a client token, an operator, or an API token with the scope (or an operator). */
   readonly access: 'public' | 'client-token' | 'admin' | { readonly scope: Scope }
+  /** On an admin route: the least role of an operator who comes through Cloudflare Access. The admin token is an owner's. */
+  readonly role?: Role
   /** Format of errors: `application/problem+json`, or Cloudflare's envelope. */
   readonly dialect: 'native' | 'cloudflare'
   readonly deadlineMs: number
@@ -45,10 +48,11 @@ const publicRoute = (path: string): Route => ({
   deadlineMs: DEADLINE_MS.plain,
   unknownQuery: 'ignored',
 })
-const adminRoute = (method: Route['method'], path: string): Route => ({
+const adminRoute = (method: Route['method'], path: string, role: Role): Route => ({
   method,
   path,
   access: 'admin',
+  role,
   dialect: 'native',
   deadlineMs: DEADLINE_MS.plain,
 })
@@ -128,29 +132,29 @@ export const ROUTES = {
   },
   auditList: listRoute(serverRoute('GET', `${TENANT}/audit-events`, 'audit:read'), AUDIT_FILTERS),
 
-  tenantList: listRoute(adminRoute('GET', '/v1/admin/tenants')),
-  tenantCreate: adminRoute('POST', '/v1/admin/tenants'),
-  tenantGet: adminRoute('GET', ADMIN_TENANT),
-  tenantPatch: adminRoute('PATCH', ADMIN_TENANT),
-  tenantRestore: { ...adminRoute('POST', `${ADMIN_TENANT}/restore`), deadlineMs: DEADLINE_MS.create },
-  tenantDelete: { ...adminRoute('DELETE', ADMIN_TENANT), query: ['cascade'] },
-  issuerCheck: { ...adminRoute('POST', `${ADMIN_TENANT}/issuers/check`), repeatable: true },
-  apiTokenList: listRoute(adminRoute('GET', `${ADMIN_TENANT}/api-tokens`)),
-  apiTokenCreate: adminRoute('POST', `${ADMIN_TENANT}/api-tokens`),
-  apiTokenDelete: adminRoute('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`),
+  tenantList: listRoute(adminRoute('GET', '/v1/admin/tenants', 'viewer')),
+  tenantCreate: adminRoute('POST', '/v1/admin/tenants', 'operator'),
+  tenantGet: adminRoute('GET', ADMIN_TENANT, 'viewer'),
+  tenantPatch: adminRoute('PATCH', ADMIN_TENANT, 'operator'),
+  tenantRestore: { ...adminRoute('POST', `${ADMIN_TENANT}/restore`, 'owner'), deadlineMs: DEADLINE_MS.create },
+  tenantDelete: { ...adminRoute('DELETE', ADMIN_TENANT, 'owner'), query: ['cascade'] },
+  issuerCheck: { ...adminRoute('POST', `${ADMIN_TENANT}/issuers/check`, 'operator'), repeatable: true },
+  apiTokenList: listRoute(adminRoute('GET', `${ADMIN_TENANT}/api-tokens`, 'viewer')),
+  apiTokenCreate: adminRoute('POST', `${ADMIN_TENANT}/api-tokens`, 'operator'),
+  apiTokenDelete: adminRoute('DELETE', `${ADMIN_TENANT}/api-tokens/:token_id`, 'operator'),
   turnKeyImport: {
-    ...adminRoute('POST', `${ADMIN_TENANT}/turn-keys/import`),
+    ...adminRoute('POST', `${ADMIN_TENANT}/turn-keys/import`, 'owner'),
     deadlineMs: DEADLINE_MS.create,
     repeatable: true,
   },
-  apiTokenRoll: adminRoute('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`),
-  accountGet: adminRoute('GET', '/v1/admin/account'),
-  accountSweep: { ...adminRoute('POST', '/v1/admin/account/sweep'), repeatable: true },
-  accountAuditList: listRoute(adminRoute('GET', '/v1/admin/audit-events'), AUDIT_FILTERS),
-  resealOrder: { ...adminRoute('POST', '/v1/admin/reseal'), repeatable: true },
-  resealProgress: adminRoute('GET', '/v1/admin/reseal'),
-  tokenCheckReplace: { ...adminRoute('POST', '/v1/admin/token-check'), repeatable: true },
-  tokenCheckGet: adminRoute('GET', '/v1/admin/token-check'),
+  apiTokenRoll: adminRoute('POST', `${ADMIN_TENANT}/api-tokens/:token_id/roll`, 'operator'),
+  accountGet: adminRoute('GET', '/v1/admin/account', 'viewer'),
+  accountSweep: { ...adminRoute('POST', '/v1/admin/account/sweep', 'operator'), repeatable: true },
+  accountAuditList: listRoute(adminRoute('GET', '/v1/admin/audit-events', 'viewer'), AUDIT_FILTERS),
+  resealOrder: { ...adminRoute('POST', '/v1/admin/reseal', 'owner'), repeatable: true },
+  resealProgress: adminRoute('GET', '/v1/admin/reseal', 'viewer'),
+  tokenCheckReplace: { ...adminRoute('POST', '/v1/admin/token-check', 'owner'), repeatable: true },
+  tokenCheckGet: adminRoute('GET', '/v1/admin/token-check', 'viewer'),
 } as const satisfies Record<string, Route>
 
 export type RouteName = keyof typeof ROUTES

@@ -22,7 +22,7 @@ export interface AppEnv {
     tenant?: string
     /** The error code of the answer, for the log line. */
     code?: ErrorCode
-    /** Why a tenant's JWT was refused, for the log line. Never a value of the JWT. */
+    /** Why a tenant's JWT or an assertion of Cloudflare Access was refused, for the log line. Never a value of the JWT. */
     reason?: JwtReason
     /** The answer's `Cache-Status`, and `cache` in the log line. */
     cacheStatus?: string
@@ -33,3 +33,6 @@ export interface AppEnv {
 
 export type App = HonoBase<AppEnv>
 export type Ctx = Context<AppEnv>
+
+/** The `Host` of the request, with its port. */
+export const hostOf = (c: Ctx): string => c.req.header('Host') ?? new URL(c.req.url).host

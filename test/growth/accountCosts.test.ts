@@ -11,7 +11,7 @@ import { newIssuer } from '../support/tenants/issuing.ts'
 /** What the Worker found out of the policy. */
 const PREPARED = { warnings: [], refusal: undefined }
 const LOOKS = 2_001
-const BY: Call = { caller: { kind: 'operator', name: 'token' }, requestId: 'r' }
+const BY: Call = { caller: { kind: 'operator', name: 'token', role: 'owner' }, requestId: 'r' }
 const SPENDING = { tenant: 'acme', limit: 60, purpose: 'tenant' } as const
 const RATE = { refused: false, retryAfterSeconds: undefined, rate: { remaining: 700, resetSeconds: 60 } } as const
 

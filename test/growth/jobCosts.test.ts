@@ -27,7 +27,7 @@ async function oldRows(id: string): Promise<Record<string, unknown>> {
   return Object.fromEntries(await Promise.all(counts))
 }
 
-const ORDERED = { caller: { kind: 'operator', name: 'token' }, requestId: 'r' } as const
+const ORDERED = { caller: { kind: 'operator', name: 'token', role: 'owner' }, requestId: 'r' } as const
 
 /** One step of the walk over the subjects, once a day. */
 const STEP = 500

@@ -12,7 +12,7 @@ import { expectOutcome, killObjects, newIssuer } from '../support/tenants/issuin
 
 /** What a list with a filter may look at in one call, twice: the rows, and those of the page. */
 const LOOKS = 2_001
-const BY: Call = { caller: { kind: 'operator', name: 'token' }, requestId: 'r' }
+const BY: Call = { caller: { kind: 'operator', name: 'token', role: 'owner' }, requestId: 'r' }
 const PAGE = { ...BY, before: null, limit: 50 }
 const NO_KEY = { idempotency: undefined, attempt: undefined }
 

@@ -11,6 +11,7 @@ import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { APP, credentialsPath, iceServersPath, tenantPath } from '../support/broker/doors.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { furnish, furnishAll } from '../support/contract/callers.ts'
+import { badRoles } from '../support/secrets/access.ts'
 import { tenantStub } from '../support/storage/storage.ts'
 import { accountStub } from '../support/storage/tenantRows.ts'
 
@@ -27,6 +28,7 @@ const NO_URL = [
   ],
   ...[`https://${CANARY}.test?a=b`, `https://${CANARY}.test#a`, `//${CANARY}.test`, `http://localhost.${CANARY}.test`],
 ]
+const AUD = CANARY.repeat(8)
 const NO_BINDING = [undefined, null, CANARY, 42, {}, [CANARY]]
 
 /** What each may not be. `undefined` where there is no default. */
@@ -34,6 +36,27 @@ const BAD = {
   CALLS_API_TOKEN: [undefined, '', 'canary-short', `canary with spaces ${CANARY}`, `${CANARY.repeat(90)}`, 42, null],
   ADMIN_TOKEN: ['', CANARY.repeat(5), `${CANARY} `.repeat(8), `${CANARY.repeat(6)}"`, `${CANARY.repeat(6)}$`, 42, null],
   ADMIN_HOST: ['', `https://${CANARY}.test`, `${CANARY}.test/x`, `${CANARY}.TEST`, `${CANARY}:port`, '*', 42, null],
+  ACCESS_TEAM_DOMAIN: [
+    ...['', CANARY, `${CANARY}.example`, `https://${CANARY}.cloudflareaccess.com`, `${CANARY}.cloudflareaccess.com/`],
+    ...[
+      `${CANARY}.CLOUDFLAREACCESS.com`,
+      `${CANARY}.cloudflareaccess.com.`,
+      `${CANARY}.cloudflareaccess.com.evil.test`,
+    ],
+    ...[`a.${CANARY}.cloudflareaccess.com`, `${CANARY}@x.cloudflareaccess.com`, '.cloudflareaccess.com', 42, null],
+  ],
+  ACCESS_AUD: [
+    '',
+    CANARY,
+    `${AUD} ${AUD}`,
+    `${AUD},`,
+    `${AUD},,${AUD}`,
+    `${AUD}=`,
+    Array(11).fill(AUD).join(),
+    42,
+    null,
+  ],
+  ACCESS_ROLES: badRoles(CANARY),
   ROOT_KEYS: [
     ...[undefined, '', CANARY, 'k1', 'k1:', `k1:${CANARY}`, `:${key('').slice(1)}`, key('k1', 31), key('k1', 33), 42],
     ...[`${key('k1')},`, `${key('k1')},${key('k1')}`, `${key('k1')}:x`, key('k 1'), key('k.1'), key('x'.repeat(17))],
@@ -115,7 +138,7 @@ describe('a misconfigured broker', () => {
   it('A misconfigured broker keeps its objects from doing anything, too', async () => {
     await furnish(newBroker(), 'acme')
     await emulator.clearLog()
-    const caller = { kind: 'operator', name: 'token' } as const
+    const caller = { kind: 'operator', name: 'token', role: 'owner' } as const
     const call = { caller, requestId: 'r', uid: 'k'.repeat(32) }
     const mint = {
       requestId: 'r',
@@ -183,6 +206,9 @@ describe('a misconfigured broker', () => {
     const optional = [
       'ADMIN_TOKEN',
       'ADMIN_HOST',
+      'ACCESS_TEAM_DOMAIN',
+      'ACCESS_AUD',
+      'ACCESS_ROLES',
       'ACCOUNT_LOCATION',
       'CLOUDFLARE_API_URL',
       'CLOUDFLARE_RTC_URL',

@@ -7,7 +7,7 @@ import { tenantStub } from '../support/storage/storage.ts'
 import { tenantSql } from '../support/storage/tenantRows.ts'
 import { credentialRows, expectOutcome, type Issuer, mintsAsked, newIssuer } from '../support/tenants/issuing.ts'
 
-const BY_OPERATOR = { requestId: 'r', caller: { kind: 'operator', name: 'token' } } as const
+const BY_OPERATOR = { requestId: 'r', caller: { kind: 'operator', name: 'token', role: 'owner' } } as const
 
 /** Ann asks for a credential that can be reused; `happens` runs in the tick in which its opening begins. */
 const whileOpening = ({ tokenId }: Issuer, happens: (object: Tenant) => Promise<Result<unknown>>) =>

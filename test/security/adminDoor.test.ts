@@ -1,4 +1,7 @@
-/** G13: the admin door opens to no caller without the admin token, on any path spelling; unconfigured, it is closed. */
+/**
+ * G13: the admin door opens to no caller without the admin token or an assertion of Cloudflare Access, on any path spelling;
+ * unconfigured, it is closed. What is wrong with an assertion: test/cloudflareAccess.
+ */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { ROUTES } from '../../src/contract/routes.ts'
@@ -8,6 +11,7 @@ import { type Broker, expectStatus, newBroker, newTenant, newToken, ORIGIN } fro
 import { outcomeOf, shown } from '../support/broker/contract.ts'
 import { emulator } from '../support/broker/upstream.ts'
 import { pathOf, routes } from '../support/contract/callers.ts'
+import { ACCESS, assertionOf, newTeam, personClaims } from '../support/secrets/access.ts'
 import { tenantObjects } from '../support/storage/storage.ts'
 
 const admins = routes.filter(([, { access }]) => access === 'admin')
@@ -25,7 +29,14 @@ interface Identity {
 
 const bearer = (text: string): Identity => ({ headers: { authorization: `Bearer ${text}` } })
 
-const badIdentities = (apiToken: string): Record<string, Identity> => ({
+interface Assertions {
+  readonly right: string
+  readonly expired: string
+}
+
+const assertion = (text: string): Identity => ({ headers: { 'cf-access-jwt-assertion': text } })
+
+const badIdentities = (apiToken: string, { right, expired }: Assertions): Record<string, Identity> => ({
   nobody: {},
   junk: bearer('junk'),
   'an API token with every scope': bearer(apiToken),
@@ -58,6 +69,9 @@ const badIdentities = (apiToken: string): Record<string, Identity> => ({
       'cf-access-authenticated-user-email': 'admin@broker.test',
     },
   },
+  'the expired assertion of an owner': assertion(expired),
+  'the cookie of an owner at Cloudflare Access': { headers: { cookie: `CF_Authorization=${right}` } },
+  'the assertion of an owner as a bearer': bearer(right),
   'a method override': { headers: { 'x-http-method-override': 'GET', 'x-original-url': '/healthz' } },
 })
 
@@ -139,9 +153,14 @@ describe('G13: the admin door', () => {
   it(
     'G13: The admin door is closed to every bad identity, on every route and spelling of its path',
     async () => {
-      const { inside, broker, apiToken, tokenId } = await setUp()
+      const { inside, broker, apiToken, tokenId } = await setUp(ACCESS)
       const before = await stateOf(inside)
-      expect(await knock(broker, tokenId, badIdentities(apiToken))).toEqual([])
+      await newTeam()
+      const assertions = {
+        right: await assertionOf(personClaims()),
+        expired: await assertionOf(personClaims({ exp: 1 })),
+      }
+      expect(await knock(broker, tokenId, badIdentities(apiToken, assertions))).toEqual([])
       expect(await stateOf(inside)).toEqual(before)
     },
     A_TABLE_MS,
@@ -196,7 +215,7 @@ describe('G13: the admin door', () => {
     expect(right.status, shown(right)).toBe(200)
   })
 
-  it('G13: The admin door is closed when ADMIN_TOKEN is unset, to empty and guessed tokens too', async () => {
+  it('G13: The admin door is closed when neither ADMIN_TOKEN nor Cloudflare Access is configured, to empty and guessed tokens too', async () => {
     const { broker, apiToken, tokenId, inside } = await setUp({ ADMIN_TOKEN: undefined })
     const before = await stateOf(inside)
     const guesses = {
@@ -207,7 +226,10 @@ describe('G13: the admin door', () => {
       'an API token': apiToken,
     }
     const identities = Object.entries(guesses).map(([who, text]) => [who, bearer(text)] as const)
-    expect(await knock(broker, tokenId, { nobody: {}, ...Object.fromEntries(identities) }, asItIs)).toEqual([])
+    const right = assertion(await assertionOf(personClaims()))
+    expect(
+      await knock(broker, tokenId, { nobody: {}, 'an owner': right, ...Object.fromEntries(identities) }, asItIs),
+    ).toEqual([])
     expect(await stateOf(inside)).toEqual(before)
   })
 

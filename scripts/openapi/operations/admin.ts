@@ -1,4 +1,4 @@
-// Routes for the operators, who hold the admin token.
+// Routes for the operators, who hold the admin token or pass Cloudflare Access.
 import type { Operations } from '../operation.ts'
 import { UPSTREAM } from './cloudflare.ts'
 
@@ -112,7 +112,8 @@ export const ADMIN: Operations<
   apiTokenCreate: {
     tag: 'API tokens',
     summary: 'Create an API token',
-    description: 'The token is in this answer and never again. A tenant has at most 50.',
+    description:
+      'The token is in this answer and never again. A tenant has at most 50. With the scope `turn_keys:reveal` it needs the role `owner`.',
     headers: ['Idempotency-Key'],
     body: {
       presence: 'required',
@@ -145,7 +146,8 @@ export const ADMIN: Operations<
   apiTokenRoll: {
     tag: 'API tokens',
     summary: 'Give an API token a new secret',
-    description: 'The old secret stays valid for `overlapSeconds`. Id, name, scopes and expiry stay.',
+    description:
+      'The old secret stays valid for `overlapSeconds`. Id, name, scopes and expiry stay. A token with the scope `turn_keys:reveal` needs the role `owner`.',
     body: {
       presence: 'required',
       description: 'How long the old secret stays valid.',

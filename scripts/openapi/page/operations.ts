@@ -46,6 +46,7 @@ ${answersOf(document, operation)}
 const TOKENS: Readonly<Record<string, string>> = {
   apiToken: 'API token',
   adminToken: 'admin token',
+  accessAssertion: 'Cloudflare Access',
   clientToken: 'client token',
   tenantJwt: "JWT of the tenant's identity provider",
 }
@@ -53,9 +54,10 @@ const TOKENS: Readonly<Record<string, string>> = {
 function tokenOf({ security }: Operation): string {
   if (security.length === 0) return 'none'
   const named = security.flatMap((requirement) =>
-    Object.entries(requirement).map(([scheme, [scope]]) => {
+    Object.entries(requirement).map(([scheme, [right]]) => {
       const name = `<a href="#tokens">${escapeHtml(TOKENS[scheme] ?? scheme)}</a>`
-      return scope ? `${name} with the scope <code>${escapeHtml(scope)}</code>` : name
+      const kind = scheme === 'accessAssertion' ? 'role' : 'scope'
+      return right ? `${name} with the ${kind} <code>${escapeHtml(right)}</code>` : name
     }),
   )
   return `${named.join(', or ')}${security.length > named.length ? ', in the header or in the form' : ''}`

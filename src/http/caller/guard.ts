@@ -3,19 +3,21 @@
  * is refused here, without a look-up. Whether any other is valid, the Tenant says in the operation itself. Its refusals are
  * cached for 10 s.
  */
-import { readAdminToken } from '../../auth/admin.ts'
+import { type Operator, readAdminToken } from '../../auth/admin.ts'
 import { parseApiToken } from '../../auth/apiTokens.ts'
 import { basicPasswordOf } from '../../auth/basic.ts'
 import { bearerOf } from '../../auth/bearer.ts'
 import type { Caller } from '../../auth/caller.ts'
 import type { TenantSnapshot } from '../../cache/entries.ts'
 import { within } from '../../concurrency/deadline.ts'
+import { includesRole } from '../../contract/roles.ts'
 import type { Route } from '../../contract/routes.ts'
 import type { Scope } from '../../contract/scopes.ts'
 import { TenantId, TurnKeyUid } from '../../contract/values.ts'
 import { BrokerError, type ErrorCode, noSuchTurnKey } from '../../errors.ts'
-import type { Ctx } from '../context.ts'
+import { type Ctx, hostOf } from '../context.ts'
 import { accountObject, call, tenantExists, tenantObject } from '../objects.ts'
+import { accessOperator, warnIfDoorIsClosed } from './accessOperator.ts'
 import { setCachedCorsHeaders } from './cors.ts'
 import { countingUnproven, limitAddress, limitOperator, limitTenant, limitUnproven } from './rateLimits.ts'
 import { cachedSnapshot, strangersTenantExists } from './snapshots.ts'
@@ -41,13 +43,15 @@ export async function guard(c: Ctx, route: Route): Promise<Admission> {
   const { operator, apiToken } = await countingUnproven(c, () => identify(c, { access, basic }))
   if (operator) {
     await limitOperator(c, operator.name)
-    return admitOperator(c, operator)
+    c.set('caller', operator)
+    requireRole(operator, route)
+    return admitOperator(c)
   }
   return admitApiToken(c, apiToken)
 }
 
 type Identified =
-  | { readonly operator: Caller & { kind: 'operator' }; readonly apiToken?: never }
+  | { readonly operator: Operator; readonly apiToken?: never }
   | {
       readonly operator?: never
       readonly apiToken: Proven & { readonly scope: Scope }
@@ -59,6 +63,11 @@ async function identify(
   { access, basic }: { readonly access: 'admin' | { readonly scope: Scope }; readonly basic: boolean },
 ): Promise<Identified> {
   const authorization = c.req.header('Authorization')
+  if (access === 'admin') {
+    warnIfDoorIsClosed(c.get('config'))
+    // Access opens these routes only: the others take any Content-Type, so a page of another site could use its cookie.
+    if (authorization === undefined) return { operator: await accessOperator(c) }
+  }
   const password = basic ? basicPasswordOf(authorization) : undefined
   if (password !== undefined) requireNoOtherSite(c)
   const token = password ?? bearerOf(authorization)
@@ -66,9 +75,7 @@ async function identify(
   const apiToken = parseApiToken(token)
   if (access === 'admin' || !apiToken) {
     // A browser keeps what it once sent as Basic, so the admin token is a bearer only.
-    const operator =
-      password === undefined &&
-      (await readAdminToken(c.get('config'), token, c.req.header('Host') ?? new URL(c.req.url).host))
+    const operator = password === undefined && (await readAdminToken(c.get('config'), token, hostOf(c)))
     if (!operator) throw new BrokerError('invalid_token')
     return { operator }
   }
@@ -84,8 +91,13 @@ function requireNoOtherSite(c: Ctx): void {
     throw new BrokerError('origin_not_allowed', { detail: 'Basic is refused where another site caused the request.' })
 }
 
-async function admitOperator(c: Ctx, operator: Caller): Promise<Admission> {
-  c.set('caller', operator)
+/** A route without a role is an owner's. */
+function requireRole({ role }: Operator, { role: needed = 'owner', access }: Route): void {
+  if (access !== 'admin' || includesRole(role, needed)) return
+  throw new BrokerError('role_required', { detail: `This needs the role ${needed}; yours is ${role}.` })
+}
+
+async function admitOperator(c: Ctx): Promise<Admission> {
   const tenant = tenantInPath(c) ?? (await ownerOfKey(c))
   if (tenant === undefined) return NO_REFUSAL_CACHE
   if (!TenantId.safeParse(tenant).success || !(await tenantExists(c, tenant))) {

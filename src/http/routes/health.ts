@@ -2,6 +2,7 @@
 import { within } from '../../concurrency/deadline.ts'
 import type { RootKeys } from '../../crypto/rootKeys.ts'
 import { parseConfig } from '../../env.ts'
+import { warnIfDoorIsClosed } from '../caller/accessOperator.ts'
 import type { App, Ctx } from '../context.ts'
 import { READY_CHECK_MS } from '../isolateCache.ts'
 import { mount } from '../mount.ts'
@@ -35,6 +36,7 @@ async function isReady(c: Ctx): Promise<boolean> {
 async function checkReadiness(c: Ctx): Promise<boolean> {
   const { readiness } = c.get('isolateCache')
   const parsed = parseConfig(c.env)
+  if (parsed.ok) warnIfDoorIsClosed(parsed.config)
   const ready = parsed.ok && (await allIsReadable(c, parsed.config.rootKeys))
   readiness.set('', ready)
   return ready

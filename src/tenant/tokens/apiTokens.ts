@@ -6,6 +6,8 @@ import {
   type ApiTokenWithSecret,
   MAX_API_TOKENS,
 } from '../../contract/resources/apiTokens.ts'
+import { includesRole } from '../../contract/roles.ts'
+import type { Scope } from '../../contract/scopes.ts'
 import { type CheckKey, openCheckKey, signingKeyOf } from '../../crypto/checkKeys.ts'
 import { BrokerError, unwrap } from '../../errors.ts'
 import type { Call } from '../../rpc/calls.ts'
@@ -19,6 +21,7 @@ import {
   existingApiToken,
   insertApiToken,
   replaceDigest,
+  scopesOf,
 } from '../core/apiTokenRows.ts'
 import { publishSnapshot, recordChange } from '../core/changes.ts'
 import type { TenantContext } from '../core/context.ts'
@@ -40,6 +43,7 @@ export async function createApiToken(
   call: Call & { readonly input: ApiTokenCreate; readonly idempotency: IdempotencyKey | undefined },
 ): Promise<ApiTokenWithSecret> {
   const { input, idempotency } = call
+  requireMayReveal(call, input.scopes)
   const id = newApiTokenId()
   const { token, digest } = await newApiToken({ tenant: tenantId(ctx), id }, await checkKey(ctx))
   ctx.transact(() => {
@@ -70,6 +74,7 @@ export async function rollApiToken(
   ctx.transact(() => {
     requireNotDeleting(ctx)
     const row = existingApiToken(ctx.sql, tokenId)
+    requireMayReveal(call, scopesOf(row))
     const now = ctx.now()
     const previousUntil = overlapSeconds > 0 ? now + overlapSeconds * 1_000 : null
     replaceDigest(ctx.sql, row, { digest, previousUntil, now })
@@ -87,6 +92,12 @@ export async function deleteApiToken(ctx: TenantContext, call: Call & { readonly
     recordChange(ctx, call, 'api_token.delete', call.tokenId)
   })
   await publishSnapshot(ctx)
+}
+
+/** The secret of such a token takes key secrets out of the broker: of the operators, only an owner may have it. */
+function requireMayReveal({ caller }: Call, scopes: readonly Scope[]): void {
+  if (caller.kind !== 'operator' || includesRole(caller.role, 'owner') || !scopes.includes('turn_keys:reveal')) return
+  throw new BrokerError('role_required', { detail: 'An API token with turn_keys:reveal needs the role owner.' })
 }
 
 /** The check key that tokens are made with now. The Account has it; throws its failure, or `misconfigured`. */

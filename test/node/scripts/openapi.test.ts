@@ -48,17 +48,17 @@ it('The OpenAPI document has exactly the routes of the contract, each with its n
   expect(listed.sort()).toEqual(expected.sort())
 })
 
-it('Every operation of the OpenAPI document names the token and the scope that the contract asks for', () => {
+it('Every operation of the OpenAPI document names the token and the scope or role that the contract asks for', () => {
   const securityOf = ({ method, path: route }: Route) =>
     document.paths[route.replaceAll(/:([a-z_]+)/g, '{$1}')][method.toLowerCase()].security
   for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
     // as the table has them
-    const { access, basic } = route
+    const { access, basic, role } = route
     const expected =
       access === 'public'
         ? []
         : access === 'admin'
-          ? [{ adminToken: [] }]
+          ? [{ adminToken: [] }, { accessAssertion: [role] }]
           : access === 'client-token'
             ? [{ clientToken: [] }, { tenantJwt: [] }, {}]
             : [

@@ -13,6 +13,8 @@ export interface IdentityProviders {
 
 const REAL = 'idp.test.example'
 const TOLD = 'told-idp.test.example'
+/** A team of Cloudflare Access, whose keys are played as those of the other. */
+const TEAM = 'team.cloudflareaccess.com'
 const DRIP_EVERY_MS = 100
 
 export async function startIdentityProviders(): Promise<IdentityProviders> {
@@ -38,8 +40,9 @@ export async function startIdentityProviders(): Promise<IdentityProviders> {
     told.listen(0, '127.0.0.1', resolve)
   })
   const { port } = told.address() as AddressInfo // a listening TCP server has an AddressInfo
+  const toldUrl = `http://127.0.0.1:${port}`
   return {
-    urls: { [REAL]: `http://127.0.0.1:${real.address().port}`, [TOLD]: `http://127.0.0.1:${port}` },
+    urls: { [REAL]: `http://127.0.0.1:${real.address().port}`, [TOLD]: toldUrl, [TEAM]: toldUrl },
     async close() {
       await real.stop()
       await new Promise((resolve) => {

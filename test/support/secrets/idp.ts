@@ -16,7 +16,7 @@ const TOLD = 'https://told-idp.test.example'
 export const ISSUER = 'https://login.example/'
 export const AUDIENCE = 'calls'
 
-/** A place at the provider that answers as the test says. The path is new, so no other test uses it. */
+/** A place at the provider that answers as the test says. The path is new unless it is given, so no other test uses it. */
 export function playedProvider(path = `/${crypto.randomUUID()}/keys`) {
   const control = `${TOLD}/told${path}`
   const received = async (): Promise<Received[]> => (await fetch(control)).json()
