@@ -7,6 +7,7 @@ import { startTurnServer, turnServerIsInstalled } from '../emulator/turn/turnSer
 import { Broker } from './dev/broker.ts'
 import { type Demo, startDemo } from './dev/demo/server.ts'
 import { DEMO_TENANT, seedDemoTenant } from './dev/demoTenant.ts'
+import { writeDevConfig } from './dev/devConfig.ts'
 import { localSecrets } from './dev/localSecrets.ts'
 import { nextSteps } from './dev/nextSteps.ts'
 import { LOOPBACK, parseOptions, Refusal, refuseBusyPort } from './dev/options.ts'
@@ -49,6 +50,7 @@ async function dev(): Promise<number> {
     port,
     persistTo: stateFolder,
     shown: requestLines({ quiet }),
+    config: writeDevConfig(),
     vars: { CLOUDFLARE_API_URL: `${emulator.url}/client/v4`, CLOUDFLARE_RTC_URL: `${emulator.url}/v1` },
   })
   try {

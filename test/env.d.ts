@@ -1,6 +1,8 @@
 // Bindings that only tests have; vitest.config.ts sets them.
 declare namespace Cloudflare {
   interface Env {
+    /** Optional in a deployment. */
+    ADMIN_TOKEN: string
     EMULATOR_URL: string
     CLOUDFLARE_RTC_URL: string
     /** Not empty: no crash point is left out because it is like another. */

@@ -18,6 +18,8 @@ export interface BrokerOptions {
   vars: Record<string, string>
   /** How a line is shown that is not held back; null: not at all. As it is if absent. */
   shown?: (line: string) => string | null
+  /** Another configuration than wrangler.toml. */
+  config?: string
   /** All that it prints to its standard output, beside being shown or held back. */
   onOutput?: (chunk: Buffer) => void
   /** Likewise to its standard error. */
@@ -33,13 +35,14 @@ export class Broker {
   readonly #shown: (line: string) => string | null
   #held: string[] | null = []
 
-  constructor({ port, persistTo, vars, shown = (line) => line, onOutput, onErrorOutput }: BrokerOptions) {
+  constructor(options: BrokerOptions) {
+    const { port, persistTo, vars, config = 'wrangler.toml', shown = (line) => line, onOutput, onErrorOutput } = options
     this.#shown = shown
     this.url = `http://${LOOPBACK}:${port}`
     const listen = ['--ip', LOOPBACK, '--port', String(port), '--inspector-port', '0', '--persist-to', persistTo]
     const set = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
     const calm = ['--show-interactive-dev-session=false', '--log-level', 'log']
-    this.#child = spawn(process.execPath, [wranglerEntry, 'dev', ...listen, ...calm, ...set], {
+    this.#child = spawn(process.execPath, [wranglerEntry, 'dev', '--config', config, ...listen, ...calm, ...set], {
       cwd: projectRoot,
       env: quietEnvironment,
       stdio: ['ignore', 'pipe', 'pipe'],
