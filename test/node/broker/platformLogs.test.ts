@@ -110,6 +110,12 @@ async function walkAllRoutes(): Promise<void> {
   ] as const)
     await ask(name, { token: admin })
 
+  // A token that would name a user, as an operator tries it.
+  const claims = Buffer.from(JSON.stringify({ iss: 'https://id.example', sub: NAME })).toString('base64url')
+  const jwt = `${Buffer.from('{"alg":"ES256"}').toString('base64url')}.${claims}.c2lnbmF0dXJl`
+  secrets.push(jwt)
+  await ask('issuerCheck', { token: admin, body: { token: jwt } })
+
   const { result } = await ask('turnKeyCreate', { token, body: { name: 'first' } })
   const key_id: string = result.uid
   await ask('turnKeyList', { token })
