@@ -1,11 +1,12 @@
-// `npm run mutants`: breaks one defence after the other (scripts/mutants/list.ts) in a copy of the project, and expects a
+// `npm run mutants`: breaks one defence after the other (scripts/mutants/) in a copy of the project, and expects a
 // test of the promise it serves to fail. A mutant that survives means a test that cannot fail. `npm run mutants G6` plays
 // the mutants of one promise.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { MUTANTS, type Mutant } from './mutants/list.ts'
+import { MUTANTS } from './mutants/list.ts'
+import type { Mutant } from './mutants/mutant.ts'
 
 const root = path.join(import.meta.dirname, '..')
 const TIMEOUT_MS = 300_000
