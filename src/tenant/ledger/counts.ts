@@ -5,7 +5,14 @@
  * are stored with the pruning. Only this file names the two tables.
  */
 import type { TenantContext } from '../core/context.ts'
-import { hourOf, type LedgerCounts, type LoadedCount, type SecondCount, secondOf } from '../memory/ledgerCounts.ts'
+import {
+  type HourOfCounts,
+  hourOf,
+  type LedgerCounts,
+  type LoadedCount,
+  type SecondCount,
+  secondOf,
+} from '../memory/ledgerCounts.ts'
 import { lastCredentialSeq } from './credentialRows.ts'
 import { countUsage } from './usage.ts'
 
@@ -76,28 +83,28 @@ function newestRows(sql: SqlStorage, after: number, now: number) {
   return { rows, issuedSinceStored: rows.map(({ issued_at }) => issued_at), mintedInLastMinute }
 }
 
-/** Inside the transaction that changed a counted credential: stores the counts of its key and hour. */
+/** Inside the transaction that changed a counted credential: stores the counts of its key and hour, if they are not stored yet. */
 export function storeHour(
-  ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>,
+  { sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>,
   changed: { readonly keyUid: string; readonly expiresAt: number },
 ): void {
-  store(ctx, changed)
+  const hours = live().takeChanged(now(), changed)
+  if (hours.length > 0) writeHours(sql, hours, lastSeqEver(sql))
 }
 
 /**
  * Inside a transaction: stores everything that changed, and moves the checkpoint to the newest row. Before rows are pruned: their
  * numbers are not given again, because the checkpoint remembers the greatest.
  */
-export function storeCounts(ctx: Pick<TenantContext, 'sql' | 'now' | 'live'>): void {
-  const { sql } = ctx
-  for (const [day, issued] of ctx.live().issuedSinceStored) countUsage(sql, day, 'issued', issued)
-  const upTo = store(ctx)
-  if (upTo !== checkpoint(sql)) {
-    sql.exec(
-      'INSERT INTO ledger_checkpoint (one, seq) VALUES (1, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq',
-      upTo,
-    )
-  }
+export function storeCounts({ sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>): void {
+  for (const [day, issued] of live().issuedSinceStored) countUsage(sql, day, 'issued', issued)
+  const upTo = lastSeqEver(sql)
+  writeHours(sql, live().takeChanged(now()), upTo)
+  sql.exec(
+    `INSERT INTO ledger_checkpoint (one, seq) VALUES (1, ?)
+     ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE seq <> excluded.seq`,
+    upTo,
+  )
 }
 
 /** Stored hours that are over. */
@@ -105,12 +112,10 @@ export function forgetCounts(sql: SqlStorage, now: number): void {
   sql.exec('DELETE FROM ledger_counts WHERE hour < ?', hourOf(Math.floor(now / 1_000)))
 }
 
-function store(
-  { sql, now, live }: Pick<TenantContext, 'sql' | 'now' | 'live'>,
-  oneHour?: { readonly keyUid: string; readonly expiresAt: number },
-): number {
-  const upTo = Math.max(checkpoint(sql), lastCredentialSeq(sql))
-  for (const { keyUid, hour, seconds } of live().takeChanged(now(), oneHour)) {
+const lastSeqEver = (sql: SqlStorage): number => Math.max(checkpoint(sql), lastCredentialSeq(sql))
+
+function writeHours(sql: SqlStorage, hours: readonly HourOfCounts[], upTo: number): void {
+  for (const { keyUid, hour, seconds } of hours) {
     const counts = JSON.stringify(seconds.map(([second, { live: n, revoking }]) => [second, n, revoking]))
     sql.exec(
       `INSERT INTO ledger_counts (hour, key_uid, up_to, counts) VALUES (?, ?, ?, ?)
@@ -121,7 +126,6 @@ function store(
       counts,
     )
   }
-  return upTo
 }
 
 function unpack({ key_uid, counts }: StoredHour): LoadedCount[] {
