@@ -4,7 +4,7 @@
  */
 import * as z from 'zod/mini'
 import type { TenantSnapshot } from '../../cache/entries.ts'
-import type { ApiTokenView } from '../../contract/resources/apiTokens.ts'
+import { type ApiTokenView, MAX_API_TOKENS } from '../../contract/resources/apiTokens.ts'
 import { Scope } from '../../contract/scopes.ts'
 import { instant } from '../../contract/values.ts'
 import { BrokerError } from '../../errors.ts'
@@ -12,8 +12,8 @@ import { isBanned } from './banRows.ts'
 import { Remembered } from './remembered.ts'
 
 const Scopes = z.array(Scope)
-/** As many as a tenant may have. */
-const tokens = new Remembered<string, ApiTokenRow | undefined>(50)
+/** By id. */
+const tokens = new Remembered<string, ApiTokenRow | undefined>(MAX_API_TOKENS)
 
 export interface ApiTokenRow extends Record<string, SqlStorageValue> {
   seq: number

@@ -57,8 +57,9 @@ export function findOutageCredential(
 }
 
 /**
- * Hands a ledger credential out again, of which `found` was read in this tick. `undefined`: it is not live any more, does not open, or has more left than the asker
- * may have. Throws the refusal if the asker may have none by now.
+ * Hands a credential of the ledger out again. `found`: its row, read in this tick. `undefined`: the credential is not live any
+ * more, its password does not open, or it has more left than the asker may have. Throws the refusal if the asker may have none
+ * by now.
  */
 export async function reuse(
   ctx: ReuseContext,

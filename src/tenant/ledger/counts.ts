@@ -1,8 +1,9 @@
 /**
  * Stored counts of the ledger, so that an object that starts does not read the whole ledger. `ledger_counts` holds one row for
  * each TURN key and hour of expiry, `ledger_checkpoint` up to which row of the ledger they count: an object that starts reads
- * both and the rows after it. The day's number of issued credentials is stored with the checkpoint too. Whatever changes a counted row stores the counts of its hour in the same transaction; new rows
- * are stored with the pruning. Only this file names the two tables.
+ * both and the rows after it. The day's number of issued credentials is stored with the checkpoint too. Whatever changes a
+ * counted row stores the counts of its hour in the same transaction; new rows are stored with the pruning. Only this file names
+ * the two tables.
  */
 import type { TenantContext } from '../core/context.ts'
 import {

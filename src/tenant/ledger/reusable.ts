@@ -11,8 +11,8 @@ interface Search {
 }
 
 /**
- * One walk over the subject's live credentials, from the one that ends last: the first that is of this key and origin, with at
- * least half of its own life left. Without one, all were walked over: their number.
+ * One walk over the subject's live credentials, beginning with the one that expires last. `reusable`: the first that has this key
+ * and origin and at least half of its own life left. `live`: none has, and this is how many live credentials the subject has.
  */
 export function walkOfSubject(
   sql: SqlStorage,
